@@ -1,0 +1,118 @@
+"""Where arrays live: NumPy on the CPU, CuPy on a GPU. The only file that imports cupy.
+
+Code on activations begins with `xp = array_module(x, weight)` and then uses `xp` for everything:
+the arrays say where they live, and nothing moves between memories unless `to_device` or `to_host`
+is called by name.
+"""
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scratchnet.errors import BackendError
+
+Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
+Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
+
+
+@dataclass(frozen=True)
+class Device:
+    """A memory, the array module that computes in it, and the two ways across."""
+
+    name: str
+    module: Any
+    array_types: tuple[type, ...]
+    upload: Callable[[np.ndarray], Array]
+    download: Callable[[Array], np.ndarray]
+
+
+CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
+_devices = {"cpu": CPU}
+
+
+def get_device(name: str | Device | None = None) -> Device:
+    """The device called `name`: "cpu" or "cuda"; None asks SCRATCHNET_DEVICE, then takes "cpu".
+
+    Raises BackendError when the device is unknown or cannot be used, and says why.
+    """
+    if isinstance(name, Device):
+        return name
+    name = name or os.environ.get("SCRATCHNET_DEVICE") or "cpu"
+    if name == "cuda" and name not in _devices:
+        register_device(_load_cuda())
+    if name not in _devices:
+        known = ", ".join(sorted({*_devices, "cuda"}))
+        raise BackendError(f"unknown device {name!r}: choose one of {known}")
+    return _devices[name]
+
+
+def register_device(device: Device) -> None:
+    """Make a device known by its name and its array types."""
+    _devices[device.name] = device
+
+
+def device_of(array: Array) -> Device:
+    """The device whose memory holds `array`. Raises BackendError for anything but an array."""
+    for device in _devices.values():
+        if isinstance(array, device.array_types):
+            return device
+    if type(array).__module__.partition(".")[0] == "cupy":  # made by the caller, so cupy is loaded
+        return get_device("cuda")
+    raise BackendError(f"expected a NumPy or CuPy array, got {type(array).__name__}: convert it with numpy.asarray")
+
+
+def array_module(*arrays: Array) -> Any:
+    """`numpy` or `cupy`, whichever the arrays belong to.
+
+    Raises BackendError when they live on different devices.
+    """
+    devices = [device_of(array) for array in arrays]
+    if any(device is not devices[0] for device in devices):
+        places = ", ".join(f"{tuple(a.shape)} on {d.name}" for a, d in zip(arrays, devices, strict=True))
+        raise BackendError(f"the arrays live on different devices ({places}): move them with to_device or to_host")
+    return devices[0].module
+
+
+def to_device(array: Array, device: str | Device | None = None) -> Array:
+    """`array` in the memory of `device`; itself if it is there already."""
+    source, target = device_of(array), get_device(device)
+    return array if source is target else target.upload(source.download(array))
+
+
+def to_host(array: Array) -> np.ndarray:
+    """`array` as a NumPy array. Waits for the device: the one place where Python reads its results."""
+    return device_of(array).download(array)
+
+
+def _load_cuda() -> Device:
+    """CuPy as a device, or a BackendError that tells apart the three ways in which it can be missing."""
+    if importlib.util.find_spec("cupy") is None:
+        raise BackendError(
+            "device 'cuda' needs CuPy, which is not installed: "
+            "pip install 'scratchnet[cuda12x]' or 'scratchnet[cuda13x]', whichever matches your CUDA version"
+        )
+    try:
+        cupy = importlib.import_module("cupy")
+        gpu_present = cupy.cuda.is_available()
+    except Exception as cause:  # a broken installation fails in many ways; the user needs to see which
+        raise _libraries_missing(cause) from cause
+    if not gpu_present:
+        raise BackendError("CuPy is installed but finds no GPU: check the driver with nvidia-smi, or use device 'cpu'")
+    try:
+        (cupy.ones(2) @ cupy.ones(2) + 1).item()  # needs the compiler and cuBLAS, which load late
+    except Exception as cause:
+        raise _libraries_missing(cause) from cause
+    return Device("cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy)
+
+
+def _libraries_missing(cause: Exception) -> BackendError:
+    reason = " ".join(str(cause).split())[:300]
+    return BackendError(
+        f"CuPy is installed but its libraries do not load ({type(cause).__name__}: {reason}): "
+        "reinstall with 'scratchnet[cuda12x]' or 'scratchnet[cuda13x]' to match the CUDA version of your driver"
+    )

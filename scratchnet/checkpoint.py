@@ -1,0 +1,105 @@
+"""Networks and training states as files: NumPy's .npz with a JSON description, no pickle, written whole or not at all.
+
+An .npz is a zip, so every array has a checksum and a flipped byte is noticed.
+"""
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, Device, to_host
+from scratchnet.errors import CheckpointError
+from scratchnet.files import atomic_write
+from scratchnet.models import build
+from scratchnet.siamese import SiameseNet
+
+DESCRIPTION = "description.json"
+VERSION = 1
+WEIGHTS = "weights.npz"  # the network's file in a run folder
+
+
+def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
+    """Write arrays and a JSON description to one file, whole or not at all."""
+    text = json.dumps({"version": VERSION, **description}).encode()
+    with atomic_write(path) as file:
+        np.savez(file, **{name: to_host(value) for name, value in arrays.items()},
+                 **{DESCRIPTION: np.frombuffer(text, np.uint8)})
+
+
+def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save_arrays` wrote. Raises CheckpointError when it is missing, damaged or of another kind."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no file: expected a saved network or a run folder with {WEIGHTS}")
+    try:
+        _refuse_bombs(path)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        description = json.loads(arrays.pop(DESCRIPTION).tobytes())
+        version = description["version"]
+    except CheckpointError:
+        raise
+    except Exception as cause:  # a damaged zip fails in seven ways
+        reason = " ".join(str(cause).split())[:200]
+        raise CheckpointError(f"{path} is damaged or no checkpoint of scratchnet ({reason}): use another copy") from cause
+    if version != VERSION:
+        raise CheckpointError(f"{path} has format {version}, this scratchnet reads {VERSION}: use the one that wrote it")
+    return arrays, description
+
+
+def save_model(path: Path | str, net: SiameseNet, **notes: Any) -> None:
+    """Write a network: its architecture, its parameters, and notes for the reader."""
+    save_arrays(path, net.params, {"architecture": dict(net.architecture), "notes": notes})
+
+
+def load_model(source: Path | str, device: str | Device | None = "cpu") -> SiameseNet:
+    """The network in a file or in a run folder, on `device`.
+
+    Raises CheckpointError when the file is missing or damaged or does not fit the architecture that it names.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / WEIGHTS
+    arrays, description = load_arrays(path)
+    net = build(description.get("architecture", {}))
+    net.params = fitting(arrays, net.params, path)
+    return net.to_device(device)
+
+
+def fitting(arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], path: Path) -> dict[str, np.ndarray]:
+    """`arrays` in the order of `params`, or a CheckpointError that names the first that is missing or does not fit."""
+    for name, value in params.items():
+        if name not in arrays:
+            raise CheckpointError(f"{path} has no {name}: it belongs to another architecture")
+        if arrays[name].shape != value.shape or arrays[name].dtype != value.dtype:
+            raise CheckpointError(
+                f"{path} has {name} as {arrays[name].dtype} {arrays[name].shape}, "
+                f"expected {value.dtype} {value.shape}: it belongs to another architecture"
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise CheckpointError(f"{path} has a NaN or an infinity in {name}: use another copy")
+    if extra := sorted(arrays.keys() - params.keys()):
+        raise CheckpointError(f"{path} has {extra[0]}, which the architecture lacks: it belongs to another one")
+    return {name: arrays[name] for name in params}
+
+
+def _refuse_bombs(path: Path) -> None:
+    """Our files are stored uncompressed and hold what their headers say; anything else is not ours."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+                raise CheckpointError(f"{path} is no checkpoint of scratchnet: {member.filename} is compressed")
+            with archive.open(member) as file:
+                shape, _, dtype = _read_npy_header(file)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise CheckpointError(f"{path} is damaged: {member.filename} promises more than it holds")
+
+
+def _read_npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    np.lib.format.read_magic(file)
+    return np.lib.format.read_array_header_1_0(file)

@@ -1,0 +1,46 @@
+"""Alphabets of drawn characters: the structure that Omniglot, the generated glyphs and the samplers share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scratchnet.errors import DataError
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """One alphabet: every character drawn once by every drawer.
+
+    images: (characters, drawers, H, W) bool, ink True and paper False; one byte a pixel.
+    `images[:, d]` is the hand of one drawer.
+    """
+
+    name: str
+    images: np.ndarray
+
+    @property
+    def characters(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def drawers(self) -> int:
+        return self.images.shape[1]
+
+    def drawn_by(self, drawers: slice | Sequence[int]) -> "Alphabet":
+        """The same alphabet with some of its drawers."""
+        return Alphabet(self.name, self.images[:, drawers])
+
+
+def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
+    """The alphabets called `names`, in that order. Raises DataError for a name that is not there."""
+    by_name = {alphabet.name: alphabet for alphabet in alphabets}
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise DataError(f"no alphabet called {', '.join(missing)}; there are {', '.join(sorted(by_name))}")
+    return [by_name[name] for name in names]
+
+
+def without(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
+    """The alphabets that are not called `names`: what is left for training."""
+    return [alphabet for alphabet in alphabets if alphabet.name not in names]

@@ -1,0 +1,16 @@
+"""Layers with hand-written forward and backward passes; the protocol is in `base`."""
+
+from scratchnet.layers.activations import ReLU, Sigmoid, sigmoid
+from scratchnet.layers.base import Layer
+from scratchnet.layers.batchnorm2d import BatchNorm2d
+from scratchnet.layers.conv2d import Conv2d
+from scratchnet.layers.flatten import Flatten
+from scratchnet.layers.linear import Linear
+from scratchnet.layers.maxpool2d import MaxPool2d
+from scratchnet.layers.sequential import Sequential
+from scratchnet.layers.weighted_l1 import WeightedL1
+
+__all__ = [
+    "BatchNorm2d", "Conv2d", "Flatten", "Layer", "Linear", "MaxPool2d", "ReLU", "Sequential", "Sigmoid", "WeightedL1",
+    "sigmoid",
+]

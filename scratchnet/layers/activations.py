@@ -1,0 +1,82 @@
+"""Activations, element by element: ReLU and the logistic sigmoid."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratchnet.backend import Array, Params, array_module
+from scratchnet.shapes import expect_precision, expect_same_shape
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow."""
+    return _sigmoid_and_decay(x)[0]
+
+
+def _sigmoid_and_decay(x: Array) -> tuple[Array, Array]:
+    """y = sigmoid(x) and exp(-|x|), which cannot overflow."""
+    xp = array_module(x)
+    positive = x.real >= 0
+    decay = xp.exp(xp.where(positive, -x, x))  # exp(-|x|); where, since abs would spoil a complex step
+    return xp.where(positive, 1.0, decay) / (1.0 + decay), decay
+
+
+class ReLUCache(NamedTuple):
+    positive: Array  # bool: one byte an element
+
+
+@dataclass(frozen=True)
+class ReLU:
+    """y = max(x, 0). Shapes: x and y alike, any.
+
+        dx = dy where x > 0, else 0     (1)
+
+    At x = 0, where there is no derivative, the gradient is 0.
+    """
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        """No parameters."""
+        return {}
+
+    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, ReLUCache]:
+        array_module(x)
+        expect_precision(x=x)
+        positive = x.real > 0
+        return x * positive, ReLUCache(positive)
+
+    def backward(self, dy: Array, cache: ReLUCache) -> tuple[Array, Params]:
+        array_module(dy, cache.positive)
+        expect_same_shape("ReLU: dy", dy, cache.positive)
+        return dy * cache.positive, {}      # (1)
+
+
+class SigmoidCache(NamedTuple):
+    decay: Array  # exp(-|x|)
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """y = 1 / (1 + exp(-x)). Shapes: x and y alike, any.
+
+        dx = dy y (1 - y) = dy e / (1 + e)^2 with e = exp(-|x|)     (1)
+
+    y and 1 - y are 1 / (1 + e) and e / (1 + e), one way round or the other. The second form keeps its digits where
+    y is nearly 1: in float32, 1 - y has lost all of them at x = 17.
+    """
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        """No parameters."""
+        return {}
+
+    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, SigmoidCache]:
+        array_module(x)
+        expect_precision(x=x)
+        y, decay = _sigmoid_and_decay(x)
+        return y, SigmoidCache(decay)
+
+    def backward(self, dy: Array, cache: SigmoidCache) -> tuple[Array, Params]:
+        e = cache.decay
+        array_module(dy, e)
+        expect_same_shape("Sigmoid: dy", dy, e)
+        return dy * e / ((1.0 + e) * (1.0 + e)), {}     # (1)

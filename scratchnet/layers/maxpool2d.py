@@ -1,0 +1,57 @@
+"""Max-pooling over a feature map."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratchnet.backend import Array, Params, array_module
+from scratchnet.errors import ShapeError
+from scratchnet.ops import conv, pool
+from scratchnet.shapes import expect_precision, expect_shape
+
+
+class MaxPool2dCache(NamedTuple):
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class MaxPool2d:
+    """y[i, j] = the largest of x[s i + a, s j + b], 0 <= a, b < kernel_size; the stride s is kernel_size unless given.
+
+    Shapes: x (H, W, N, C), y (Ho, Wo, N, C) with Ho = (H - kernel_size) // s + 1: pixels at the end that fill no
+    window are dropped. With (a*, b*) the first winner of window (i, j) in row-major order,
+
+        dx[s i + a*, s j + b*] += dy[i, j]                                               (1)
+
+    Raises ShapeError when x is smaller than the window.
+    """
+
+    kernel_size: int
+    stride: int | None = None
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        """No parameters."""
+        return {}
+
+    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, MaxPool2dCache]:
+        array_module(x)
+        expect_shape("MaxPool2d: x", x, "H W N C")
+        expect_precision(x=x)
+        if min(x.shape[:2]) < self.kernel_size:
+            raise ShapeError(f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
+                             f"smaller than the window (kh=kw={self.kernel_size})")
+        y = pool.forward(x, self.kernel_size, self._stride)
+        return y, MaxPool2dCache(x, y)
+
+    def backward(self, dy: Array, cache: MaxPool2dCache) -> tuple[Array, Params]:
+        x, y = cache
+        array_module(dy, x)
+        Ho, Wo = (conv.output_size(size, self.kernel_size, self._stride) for size in x.shape[:2])
+        expect_shape("MaxPool2d: dy", dy, "Ho Wo N C", Ho=Ho, Wo=Wo, N=x.shape[2], C=x.shape[3])
+        return pool.backward(dy, x, y, self.kernel_size, self._stride), {}      # (1)
+
+    @property
+    def _stride(self) -> int:
+        return self.stride or self.kernel_size

@@ -1,0 +1,91 @@
+"""The two losses, and the penalty on the weights.
+
+Each loss is a pair of methods like a layer's: forward(logits, target) -> (loss, cache) and
+backward(dloss, cache) -> dlogits. The loss is a 0-d array that stays on its device.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from scratchnet.backend import Array, Params, array_module
+from scratchnet.errors import ShapeError
+from scratchnet.layers.activations import sigmoid
+from scratchnet.shapes import expect_precision, expect_same_shape, expect_shape
+
+
+class PairCrossEntropyCache(NamedTuple):
+    logits: Array
+    labels: Array
+
+
+@dataclass(frozen=True)
+class PairCrossEntropy:
+    """The mean cross-entropy of pair labels, 1 for the same character and 0 for different ones (section 3.2).
+
+    L = mean of max(z, 0) - z t + log(1 + exp(-|z|)), which is -t log p - (1 - t) log(1 - p) at p = sigmoid(z) without
+    the overflow: finite and exact for every |z| up to 1e4. Shapes: logits z (N,), labels t (N,), loss ().
+
+        dlogits[n] = (sigmoid(z[n]) - t[n]) / N     (1)
+
+    Raises ShapeError when labels is not shaped like logits or there is no pair.
+    """
+
+    def forward(self, logits: Array, labels: Array) -> tuple[Array, PairCrossEntropyCache]:
+        xp = array_module(logits, labels)
+        expect_shape("PairCrossEntropy: logits", logits, "N")
+        expect_same_shape("PairCrossEntropy: labels", labels, logits)
+        expect_precision(logits=logits, labels=labels)
+        if logits.size == 0:
+            raise ShapeError("PairCrossEntropy: logits has shape (N=0), expected at least one pair")
+        positive = logits.real > 0
+        decay = xp.exp(xp.where(positive, -logits, logits))  # exp(-|z|), true to a complex step
+        losses = xp.where(positive, logits, 0.0) - logits * labels + xp.log1p(decay)
+        return losses.mean(), PairCrossEntropyCache(logits, labels)
+
+    def backward(self, dloss: Array | float, cache: PairCrossEntropyCache) -> Array:
+        logits, labels = cache
+        return (sigmoid(logits) - labels) * (dloss / logits.shape[0])       # (1)
+
+
+class NWayCrossEntropyCache(NamedTuple):
+    probabilities: Array
+    target: Array
+
+
+@dataclass(frozen=True)
+class NWayCrossEntropy:
+    """The mean cross-entropy of a softmax over the scores of each query: one-shot choice as a loss.
+
+    L = mean over q of -log p[q, t(q)] with p[q] = softmax(scores[q]). Shapes: scores (..., S), one row a query;
+    target (..., S) one-hot, of the scores' dtype; loss (). With Q rows in all:
+
+        dscores[q, s] = (p[q, s] - target[q, s]) / Q     (1)
+    """
+
+    def forward(self, scores: Array, target: Array) -> tuple[Array, NWayCrossEntropyCache]:
+        xp = array_module(scores, target)
+        expect_same_shape("NWayCrossEntropy: target", target, scores)
+        expect_precision(scores=scores, target=target)
+        if scores.size == 0:
+            raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected at least one query and support")
+        shifted = scores - scores.real.max(axis=-1, keepdims=True)
+        exponentials = xp.exp(shifted)
+        total = exponentials.sum(axis=-1, keepdims=True)
+        log_probabilities = shifted - xp.log(total)
+        loss = -(target * log_probabilities).sum(axis=-1).mean()
+        return loss, NWayCrossEntropyCache(exponentials / total, target)
+
+    def backward(self, dloss: Array | float, cache: NWayCrossEntropyCache) -> Array:
+        probabilities, target = cache
+        rows = probabilities.size // probabilities.shape[-1]
+        return (probabilities - target) * (dloss / rows)        # (1)
+
+
+def l2_penalty(params: Mapping[str, Array], strengths: Mapping[str, float]) -> tuple[Array | float, Params]:
+    """The layer-wise L2 term of the paper's loss, sum over j of lambda_j |w_j|^2 (section 3.2), and its gradient.
+
+    strengths: lambda_j by parameter name. The gradient is 2 lambda_j w_j, which SGD adds as its weight decay.
+    """
+    penalty = sum((strength * (params[name] * params[name]).sum() for name, strength in strengths.items()), 0.0)
+    return penalty, {name: 2 * strength * params[name] for name, strength in strengths.items()}

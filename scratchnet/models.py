@@ -1,0 +1,101 @@
+"""Named architectures: the paper's, and a small one with batch norm that trains in minutes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Device, Params
+from scratchnet.errors import CheckpointError
+from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
+from scratchnet.siamese import SiameseNet
+
+
+def koch2015(
+    seed: int = 0, init: str = "corrected", image_size: int = 105, channels: Sequence[int] = (64, 128, 128, 256),
+    features: int = 4096, device: str | Device | None = "cpu",
+) -> SiameseNet:
+    """The network of Koch et al. (2015), figure 4: 105 x 105 pixels, 38,951,745 parameters, float32.
+
+    ReLU stands behind the pooling: the two commute, and there it has a quarter of the pixels to look at.
+    image_size (65 at least), channels and features make it smaller; the defaults are the paper's.
+
+    init: "corrected" (He and Glorot, biases 0) or "literal", the paper's N(0, 0.01) for convolutions and N(0, 0.2)
+    for dense layers with every bias N(0.5, 0.01). Literally, 72 % of the sigmoids start saturated and the twins look
+    alike, so that the loss rests at 0.693 for hundreds of steps. Raises ValueError for another name.
+    """
+    c1, c2, c3, c4 = channels
+    size = (((image_size - 9) // 2 - 6) // 2 - 3) // 2 - 3  # a valid k x k convolution takes k - 1 pixels
+    encoder = Sequential({
+        "conv1": Conv2d(1, c1, 10), "pool1": MaxPool2d(2), "relu1": ReLU(),         # 105 -> 96 -> 48
+        "conv2": Conv2d(c1, c2, 7), "pool2": MaxPool2d(2), "relu2": ReLU(),         #  48 -> 42 -> 21
+        "conv3": Conv2d(c2, c3, 4), "pool3": MaxPool2d(2), "relu3": ReLU(),         #  21 -> 18 ->  9
+        "conv4": Conv2d(c3, c4, 4), "relu4": ReLU(),                                #   9 ->  6
+        "flatten": Flatten(), "linear": Linear(size * size * c4, features), "sigmoid": Sigmoid(),
+    })
+    architecture = {"name": "koch2015", "image_size": image_size, "channels": list(channels), "features": features}
+    net = SiameseNet(encoder, WeightedL1(features), image_size, architecture=architecture)
+    rng = np.random.default_rng(seed)
+    if init == "corrected":
+        net.params = net.init(rng)
+    elif init == "literal":
+        net.params = {name: _literal(name, value, rng) for name, value in net.init(rng).items()}
+    else:
+        raise ValueError(f"init {init!r} is neither 'corrected' nor 'literal'")
+    return net.to_device(device)
+
+
+def compact(
+    seed: int = 0, image_size: int = 48, width: int = 32, features: int = 1024, device: str | Device | None = "cpu"
+) -> SiameseNet:
+    """A small network for few images a class: six convolutions with batch norm, then a dense layer.
+
+    image_size: a multiple of 8, 16 at least. width: channels of the first layer, doubled twice on the way.
+    """
+    widths = [1, width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width]
+    kernels = [5, 3, 3, 3, 3, 3]
+    pooled = {1, 3, 5}  # half the size behind these layers
+    layers: dict[str, Layer] = {}
+    for i, (c, o, k) in enumerate(zip(widths, widths[1:], kernels, strict=False), start=1):
+        layers[f"conv{i}"] = Conv2d(c, o, k, padding=k // 2)
+        if i in pooled:
+            layers[f"pool{i}"] = MaxPool2d(2)
+        layers[f"norm{i}"] = BatchNorm2d(o)
+        layers[f"relu{i}"] = ReLU()
+    size = image_size // 8
+    layers |= {"flatten": Flatten(), "linear": Linear(size * size * widths[-1], features), "sigmoid": Sigmoid()}
+    architecture = {"name": "compact", "image_size": image_size, "width": width, "features": features}
+    net = SiameseNet(Sequential(layers), WeightedL1(features), image_size, architecture=architecture)
+    net.params = net.init(np.random.default_rng(seed))
+    return net.to_device(device)
+
+
+ARCHITECTURES: dict[str, Callable[..., SiameseNet]] = {"koch2015": koch2015, "compact": compact}
+
+
+def build(architecture: Mapping[str, Any], **options: Any) -> SiameseNet:
+    """The network that `architecture` describes, {"name": ..., option: value}. Raises CheckpointError if none does."""
+    described = dict(architecture)
+    name = described.pop("name", None)
+    if name not in ARCHITECTURES:
+        raise CheckpointError(f"unknown architecture {name!r}: there are {', '.join(ARCHITECTURES)}")
+    try:
+        return ARCHITECTURES[name](**described, **options)
+    except TypeError as error:
+        raise CheckpointError(f"architecture {name!r} does not take these options: {error}") from error
+
+
+def _literal(name: str, value: Any, rng: np.random.Generator) -> Any:
+    """The initialisation of section 3.2: N(mean, standard deviation) by the kind of layer."""
+    if name.endswith("bias"):
+        mean, deviation = 0.5, 0.01
+    elif "conv" in name:
+        mean, deviation = 0.0, 0.01
+    else:
+        mean, deviation = 0.0, 0.2
+    return rng.normal(mean, deviation, value.shape).astype(value.dtype)
+
+
+def parameter_count(params: Params) -> int:
+    """How many numbers training adjusts: all parameters but the running statistics of batch norm."""
+    return sum(value.size for name, value in params.items() if ".running_" not in name)

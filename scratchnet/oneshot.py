@@ -1,0 +1,215 @@
+"""One-shot classification: trials, the official runs, baselines, verification.
+
+A trial shows a query and one or more examples of each of N characters; the scorer must choose the right character.
+Each query is judged alone, against the supports of its run and nothing else. A tie counts as wrong, so that a
+constant scorer gets nothing right.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from scratchnet.backend import Array, to_host
+from scratchnet.data.alphabets import Alphabet
+from scratchnet.data.drawings import Drawings
+from scratchnet.data.omniglot import read_runs
+from scratchnet.data.pairs import sample_pairs
+from scratchnet.errors import DataError
+
+WITHIN, ACROSS = "within one alphabet", "across alphabets"
+
+
+class Scorer(Protocol):
+    """Anything that can say how well each query fits each support: a SiameseNet or a baseline."""
+
+    def scores(self, queries: np.ndarray, supports: np.ndarray) -> Array:
+        """(Q, H, W) against (S, H, W): (Q, S), larger for a better fit."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some supports and the queries judged against them.
+
+    support (S, H, W) and query (Q, H, W): bool or float ink; support_labels (S,), query_labels (Q,): the character,
+    0 .. n_way - 1. scope: WITHIN or ACROSS, where the characters come from.
+    """
+
+    name: str
+    scope: str
+    support: np.ndarray
+    support_labels: np.ndarray
+    query: np.ndarray
+    query_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Result:
+    """How many of how many trials were right, with the 95 % Wilson score interval."""
+
+    correct: int
+    trials: int
+    scope: str = WITHIN
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.trials
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson score interval of the accuracy."""
+        return wilson_interval(self.correct, self.trials)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        low, high = self.interval
+        return {"correct": self.correct, "trials": self.trials, "accuracy": self.accuracy,
+                "interval": [low, high], "scope": self.scope}
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.accuracy:6.1%}  ({self.correct} of {self.trials}, 95 % interval {low:.1%} - {high:.1%})"
+
+
+def wilson_interval(correct: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """The Wilson score interval of a proportion; z is the normal quantile, 1.96 for 95 %."""
+    p, n = correct / trials, trials
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def evaluate(scorer: Scorer, runs: Sequence[Run]) -> Result:
+    """How often the character with the highest score is the right one; several supports of one are averaged."""
+    if not runs or len({run.scope for run in runs}) > 1:
+        raise DataError("expected one or more runs of one scope: within and across alphabets are different tasks")
+    correct = trials = 0
+    for run in runs:
+        scores = to_host(scorer.scores(run.query, run.support))
+        correct += count_correct(scores, run.support_labels, run.query_labels)
+        trials += len(run.query_labels)
+    return Result(correct, trials, runs[0].scope)
+
+
+def count_correct(scores: np.ndarray, support_labels: np.ndarray, query_labels: np.ndarray) -> int:
+    """The queries whose own character scores strictly higher than every other; scores (Q, S). NaN is never right."""
+    characters = np.unique(support_labels)
+    of_character = np.stack([scores[:, support_labels == c].mean(axis=1) for c in characters], axis=1)  # (Q, n_way)
+    own = np.arange(len(query_labels)), np.searchsorted(characters, query_labels)
+    own_score = of_character[own].copy()
+    of_character[own] = -np.inf
+    return int(np.count_nonzero(own_score > of_character.max(axis=1)))
+
+
+def official_runs(path: Path | str) -> list[Run]:
+    """Lake's 20 runs of 20-way one-shot classification, from all_runs.zip or its unpacked folder: 400 trials."""
+    return [
+        Run(run.name, WITHIN, run.support, np.arange(len(run.support)), run.query, run.target) for run in read_runs(path)
+    ]
+
+
+def sample_runs(
+    alphabets: Sequence[Alphabet], runs: int, rng: np.random.Generator, n_way: int = 20, k_shot: int = 1,
+    across: bool = False,
+) -> list[Run]:
+    """Random N-way K-shot runs, n_way trials each: the supports by k_shot drawers, the queries by another one.
+
+    Within one alphabet, each alphabet in turn: with 10 alphabets and 20 runs, the paper's own 400 trials
+    (section 4.3). Across alphabets, which is easier, the characters come from all alphabets together. Alphabets with
+    fewer than n_way characters or too few drawers are left out; raises DataError when that leaves none.
+    """
+    usable = [a for a in alphabets if (across or a.characters >= n_way) and a.drawers > k_shot]
+    if not usable or sum(a.characters for a in usable) < n_way:
+        raise DataError(f"no alphabet has {n_way} characters by {k_shot + 1} drawers: ask for a smaller way or shot")
+    sampled = []
+    for r in range(runs):
+        if across:
+            drawers = min(a.drawers for a in usable)
+            pool = np.concatenate([a.images[:, :drawers] for a in usable])
+            name, scope = f"run {r + 1}", ACROSS
+        else:
+            alphabet = usable[r % len(usable)]
+            pool = alphabet.images
+            name, scope = f"run {r + 1}, {alphabet.name}", WITHIN
+        characters = rng.choice(len(pool), n_way, replace=False)
+        drawers_of_run = rng.choice(pool.shape[1], k_shot + 1, replace=False)
+        support = pool[characters[:, None], drawers_of_run[None, :k_shot]]
+        query = pool[characters, drawers_of_run[k_shot]]
+        labels = np.arange(n_way)
+        sampled.append(Run(name, scope, support.reshape(-1, *pool.shape[2:]), labels.repeat(k_shot), query, labels))
+    return sampled
+
+
+@dataclass(frozen=True)
+class PixelNearestNeighbour:
+    """The baseline that looks for the support with the fewest pixels that differ (Euclidean distance)."""
+
+    def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
+        """(Q, S) float64: the negative squared distance of the images."""
+        q, s = (images.reshape(len(images), -1).astype(np.float64) for images in (queries, supports))
+        return 2 * q @ s.T - (q * q).sum(axis=1)[:, None] - (s * s).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class ModifiedHausdorff:
+    """The baseline of Lake et al.: the modified Hausdorff distance (Dubuisson and Jain 1994) of the inked pixels.
+
+    Each set of pixels is moved to its centre of gravity. The distance is the larger of the two mean distances from a
+    pixel of one set to the nearest of the other.
+    """
+
+    def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
+        """(Q, S) float64: the negative distance; ink is what is darker than half."""
+        q, s = ([_ink_points(image) for image in images] for images in (queries, supports))
+        return np.array([[-_modified_hausdorff(a, b) for b in s] for a in q])
+
+
+def _ink_points(image: np.ndarray) -> np.ndarray:
+    """(P, 2) coordinates of the ink about their centre of gravity."""
+    points = np.argwhere(image > 0.5).astype(np.float64)
+    return points - points.mean(axis=0) if len(points) else np.zeros((1, 2))
+
+
+def _modified_hausdorff(a: np.ndarray, b: np.ndarray) -> float:
+    ones_a, ones_b = np.ones((len(a), 1)), np.ones((len(b), 1))
+    square_a, square_b = (a * a).sum(axis=1, keepdims=True), (b * b).sum(axis=1, keepdims=True)
+    squared = np.hstack([a, square_a, ones_a]) @ np.hstack([-2 * b, ones_b, square_b]).T    # |a|^2 - 2 a.b + |b|^2
+    nearest = (np.sqrt(np.maximum(squared.min(axis=axis), 0.0)) for axis in (0, 1))
+    return max(float(distances.mean()) for distances in nearest)
+
+
+BASELINES: dict[str, Scorer] = {
+    "pixel nearest neighbour": PixelNearestNeighbour(), "modified Hausdorff distance": ModifiedHausdorff(),
+}
+
+
+def best_threshold(similarity: np.ndarray, labels: np.ndarray) -> float:
+    """The threshold above which calling a pair the same is right most often; similarity and labels (P,)."""
+    order = np.argsort(similarity)
+    values, positive = similarity[order], labels[order] > 0.5
+    # With the threshold below the k-th value, the k pairs before it are called different and the others the same.
+    right = np.concatenate([[0], np.cumsum(~positive)]) + np.concatenate([np.cumsum(positive[::-1])[::-1], [0]])
+    edges = np.concatenate([[-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]])
+    distinct = np.concatenate([[True], values[1:] > values[:-1], [True]])  # no threshold splits equal values
+    return float(edges[np.argmax(np.where(distinct, right, -1))])
+
+
+def verification(
+    net: Any, validation: Sequence[Alphabet], test: Sequence[Alphabet], pairs: int, rng: np.random.Generator
+) -> Result:
+    """Accuracy at telling same from different on `pairs` pairs of `test`, at the threshold best on `validation`."""
+    threshold = best_threshold(*_similarities(net, validation, pairs, rng))
+    similarity, labels = _similarities(net, test, pairs, rng)
+    return Result(int(np.count_nonzero((similarity > threshold) == (labels > 0.5))), pairs)
+
+
+def _similarities(
+    net: Any, alphabets: Sequence[Alphabet], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    drawings = Drawings.of(alphabets, net.image_size)
+    pairs = sample_pairs(drawings.numbers, count, rng)
+    a, b = (drawings.images[numbers].astype(np.float32) / 255 for numbers in (pairs.first, pairs.second))
+    return to_host(net.similarity(a, b)), pairs.labels

@@ -1,0 +1,148 @@
+"""Convolution in two algorithms that agree.
+
+What the field calls convolution is a cross-correlation: the kernel is not flipped. With x (H, W, N, C),
+weight (kh, kw, C, O), stride s, and x padded already, the output y (Ho, Wo, N, O) and the gradients are
+
+    y[i, j]               = sum over a, b of   x[s i + a, s j + b] @ weight[a, b]           (1)
+    dweight[a, b]         = sum over i, j of   x[s i + a, s j + b].T @ dy[i, j]             (2)
+    dx[s i + a, s j + b] += dy[i, j] @ weight[a, b].T                                       (3)
+
+`x[i, j]` is an (N, C) matrix and `weight[a, b]` a (C, O) matrix, so this is the dense layer summed over
+offsets (a, b). "offsets" is these three lines, one product for each offset. "im2col" writes the kh kw
+windows side by side, which makes one large product of all offsets at the price of a copy.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from scratchnet.backend import Array, array_module
+
+# The columns of im2col are made for a few output rows at a time: at 128 pairs of the paper's network the whole
+# would be 5.7 GB for the second layer, and a block that stays near the cache is faster as well.
+COLUMN_BYTES = 4 * 2**20
+
+
+def output_size(size: int, kernel_size: int, stride: int) -> int:
+    """How many windows of `kernel_size` fit into `size` pixels, `stride` apart."""
+    return (size - kernel_size) // stride + 1
+
+
+def windows(x: Array, kernel_size: tuple[int, int], stride: int) -> Iterator[tuple[int, int, Array]]:
+    """For each offset (a, b) of a window, row by row: the pixels there, a view (Ho, Wo, N, C) of x (H, W, N, C)."""
+    kh, kw = kernel_size
+    rows = (output_size(x.shape[0], kh, stride) - 1) * stride + 1
+    columns = (output_size(x.shape[1], kw, stride) - 1) * stride + 1
+    for a in range(kh):
+        for b in range(kw):
+            yield a, b, x[a : a + rows : stride, b : b + columns : stride]
+
+
+def pad(x: Array, padding: int) -> Array:
+    """x with `padding` rows and columns of zeros on each side."""
+    if padding == 0:
+        return x
+    xp = array_module(x)
+    return xp.pad(x, ((padding, padding), (padding, padding), (0, 0), (0, 0)))
+
+
+def unpad(dx: Array, padding: int) -> Array:
+    """The backward of `pad`: the gradient of what was padded, without the zeros around it."""
+    if padding == 0:
+        return dx
+    return dx[padding:-padding, padding:-padding]
+
+
+def forward_offsets(x: Array, weight: Array, stride: int) -> Array:
+    """Equation (1), one product for each offset: y (Ho, Wo, N, O)."""
+    terms = (x_ab @ weight[a, b] for a, b, x_ab in windows(x, weight.shape[:2], stride))
+    y = next(terms)
+    for term in terms:
+        y += term
+    return y
+
+
+def backward_offsets(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Array, Array]:
+    """Equations (2) and (3), one product for each offset: dx (H, W, N, C), dweight (kh, kw, C, O)."""
+    xp = array_module(dy, x, weight)
+    dx = xp.zeros(x.shape, dtype=xp.result_type(dy.dtype, weight.dtype))
+    dweight = xp.empty(weight.shape, dtype=xp.result_type(dy.dtype, x.dtype))
+    dx_windows = windows(dx, weight.shape[:2], stride)
+    for (a, b, x_ab), (_, _, dx_ab) in zip(windows(x, weight.shape[:2], stride), dx_windows, strict=True):
+        dweight[a, b] = xp.tensordot(x_ab, dy, axes=((0, 1, 2), (0, 1, 2)))      # (2)
+        dx_ab += dy @ weight[a, b].T                                            # (3)
+    return dx, dweight
+
+
+def forward_im2col(x: Array, weight: Array, stride: int) -> Array:
+    """Equation (1), one product for a block of output rows: y (Ho, Wo, N, O)."""
+    xp = array_module(x, weight)
+    kh, kw, channels, out_channels = weight.shape
+    n_rows, n_columns = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
+    y = xp.empty((n_rows, n_columns, x.shape[2], out_channels), dtype=xp.result_type(x.dtype, weight.dtype))
+    matrix = weight.reshape(-1, out_channels)
+    for rows, x_rows in _row_blocks(x, weight.shape, n_rows, stride):
+        columns = _im2col(x[x_rows], (kh, kw), stride)
+        y[rows] = (columns @ matrix).reshape(y[rows].shape)                      # (1)
+    return y
+
+
+def backward_im2col(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Array, Array]:
+    """Equations (2) and (3), two products for a block of output rows: dx (H, W, N, C), dweight (kh, kw, C, O)."""
+    xp = array_module(dy, x, weight)
+    out_channels = weight.shape[3]
+    matrix = weight.reshape(-1, out_channels)
+    dx = xp.zeros(x.shape, dtype=xp.result_type(dy.dtype, weight.dtype))
+    dmatrix = xp.zeros(matrix.shape, dtype=xp.result_type(dy.dtype, x.dtype))
+    for rows, x_rows in _row_blocks(x, weight.shape, dy.shape[0], stride):
+        columns = _im2col(x[x_rows], weight.shape[:2], stride)
+        dy_rows = dy[rows].reshape(-1, out_channels)
+        dmatrix += columns.T @ dy_rows                                          # (2)
+        dcolumns = (dy_rows @ matrix.T).reshape(*dy[rows].shape[:3], *weight.shape[:3])
+        for a, b, dx_ab in windows(dx[x_rows], weight.shape[:2], stride):
+            dx_ab += dcolumns[:, :, :, a, b]                                    # (3)
+    return dx, dmatrix.reshape(weight.shape)
+
+
+def _im2col(x: Array, kernel_size: tuple[int, int], stride: int) -> Array:
+    """The windows of x (H, W, N, C) as rows of a matrix: (Ho Wo N, kh kw C)."""
+    xp = array_module(x)
+    kh, kw = kernel_size
+    size = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
+    columns = xp.empty((*size, x.shape[2], kh, kw, x.shape[3]), dtype=x.dtype)
+    for a, b, x_ab in windows(x, kernel_size, stride):
+        columns[:, :, :, a, b] = x_ab
+    return columns.reshape(-1, kh * kw * x.shape[3])
+
+
+def _row_blocks(
+    x: Array, weight_shape: tuple[int, ...], n_rows: int, stride: int
+) -> Iterator[tuple[slice, slice]]:
+    """Blocks of output rows whose columns take about COLUMN_BYTES, each with the rows of x that it sees."""
+    kh, kw, channels, _ = weight_shape
+    row_bytes = output_size(x.shape[1], kw, stride) * x.shape[2] * kh * kw * channels * x.dtype.itemsize
+    step = max(1, COLUMN_BYTES // max(1, row_bytes))
+    for start in range(0, n_rows, step):
+        stop = min(start + step, n_rows)
+        yield slice(start, stop), slice(start * stride, (stop - 1) * stride + kh)
+
+
+def choose(weight_shape: tuple[int, ...]) -> str:
+    """The algorithm that "auto" stands for: a 1 x 1 kernel has nothing to write side by side."""
+    kh, kw, _, _ = weight_shape
+    return "offsets" if kh * kw == 1 else "im2col"
+
+
+ALGORITHMS: dict[str, tuple[Any, Any]] = {
+    "offsets": (forward_offsets, backward_offsets),
+    "im2col": (forward_im2col, backward_im2col),
+}
+
+
+def to_torch(weight: Array) -> Array:
+    """(kh, kw, C, O) in PyTorch's order (O, C, kh, kw)."""
+    return weight.transpose(3, 2, 0, 1)
+
+
+def from_torch(weight: Array) -> Array:
+    """PyTorch's (O, C, kh, kw) in our order (kh, kw, C, O)."""
+    return weight.transpose(2, 3, 1, 0)

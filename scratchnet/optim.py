@@ -1,0 +1,78 @@
+"""Stochastic gradient descent with momentum, and settings for each layer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scratchnet.backend import Params, array_module
+
+SETTINGS = ("lr", "momentum", "weight_decay")
+
+
+@dataclass
+class SGD:
+    """The paper's update (section 3.2), parameter by parameter:
+
+        v <- momentum v - lr (g + 2 weight_decay w)
+        w <- w + v
+
+    2 weight_decay w is the gradient of the L2 term weight_decay |w|^2, so the decay is coupled: it passes through the
+    momentum and is scaled by the learning rate. (The paper prints + 2 lambda |w|, with the wrong sign and unscaled.)
+    It applies to the parameters called "weight", not to biases.
+
+    per_layer: settings for some parameters, {"encoder.conv1": {"lr": 0.01}}; the longest prefix that fits a
+    parameter's name wins, setting by setting. A prefix that fits none raises ValueError at the first step.
+
+    Schedules, by `epoch`, which the training loop sets: lr is multiplied by lr_decay every epoch (the paper: 0.99);
+    momentum rises linearly from initial_momentum at epoch 0 to its final value at epoch momentum_epochs.
+    """
+
+    lr: float
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    per_layer: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    lr_decay: float = 1.0
+    initial_momentum: float | None = None
+    momentum_epochs: int = 1
+    epoch: int = 0
+    velocity: Params = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        unknown = {name for settings in self.per_layer.values() for name in settings} - set(SETTINGS)
+        if unknown:
+            raise ValueError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
+
+    def step(self, params: Params, grads: Params) -> None:
+        """One update of `params`, in place, for every parameter that has a gradient."""
+        unmatched = [prefix for prefix in self.per_layer if not any(_fits(prefix, name) for name in grads)]
+        if unmatched:
+            raise ValueError(f"per_layer names {', '.join(unmatched)}, which fits no parameter: {', '.join(grads)}")
+        for name, gradient in grads.items():
+            lr, momentum, weight_decay = self.settings(name)
+            weight = params[name]
+            if name not in self.velocity:
+                self.velocity[name] = array_module(weight).zeros_like(weight)
+            velocity = self.velocity[name]
+            velocity *= momentum
+            velocity -= lr * gradient
+            if weight_decay:
+                velocity -= (2 * lr * weight_decay) * weight
+            weight += velocity
+
+    def settings(self, name: str) -> tuple[float, float, float]:
+        """Learning rate, momentum and weight decay of the parameter `name` in the current epoch."""
+        lr, momentum, weight_decay = (self._setting(setting, name) for setting in SETTINGS)
+        if not name.endswith("weight"):
+            weight_decay = 0.0
+        if self.initial_momentum is not None:
+            progress = min(1.0, self.epoch / self.momentum_epochs)
+            momentum = self.initial_momentum + progress * (momentum - self.initial_momentum)
+        return lr * self.lr_decay**self.epoch, momentum, weight_decay
+
+    def _setting(self, setting: str, name: str) -> Any:
+        fitting = [prefix for prefix, settings in self.per_layer.items() if setting in settings and _fits(prefix, name)]
+        return self.per_layer[max(fitting, key=len)][setting] if fitting else getattr(self, setting)
+
+
+def _fits(prefix: str, name: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")

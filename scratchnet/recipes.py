@@ -1,0 +1,120 @@
+"""Recipes: everything that a training depends on besides its data, as small dataclasses."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from scratchnet.augment import AffineRanges
+from scratchnet.errors import ScratchnetError
+from scratchnet.optim import SGD
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    objective "pairs" is the paper's: epochs over a fixed set of `pairs` labelled pairs, in batches of `batch_size`.
+    objective "episodes" is one-shot choice: a batch is `batch_size` episodes of `n_way` characters, an epoch is
+    `steps` batches. A validation of `validation_trials` one-shot trials follows each epoch; the best parameters are
+    kept, and training ends after `epochs`, or after `patience` epochs without a better one.
+    """
+
+    name: str
+    data: str  # "glyphs", generated, or "omniglot"
+    architecture: Mapping[str, Any]
+    objective: str
+    epochs: int
+    batch_size: int
+    lr: float
+    steps: int = 0  # of an epoch of episodes
+    n_way: int = 20
+    pairs: int = 0  # of an epoch of pairs
+    fixed_distortions: int = 0  # distorted copies of each pair, drawn once; 0 draws fresh ones for each batch
+    distort: bool = True  # the paper's affine distortions
+    symmetries: bool = False  # a batch turned and mirrored as a whole: new characters
+    lr_decay: float = 1.0
+    momentum: float = 0.9
+    initial_momentum: float | None = None
+    momentum_epochs: int = 1
+    weight_decay: float = 0.0
+    per_layer: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    patience: int = 20
+    validation_trials: int = 320
+    validation_alphabets: tuple[str, ...] = ()
+    drawers: int = 20  # the first so many are for training
+    seed: int = 0
+
+    def optimiser(self) -> SGD:
+        """A fresh optimiser with the settings of this recipe."""
+        return SGD(self.lr, self.momentum, self.weight_decay, self.per_layer, self.lr_decay, self.initial_momentum,
+                   self.momentum_epochs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+# Cut out of the background set to choose by; never trained on.
+VALIDATION_ALPHABETS = ("Armenian", "Sanskrit", "Futurama", "Korean", "Early_Aramaic")
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (
+    Recipe(
+        "glyphs", "glyphs", {"name": "compact", "image_size": 24, "width": 8, "features": 256}, "episodes",
+        epochs=10, steps=40, batch_size=4, lr=0.05, lr_decay=0.8, n_way=20, validation_trials=800,
+    ),
+    Recipe(
+        "quick", "omniglot", {"name": "compact", "image_size": 48, "width": 16, "features": 1024}, "episodes",
+        epochs=20, steps=80, batch_size=4, lr=0.05, lr_decay=0.85, n_way=20, symmetries=True,
+        validation_trials=2000, validation_alphabets=VALIDATION_ALPHABETS,
+    ),
+    Recipe(
+        "koch2015", "omniglot", {"name": "koch2015"}, "pairs",
+        epochs=200, pairs=30_000, batch_size=128, fixed_distortions=8, lr=0.01, lr_decay=0.99, momentum=0.9,
+        initial_momentum=0.5, momentum_epochs=20, weight_decay=1e-4, drawers=12,
+        validation_alphabets=VALIDATION_ALPHABETS,
+    ),
+)}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises ScratchnetError when there is none."""
+    if name not in RECIPES:
+        raise ScratchnetError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
+    """The recipe with some fields changed: {"lr": "0.1", "architecture.width": "16"}, the values written as JSON.
+
+    Raises ScratchnetError for a field that does not exist or a value of another type.
+    """
+    for name, text in settings.items():
+        field_name, _, key = name.partition(".")
+        if field_name not in {f.name for f in fields(recipe)} - {"name"}:
+            names = ", ".join(f.name for f in fields(recipe) if f.name != "name")
+            raise ScratchnetError(f"the recipe has no setting {field_name!r}: there are {names}")
+        old, new = getattr(recipe, field_name), _parse(text)
+        if key:
+            if not isinstance(old, Mapping):
+                raise ScratchnetError(f"the setting {field_name} has no parts, so {name!r} is none")
+            new = {**old, key: new}
+        elif isinstance(old, tuple) and isinstance(new, list):
+            new = tuple(new)
+        if not _fits(new, old):
+            raise ScratchnetError(f"{field_name}={text} is no {type(old).__name__}, as {field_name}={old!r} is")
+        recipe = replace(recipe, **{field_name: new})
+    return recipe
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _fits(new: Any, old: Any) -> bool:
+    if old is None or isinstance(old, float):
+        return isinstance(new, int | float) and not isinstance(new, bool)
+    return isinstance(new, type(old)) and (isinstance(new, bool) == isinstance(old, bool))

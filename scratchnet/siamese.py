@@ -1,0 +1,129 @@
+"""The Siamese network: two twins with the same weights, and a learned distance between what they see."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from scratchnet.backend import Array, Device, Params, array_module, device_of, to_device
+from scratchnet.errors import ShapeError
+from scratchnet.images import read_image
+from scratchnet.layers import Layer, WeightedL1, sigmoid
+from scratchnet.layers.base import prefixed, running_statistics, under
+from scratchnet.ops.resize import resize
+from scratchnet.shapes import expect_precision
+
+Images = Array | Sequence[Image.Image | str | Path]
+
+EMBED_BATCH = 128  # images embedded at a time, so that memory does not grow with the number asked for
+SCORE_ELEMENTS = 2**24  # elements of |h1 - h2| held at a time
+
+
+class SiameseCache(NamedTuple):
+    encoder: Any
+    head: Any
+    shape_a: tuple[int, ...]
+    shape_b: tuple[int, ...]
+
+
+@dataclass
+class SiameseNet:
+    """logit = head(encoder(a), encoder(b)), with one encoder and one set of weights for both twins.
+
+    The images of both twins pass through the encoder as one batch, so the gradient of a shared weight is the sum
+    over both twins without a line that says so, and batch norm sees one batch of both.
+
+    `params` holds the parameters by dotted name, "encoder.conv1.weight" ... "head.bias". forward and backward
+    follow the layer protocol and take the parameters by hand; embed, similarity and scores use `params`.
+    `architecture` is what `models.build` needs to make the network again.
+    """
+
+    encoder: Layer
+    head: WeightedL1
+    image_size: int = 105
+    params: Params = field(default_factory=dict, repr=False)
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        """Fresh parameters on the host."""
+        return prefixed("encoder", self.encoder.init(rng, dtype)) | prefixed("head", self.head.init(rng, dtype))
+
+    def forward(self, params: Params, a: Array, b: Array, training: bool = False) -> tuple[Array, SiameseCache]:
+        """Logits that a and b show the same character, before the sigmoid.
+
+        a and b: (..., H, W) images, ink 1 and paper 0. The leading axes broadcast: (N, H, W) with (N, H, W) gives
+        the logits (N,) of N pairs; (Q, 1, H, W) with (S, H, W) the scores (Q, S), each image embedded once.
+        """
+        xp = array_module(a, b)
+        for name, images in (("a", a), ("b", b)):
+            if images.ndim < 3 or images.shape[-2:] != (self.image_size, self.image_size):
+                size = self.image_size
+                raise ShapeError(f"SiameseNet: {name} has shape {images.shape}, expected (..., H={size}, W={size})")
+        twins = xp.concatenate([images.reshape(-1, *images.shape[-2:]) for images in (a, b)])    # (N, H, W)
+        h, encoder_cache = self._encode(params, twins, training)                                  # (N, D)
+        n_a = twins.shape[0] - b.size // (b.shape[-1] * b.shape[-2])
+        h1, h2 = h[:n_a].reshape(*a.shape[:-2], -1), h[n_a:].reshape(*b.shape[:-2], -1)
+        logits, head_cache = self.head.forward(under("head", params), h1, h2)
+        return logits, SiameseCache(encoder_cache, head_cache, a.shape, b.shape)
+
+    def backward(self, dlogits: Array, cache: SiameseCache) -> tuple[tuple[Array, Array], Params]:
+        """(da, db) and the gradients of the parameters, from dlogits shaped like the logits."""
+        xp = array_module(dlogits)
+        (dh1, dh2), head_grads = self.head.backward(dlogits, cache.head)
+        features = dh1.shape[-1]
+        dh = xp.concatenate([dh1.reshape(-1, features), dh2.reshape(-1, features)])
+        dx, encoder_grads = self.encoder.backward(dh, cache.encoder)
+        dtwins = dx[..., 0].transpose(2, 0, 1)                                                    # (N, H, W)
+        n_a = dh1.size // features
+        da, db = dtwins[:n_a].reshape(cache.shape_a), dtwins[n_a:].reshape(cache.shape_b)
+        return (da, db), prefixed("encoder", encoder_grads) | prefixed("head", head_grads)
+
+    def running_statistics(self, cache: SiameseCache) -> Params:
+        """What batch norm measured in a forward in training, for the training step to write back."""
+        return prefixed("encoder", running_statistics(self.encoder, cache.encoder))
+
+    def embed(self, images: Images) -> Array:
+        """The embeddings (N, D) of images: (N, H, W) arrays of any size, ink 1 and paper 0, or a list of files."""
+        x = self._prepare(images)
+        batches = [self._encode(self.params, x[i : i + EMBED_BATCH])[0] for i in range(0, max(1, len(x)), EMBED_BATCH)]
+        return array_module(x).concatenate(batches)
+
+    def similarity(self, a: Images, b: Images) -> Array:
+        """The probability (N,) that a[i] and b[i] show the same character."""
+        h1, h2 = self.embed(a), self.embed(b)
+        if h1.shape != h2.shape:
+            raise ShapeError(f"similarity: a has {h1.shape[0]} images and b {h2.shape[0]}, expected as many")
+        return sigmoid(self.head.forward(under("head", self.params), h1, h2)[0])
+
+    def scores(self, queries: Images, supports: Images) -> Array:
+        """The logits (Q, S) of each query against each support; every image is embedded once."""
+        h1, h2 = self.embed(queries), self.embed(supports)
+        head = under("head", self.params)
+        step = max(1, SCORE_ELEMENTS // max(1, h2.size))
+        blocks = [self.head.forward(head, h1[i : i + step, None], h2)[0] for i in range(0, max(1, len(h1)), step)]
+        return array_module(h1).concatenate(blocks)
+
+    def to_device(self, device: str | Device | None) -> "SiameseNet":
+        """The same network with its parameters in the memory of `device`."""
+        return replace(self, params={name: to_device(value, device) for name, value in self.params.items()})
+
+    def _encode(self, params: Params, images: Array, training: bool = False) -> tuple[Array, Any]:
+        x = images.transpose(1, 2, 0)[..., None]                                # (N, H, W) -> (H, W, N, C=1)
+        return self.encoder.forward(under("encoder", params), x, training)
+
+    def _prepare(self, images: Images) -> Array:
+        """Images as the encoder wants them: (N, size, size), the precision and the device of the parameters."""
+        weight = self.params["head.weight"]
+        if isinstance(images, Sequence):
+            pictures = [resize(read_image(image)[None], self.image_size) for image in images]
+            images = to_device(np.concatenate(pictures).astype(weight.dtype.name), device_of(weight))
+        array_module(images, weight)
+        if images.ndim != 3:
+            raise ShapeError(f"images has shape {images.shape}, expected (N, H, W)")
+        if images.dtype.kind == "b":
+            images = images.astype(weight.dtype)
+        expect_precision(images=images, weight=weight)
+        return resize(images, self.image_size)
