@@ -62,13 +62,20 @@ def load_model(source: Path | str, device: str | Device | None = "cpu") -> Siame
 
     Raises CheckpointError when the file is missing or damaged or does not fit the architecture that it names.
     """
+    return load_model_with_notes(source, device)[0]
+
+
+def load_model_with_notes(
+    source: Path | str, device: str | Device | None = "cpu"
+) -> tuple[SiameseNet, dict[str, Any]]:
+    """The network and the notes that were saved with it; otherwise as `load_model`."""
     path = Path(source)
     if path.is_dir():
         path = path / WEIGHTS
     arrays, description = load_arrays(path)
     net = build(description.get("architecture", {}))
     net.params = fitting(arrays, net.params, path)
-    return net.to_device(device)
+    return net.to_device(device), description.get("notes", {})
 
 
 def fitting(arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], path: Path) -> dict[str, np.ndarray]:

@@ -57,6 +57,8 @@ def _decode(source: Path | str | BinaryIO | Image.Image, name: str) -> Image.Ima
         raise DataError(f"there is no file {name}: check the path") from cause
     except IsADirectoryError as cause:
         raise DataError(f"{name} is a folder, expected an image file: give one of the files in it") from cause
+    except Image.DecompressionBombError as cause:  # so vast that Pillow refuses it before we can
+        raise DataError(f"{name} has far more than {MAX_PIXELS:,} pixels: scale it to size") from cause
     except UnidentifiedImageError as cause:
         known = ", ".join(FORMATS)
         raise DataError(f"{name} is empty or no image of a known format ({known}): save it again as PNG") from cause

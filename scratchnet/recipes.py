@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
-from scratchnet.augment import AffineRanges
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.optim import SGD
 
 
@@ -50,9 +50,27 @@ class Recipe:
         return SGD(self.lr, self.momentum, self.weight_decay, self.per_layer, self.lr_decay, self.initial_momentum,
                    self.momentum_epochs)
 
+    @property
+    def image_size(self) -> int:
+        """The size of the images that the network looks at, in pixels."""
+        return int(self.architecture.get("image_size", 105))
+
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """As JSON holds it: tuples have become lists."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        """The recipe in a run folder. Raises CheckpointError when there is none that can be read."""
+        try:
+            plain = json.loads(path.read_text())
+            plain["validation_alphabets"] = tuple(plain["validation_alphabets"])
+            return cls(**plain)
+        except FileNotFoundError as cause:
+            raise CheckpointError(f"{path.parent} holds no run: there is no {path.name} in it") from cause
+        except (ValueError, KeyError, TypeError) as cause:
+            raise CheckpointError(f"{path} is damaged or of another version ({cause}): start a new run") from cause
 
 
 # Cut out of the background set to choose by; never trained on.

@@ -168,13 +168,8 @@ class Progress:
 def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     """The alphabets that the recipe trains on and chooses by."""
     if recipe.data == "glyphs":
-        return glyph_split(build_size(recipe))
+        return glyph_split(recipe.image_size)
     return background_split(data, recipe.validation_alphabets, recipe.drawers)
-
-
-def build_size(recipe: Recipe) -> int:
-    """The image size of the recipe's network."""
-    return int(recipe.architecture.get("image_size", 105))
 
 
 def train(
@@ -262,8 +257,7 @@ def _load_state(out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, devi
     if not (out / STATE).is_file():
         raise CheckpointError(f"{out} holds no run to resume: start it without --resume")
     arrays, saved = load_arrays(out / STATE)
-    wanted = json.loads(json.dumps(recipe.as_dict()))
-    for name, value in wanted.items():
+    for name, value in recipe.as_dict().items():
         if saved["recipe"].get(name) != value:
             raise CheckpointError(f"{out} was trained with {name}={saved['recipe'].get(name)}, not {name}={value}: "
                                   "resume it as it began, or choose another --out")

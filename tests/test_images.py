@@ -38,14 +38,17 @@ def drawing() -> np.ndarray:
 
 def one_line(refusal: pytest.ExceptionInfo[DataError]) -> str:
     message = str(refusal.value)
-    assert "\n" not in message and ": " in message
+    assert "\n" not in message
+    assert ": " in message
     return message
 
 
 def test_ink_is_one_minus_grey():
     ink = read_image(Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)))
-    assert ink.dtype == np.float32 and ink.shape == (16, 16)
-    assert ink[0, 0] == 1 and ink[15, 15] == 0
+    assert ink.dtype == np.float32
+    assert ink.shape == (16, 16)
+    assert ink[0, 0] == 1
+    assert ink[15, 15] == 0
     np.testing.assert_allclose(ink.ravel(), 1 - np.arange(256) / 255, atol=1e-6)
 
 
@@ -103,7 +106,8 @@ def test_a_photograph_is_turned_upright():
     grey[:, :8] = 0  # ink on the left, which is the top once it is upright
     ink = read_image(io.BytesIO(encode(Image.fromarray(grey), "JPEG", exif=exif, quality=95)))
     assert ink.shape == (16, 8)
-    assert ink[:7].min() > 0.9 and ink[9:].max() < 0.1
+    assert ink[:7].min() > 0.9
+    assert ink[9:].max() < 0.1
 
 
 def test_the_image_of_the_caller_stays_usable_and_as_it_was(drawing, tmp_path):
@@ -139,30 +143,29 @@ def test_a_file_that_is_no_picture_is_one_clear_line_with_its_name(read, content
 
 def test_a_truncated_picture_is_refused_unless_all_pixels_are_there(drawing):
     whole = encode(Image.fromarray(drawing))
-    for length in range(len(whole)):
-        try:
-            ink = read_image(io.BytesIO(whole[:length]), "cut.png")
-        except DataError as refusal:
-            assert "cut.png" in str(refusal) and "\n" not in str(refusal)
-        else:  # only checksums and the end mark are lacking
-            assert length > whole.index(b"IEND") - 20
-            np.testing.assert_array_equal(ink, read_image(io.BytesIO(whole)))
+    pixels_end = whole.index(b"IEND") - 20  # then come checksums and the end mark
+    for length in range(pixels_end):
+        with pytest.raises(DataError, match=r"cut\.png") as refusal:
+            read_image(io.BytesIO(whole[:length]), "cut.png")
+        one_line(refusal)
+    for length in range(pixels_end + 8, len(whole)):
+        np.testing.assert_array_equal(read_image(io.BytesIO(whole[:length])), read_image(io.BytesIO(whole)))
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "GIF", "JPEG", "WEBP"])
 def test_damage_is_refused_or_read_but_never_another_exception(drawing, form):
     rng = np.random.default_rng(1)
     whole = np.frombuffer(encode(Image.fromarray(drawing), form), np.uint8)
-    refused = 0
+    refusals = []
     for _ in range(200):
         damaged = whole.copy()
         damaged[rng.integers(0, len(whole), 3)] = rng.integers(0, 256, 3)
         try:
             assert read_image(io.BytesIO(damaged.tobytes())).size <= MAX_PIXELS
         except DataError as refusal:
-            refused += 1
-            assert "\n" not in str(refusal)
-    assert refused
+            refusals.append(str(refusal))
+    assert refusals
+    assert "\n" not in "".join(refusals)
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
@@ -180,7 +183,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side, tmp_path):
     path.write_bytes(png_that_claims(side, side))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(DataError, match=f"{side} x {side} pixels") as refusal:
+        with pytest.raises(DataError, match="scale it to size") as refusal:
             read_image(path)
     assert str(path) in one_line(refusal)
 

@@ -12,7 +12,7 @@ from scratchnet.errors import DataError
 class Alphabet:
     """One alphabet: every character drawn once by every drawer.
 
-    images: (characters, drawers, H, W) bool, ink True and paper False; one byte a pixel.
+    images: (characters, drawers, H, W) bool, ink True and paper False, one byte a pixel; or float ink, 0 to 1.
     `images[:, d]` is the hand of one drawer.
     """
 

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from scratchnet.data.alphabets import Alphabet, pick, without
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
+from scratchnet.data.mnist import load_mnist
 from scratchnet.data.omniglot import load_omniglot
 
 GLYPH_TRAIN, GLYPH_VALIDATION, GLYPH_TEST = 40, 5, 10  # generated alphabets, in this order
@@ -41,3 +44,10 @@ def background_split(data: Path | str | None, validation: Sequence[str], drawers
         [alphabet.drawn_by(slice(drawers)) for alphabet in without(alphabets, validation)],
         [alphabet.drawn_by(others) for alphabet in pick(alphabets, validation)],
     )
+
+
+def mnist_digits(data: Path | str | None) -> Alphabet:
+    """The MNIST test digits as one alphabet: 10 characters with as many drawings each as the rarest digit has."""
+    images, labels = load_mnist(data)
+    drawings = np.bincount(labels, minlength=10).min()
+    return Alphabet("MNIST", np.stack([images[labels == digit][:drawings] for digit in range(10)]))

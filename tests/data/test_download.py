@@ -131,7 +131,8 @@ def test_an_archive_arrives_whole_and_alone(server, original, folder):
 def test_progress_counts_up_to_the_whole(server, original, folder):
     seen: list[tuple[str, int, int | None]] = []
     download(folder, [NAME], server.url, progress=lambda *state: seen.append(state))
-    assert seen[0] == (NAME, 0, len(original)) and seen[-1] == (NAME, len(original), len(original))
+    assert seen[0] == (NAME, 0, len(original))
+    assert seen[-1] == (NAME, len(original), len(original))
     counts = [done for _, done, _ in seen]
     assert counts == sorted(counts)
 
@@ -158,7 +159,8 @@ def test_a_broken_connection_is_resumed_where_it_stopped(server, original, folde
     counts: list[int] = []
     download(folder, [NAME], server.url, progress=lambda name, done, total: counts.append(done))
     assert server.requests[-1] == (f"/{NAME}", "bytes=5000-")
-    assert counts[0] == 5000 and counts[-1] == len(original)
+    assert counts[0] == 5000
+    assert counts[-1] == len(original)
     assert (folder / NAME).read_bytes() == original
     assert not (folder / PART).exists()
 

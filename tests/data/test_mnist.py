@@ -39,7 +39,8 @@ def refusal_of(folder: Path) -> str:
 
 def test_ink_is_grey_over_255_and_labels_are_whole_numbers(folder, digits):
     images, labels = load_mnist(folder)
-    assert images.dtype == np.float32 and labels.dtype == np.int64
+    assert images.dtype == np.float32
+    assert labels.dtype == np.int64
     np.testing.assert_allclose(images, digits / 255, atol=1e-6)
     assert labels.tolist() == [7, 0, 9]
 
@@ -110,6 +111,8 @@ def test_a_missing_file_is_named(folder):
 
 def test_the_real_test_set_has_ten_thousand_digits(real_data):
     images, labels = load_mnist(real_data)
-    assert images.shape == (10_000, 28, 28) and labels.shape == (10_000,)
-    assert images.min() == 0 and images.max() == 1
+    assert images.shape == (10_000, 28, 28)
+    assert labels.shape == (10_000,)
+    assert images.min() == 0
+    assert images.max() == 1
     assert np.bincount(labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

@@ -1,0 +1,322 @@
+"""The command line: `scratchnet COMMAND`, or `python -m scratchnet COMMAND`.
+
+Exit codes: 0; 1 when a check failed; 2 for bad usage or input, with one line on stderr; 130 when interrupted.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from tqdm import tqdm
+
+from scratchnet import oneshot, verify
+from scratchnet.backend import get_device, to_host
+from scratchnet.checkpoint import load_model, load_model_with_notes
+from scratchnet.data.alphabets import Alphabet
+from scratchnet.data.download import ARCHIVES, download
+from scratchnet.data.locate import cache_folder, find_data
+from scratchnet.data.omniglot import load_omniglot
+from scratchnet.data.splits import background_split, glyph_split, mnist_digits
+from scratchnet.errors import BackendError, DataError, ScratchnetError
+from scratchnet.models import ARCHITECTURES
+from scratchnet.recipes import find_recipe, override, Recipe, RECIPES, VALIDATION_ALPHABETS
+from scratchnet.train import Interrupted, load_split, RECIPE, train
+from scratchnet.version import VERSION
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except Interrupted as stop:
+        return _say(f"{stop}; go on with: scratchnet train --resume --out {options.out}", 130)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except ScratchnetError as error:
+        return _say(str(error), 2)
+    except OSError as error:
+        return _say(f"{error.strerror or error}: {error.filename or 'check the disk'}", 2)
+    except MemoryError as error:
+        return _say(f"out of memory ({error}): use a smaller batch, --set batch_size=N", 2)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"scratchnet: {message}", file=sys.stderr)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="scratchnet", description="One-shot image recognition with a Siamese network from scratch.")
+    parser.add_argument("--version", action="version", version=f"scratchnet {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        if name != "download":
+            added.add_argument("--json", action="store_true", help="print the figures as JSON")
+        return added
+
+    def device(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--device", help="cpu or cuda (default: SCRATCHNET_DEVICE, else cpu)")
+
+    added = command("train", _train, "Train a network; with no arguments on generated alphabets, offline.")
+    added.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, quick)")
+    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where Omniglot is (default: SCRATCHNET_DATA, else the cache)")
+    added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
+    added.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    added.add_argument("--minutes", type=float, help="stop after the epoch during which they have passed")
+    added.add_argument("--seed", type=int, help="of weights, batches and distortions (default: the recipe's)")
+    added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                       help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
+    device(added)
+
+    added = command("evaluate", _evaluate, "One-shot trials: the official runs, or random ones. Baselines beside it.")
+    added.add_argument("model", help="a run folder or a weights file")
+    added.add_argument("--on", choices=("official", "background", "evaluation", "glyphs", "mnist"),
+                       help="Lake's 20 runs; random trials on the background alphabets kept out of training, on the "
+                            "evaluation set, on generated alphabets or on digits (default: official; glyphs for a "
+                            "network trained on them)")
+    added.add_argument("--runs", help="all_runs.zip or its folder (default: found like --data)")
+    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where the data are (default: SCRATCHNET_DATA, else the cache)")
+    added.add_argument("--trials", type=int, default=400, help="random trials (default 400)")
+    added.add_argument("--way", type=int, help="characters to choose from (default 20; digits 10)")
+    added.add_argument("--shot", type=int, default=1, help="examples of each character (default 1)")
+    added.add_argument("--across", action="store_true", help="characters from all alphabets together: an easier task")
+    added.add_argument("--pairs", type=int, default=0, help="also the verification accuracy on so many pairs")
+    added.add_argument("--seed", type=int, default=0, help="of the random trials (default 0)")
+    added.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
+    device(added)
+
+    added = command("compare", _compare, "The probability that two images show the same character.")
+    added.add_argument("images", nargs=2, metavar="IMAGE")
+    added.add_argument("--model", required=True, help="a run folder or a weights file")
+    device(added)
+
+    added = command("classify", _classify, "Which of the images in a folder shows the same character as the query.")
+    added.add_argument("query", metavar="QUERY")
+    added.add_argument("--support", type=Path, required=True, metavar="DIR", help="one image a class; its name is the class")
+    added.add_argument("--model", required=True, help="a run folder or a weights file")
+    device(added)
+
+    added = command("gradcheck", _gradcheck, "Check the gradients of every layer, loss and network.")
+    added.add_argument("--method", choices=("complex", "central"), default="complex",
+                       help="complex step (default), or central differences")
+    added.add_argument("--seed", type=int, default=0, help="of points and directions (default 0)")
+
+    added = command("download", _download, "Fetch Omniglot from its public home, verified; run again to resume.")
+    added.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to (default: the cache folder)")
+    added.add_argument("--only", nargs="+", choices=sorted(ARCHIVES), metavar="ZIP", help="some of the archives")
+
+    command("info", _info, "Version, backend, device, threads, data, recipes.")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipe = _recipe(options)
+    out = options.out or _fresh_folder(recipe.name)
+    if not options.json:
+        print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
+    split = load_split(recipe, options.data)
+    net = train(recipe, split, out, options.device, options.minutes, options.resume, quiet=options.json)
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    best = max(log, key=lambda record: record["validation"])
+    figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
+    if not options.json:
+        print(f"best epoch {best['epoch']}: {best['validation']:.1%} of the validation trials right; weights in {out}")
+    if split.test:
+        runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
+        figures["test"] = _compared(net, runs, "unseen generated alphabets", options.json)
+    return _finish(options, figures)
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe asked for, or on --resume the one of the run."""
+    settings = dict(_name_and_value(text) for text in options.settings)
+    if options.seed is not None:
+        settings["seed"] = str(options.seed)
+    if options.resume and not options.recipe:
+        if options.out is None:
+            raise ScratchnetError("--resume needs --out, the run folder to go on with")
+        return override(Recipe.read(options.out / RECIPE), settings)
+    return override(find_recipe(options.recipe or ("quick" if options.data else "glyphs")), settings)
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ScratchnetError(f"--set {text}: expected NAME=VALUE, such as lr=0.02")
+    return name, value
+
+
+def _fresh_folder(name: str) -> Path:
+    """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that is not there yet."""
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    net, notes = load_model_with_notes(options.model, get_device(options.device))
+    recipe = notes.get("recipe", {})
+    on = options.on or ("glyphs" if recipe.get("data") == "glyphs" and not options.runs else "official")
+    figures: dict[str, Any] = {"model": str(options.model), "on": on}
+    if on == "official":
+        runs = oneshot.official_runs(find_data(options.runs or options.data, "all_runs.zip", "all_runs"))
+        title = "official runs"
+    else:
+        rng = np.random.default_rng(options.seed)
+        validation, test = _alphabets(on, options.data, recipe)
+        way = options.way or (10 if on == "mnist" else 20)
+        runs = oneshot.sample_runs(test, -(-options.trials // way), rng, way, options.shot, options.across)
+        title = f"random trials, {on}"
+        figures |= {"way": way, "shot": options.shot}
+        if options.pairs:
+            result = oneshot.verification(net, validation, test, options.pairs, rng)
+            figures["verification"] = result.as_dict()
+            if not options.json:
+                print(f"verification, {options.pairs} pairs within alphabets: {result}")
+    figures["results"] = _compared(net, runs, title, options.json, baselines=not options.no_baselines)
+    return _finish(options, figures)
+
+
+def _alphabets(on: str, data: str | None, recipe: dict[str, Any]) -> tuple[list[Alphabet], list[Alphabet]]:
+    """Alphabets to choose a threshold on, and alphabets to test on, none of them seen in training."""
+    if on == "glyphs":
+        glyphs = glyph_split(int(recipe.get("architecture", {}).get("image_size", 48)))
+        return glyphs.validation, glyphs.test
+    if on == "mnist":
+        digits = mnist_digits(data)
+        return [digits], [digits]
+    held_out = background_split(data, recipe.get("validation_alphabets") or VALIDATION_ALPHABETS).validation
+    if on == "background":
+        return held_out, held_out
+    return held_out, load_omniglot(find_data(data, "images_evaluation.zip", "images_evaluation"))
+
+
+def _compared(
+    net: Any, runs: Sequence[oneshot.Run], title: str, quiet: bool, baselines: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Evaluate the network and the baselines on the same runs, and print a line for each unless `quiet`."""
+    scorers = {"scratchnet": net, **(oneshot.BASELINES if baselines else {})}
+    shots = len(runs[0].support_labels) // len(set(runs[0].support_labels))
+    if not quiet:
+        way = len(set(runs[0].support_labels))
+        print(f"{title}: {way}-way {shots}-shot, {runs[0].scope}, each query judged alone")
+    results = {}
+    for name, scorer in scorers.items():
+        results[name] = oneshot.evaluate(scorer, runs)
+        if not quiet:
+            print(f"  {name:27} {results[name]}")
+    return {name: result.as_dict() for name, result in results.items()}
+
+
+def _compare(options: argparse.Namespace) -> int:
+    net = load_model(options.model, get_device(options.device))
+    a, b = options.images
+    probability = float(to_host(net.similarity([a], [b]))[0])
+    if not options.json:
+        print(f"{probability:.1%} that {a} and {b} show the same character")
+    return _finish(options, {"a": a, "b": b, "probability": probability})
+
+
+def _classify(options: argparse.Namespace) -> int:
+    net = load_model(options.model, get_device(options.device))
+    if not options.support.is_dir():
+        raise DataError(f"--support {options.support} is no folder: expected one with an image for each class")
+    supports = sorted(path for path in options.support.iterdir() if path.suffix.lower() in PICTURES)
+    if not supports:
+        raise DataError(f"--support {options.support} has no images: expected one for each class, {', '.join(PICTURES)}")
+    scores = to_host(net.scores([options.query], supports))[0]
+    ranking = [{"class": supports[i].stem, "score": float(scores[i])} for i in np.argsort(-scores, kind="stable")]
+    if not options.json:
+        print(f"{options.query} fits best to {ranking[0]['class']}")
+        for place in ranking[:5]:
+            print(f"  {place['score']:8.3f}  {place['class']}")
+    return _finish(options, {"query": options.query, "ranking": ranking})
+
+
+def _gradcheck(options: argparse.Namespace) -> int:
+    errors: dict[str, list[float]] = {}
+    failed = []
+    progress = tqdm(verify.CASES.items(), leave=False, disable=options.json or not sys.stderr.isatty())
+    for name, case in progress:
+        report = case.check(options.seed, options.method)
+        errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
+        if not report:
+            failed.append(name)
+            print(f"FAIL  {name}\n{report}", file=sys.stderr)
+    if not options.json:
+        for kind, found in errors.items():
+            print(f"  {kind:30} {len(found):3} checks, largest relative error {max(found):.1e}")
+        print(f"{len(verify.CASES) - len(failed)} of {len(verify.CASES)} passed ({options.method}, seed {options.seed})")
+    figures = {"method": options.method, "seed": options.seed, "failed": failed,
+               "largest_error": {kind: max(found) for kind, found in errors.items()}}
+    return _finish(options, figures, code=1 if failed else 0)
+
+
+def _download(options: argparse.Namespace) -> int:
+    folder, names = options.folder or cache_folder(), options.only or list(ARCHIVES)
+    with tqdm(unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if bar.desc != f"{name}: ":
+                bar.reset(total)
+                bar.set_description(name, refresh=False)
+            bar.update(done - bar.n)
+
+        download(folder, names, progress=show)
+    print(f"{', '.join(names)}: complete and verified in {folder}")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index,call-overload]
+    facts = {
+        "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
+        "blas": f"{blas['name']} {blas['version']}", "processors": _processors(),
+        "device": os.environ.get("SCRATCHNET_DEVICE") or "cpu", "cuda": _cuda(),
+        "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
+        "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),
+    }
+    if not options.json:
+        for name, fact in facts.items():
+            print(f"{name:14} {', '.join(fact) if isinstance(fact, list) else fact}")
+    return _finish(options, facts)
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cuda() -> str:
+    try:
+        get_device("cuda")
+    except BackendError as error:
+        return f"not available: {error}"
+    return "available"
+
+
+def _finish(options: argparse.Namespace, figures: dict[str, Any], code: int = 0) -> int:
+    if options.json:
+        print(json.dumps(figures, indent=2))
+    return code
