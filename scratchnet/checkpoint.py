@@ -73,9 +73,14 @@ def load_model_with_notes(
     if path.is_dir():
         path = path / WEIGHTS
     arrays, description = load_arrays(path)
-    net = build(description.get("architecture", {}))
+    try:
+        net = build(description.get("architecture", {}))
+        notes = dict(description.get("notes", {}))
+    except Exception as cause:  # a description can hold anything
+        reason = " ".join(str(cause).split())[:200]
+        raise CheckpointError(f"{path} does not describe a network ({reason}): use another copy") from cause
     net.params = fitting(arrays, net.params, path)
-    return net.to_device(device), description.get("notes", {})
+    return net.to_device(device), notes
 
 
 def fitting(arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], path: Path) -> dict[str, np.ndarray]:
@@ -98,13 +103,20 @@ def fitting(arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], path:
 def _refuse_bombs(path: Path) -> None:
     """Our files are stored uncompressed and hold what their headers say; anything else is not ours."""
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
+        members = archive.infolist()
+        for member in members:
             if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
-                raise CheckpointError(f"{path} is no checkpoint of scratchnet: {member.filename} is compressed")
+                raise CheckpointError(f"{path} is no checkpoint of scratchnet, {member.filename} is compressed: "
+                                      "expected what `scratchnet train` wrote")
+        if damaged := archive.testzip():  # before a header is believed
+            raise CheckpointError(f"{path} is damaged, {damaged} does not fit its checksum: use another copy")
+        for member in members:
             with archive.open(member) as file:
                 shape, _, dtype = _read_npy_header(file)
-            if math.prod(shape) * dtype.itemsize > member.file_size:
-                raise CheckpointError(f"{path} is damaged: {member.filename} promises more than it holds")
+                held = member.file_size - file.tell()
+            if math.prod(shape) * dtype.itemsize != held:
+                raise CheckpointError(f"{path} is damaged, {member.filename} promises {dtype} {shape} "
+                                      f"but holds {held} bytes: use another copy")
 
 
 def _read_npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:

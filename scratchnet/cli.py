@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,7 +29,7 @@ from scratchnet.recipes import find_recipe, override, Recipe, RECIPES, VALIDATIO
 from scratchnet.train import Interrupted, load_split, RECIPE, train
 from scratchnet.version import VERSION
 
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ScratchnetError as error:
         return _say(str(error), 2)
     except OSError as error:
-        return _say(f"{error.strerror or error}: {error.filename or 'check the disk'}", 2)
+        place = error.filename or "a file"
+        return _say(f"{place}: {error.strerror or error}, check the path, its permissions and the disk", 2)
     except MemoryError as error:
         return _say(f"out of memory ({error}): use a smaller batch, --set batch_size=N", 2)
 
@@ -59,6 +60,18 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that takes a whole number, `least` or more."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is too small, give {least} or more")
+        return value
+
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
     added.add_argument("--minutes", type=float, help="stop after the epoch during which they have passed")
-    added.add_argument("--seed", type=int, help="of weights, batches and distortions (default: the recipe's)")
+    added.add_argument("--seed", type=_at_least(0), help="of weights, batches and distortions (default: the recipe's)")
     added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                        help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
     device(added)
@@ -95,12 +108,12 @@ def _parser() -> argparse.ArgumentParser:
                             "network trained on them)")
     added.add_argument("--runs", help="all_runs.zip or its folder (default: found like --data)")
     added.add_argument("--data", metavar="DIR_OR_ZIP", help="where the data are (default: SCRATCHNET_DATA, else the cache)")
-    added.add_argument("--trials", type=int, default=400, help="random trials (default 400)")
-    added.add_argument("--way", type=int, help="characters to choose from (default 20; digits 10)")
-    added.add_argument("--shot", type=int, default=1, help="examples of each character (default 1)")
+    added.add_argument("--trials", type=_at_least(1), default=400, help="random trials (default 400)")
+    added.add_argument("--way", type=_at_least(2), help="characters to choose from (default 20; digits 10)")
+    added.add_argument("--shot", type=_at_least(1), default=1, help="examples of each character (default 1)")
     added.add_argument("--across", action="store_true", help="characters from all alphabets together: an easier task")
-    added.add_argument("--pairs", type=int, default=0, help="also the verification accuracy on so many pairs")
-    added.add_argument("--seed", type=int, default=0, help="of the random trials (default 0)")
+    added.add_argument("--pairs", type=_at_least(0), default=0, help="also the verification accuracy on so many pairs")
+    added.add_argument("--seed", type=_at_least(0), default=0, help="of the random trials (default 0)")
     added.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
     device(added)
 
@@ -118,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     added = command("gradcheck", _gradcheck, "Check the gradients of every layer, loss and network.")
     added.add_argument("--method", choices=("complex", "central"), default="complex",
                        help="complex step (default), or central differences")
-    added.add_argument("--seed", type=int, default=0, help="of points and directions (default 0)")
+    added.add_argument("--seed", type=_at_least(0), default=0, help="of points and directions (default 0)")
 
     added = command("download", _download, "Fetch Omniglot from its public home, verified; run again to resume.")
     added.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to (default: the cache folder)")
@@ -131,8 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 def _train(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
     out = options.out or _fresh_folder(recipe.name)
-    if not options.json:
-        print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
+    options.out = out  # what to resume when interrupted
     split = load_split(recipe, options.data)
     net = train(recipe, split, out, options.device, options.minutes, options.resume, quiet=options.json)
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]

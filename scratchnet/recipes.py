@@ -1,13 +1,20 @@
 """Recipes: everything that a training depends on besides its data, as small dataclasses."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import CheckpointError, ScratchnetError
-from scratchnet.optim import SGD
+from scratchnet.optim import SETTINGS, SGD
+
+CHOICES = {"data": ("glyphs", "omniglot"), "objective": ("pairs", "episodes")}
+LEAST: dict[str, float] = {
+    "epochs": 1, "batch_size": 1, "n_way": 2, "fixed_distortions": 0, "lr": 0.0, "lr_decay": 0.0, "momentum": 0.0,
+    "momentum_epochs": 1, "weight_decay": 0.0, "patience": 1, "validation_trials": 1, "drawers": 2, "seed": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,25 @@ class Recipe:
     drawers: int = 20  # the first so many are for training
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises ScratchnetError for a value that no training can have."""
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ScratchnetError(f"{name}={getattr(self, name)} is none of {', '.join(choices)}: choose one")
+        numbers = [(name, getattr(self, name), least) for name, least in LEAST.items()]
+        numbers += [("steps", self.steps, 1)] if self.objective == "episodes" else [("pairs", self.pairs, 1)]
+        sizes = {name: value for name, value in self.architecture.items() if isinstance(value, int)}
+        numbers += [(f"architecture.{name}", value, 1) for name, value in sizes.items()]
+        for name, value, least in numbers:
+            if not least <= value < math.inf:  # True for NaN
+                raise ScratchnetError(f"{name}={value} is out of range: give {least} or more")
+        for prefix, settings in self.per_layer.items():
+            fits = isinstance(settings, Mapping) and all(
+                name in SETTINGS and isinstance(value, int | float) for name, value in settings.items())
+            if not fits:
+                raise ScratchnetError(f"per_layer.{prefix}={json.dumps(settings)} is no setting of a layer: "
+                                      f'give some of {", ".join(SETTINGS)}, as {{"lr": 0.01}}')
+
     def optimiser(self) -> SGD:
         """A fresh optimiser with the settings of this recipe."""
         return SGD(self.lr, self.momentum, self.weight_decay, self.per_layer, self.lr_decay, self.initial_momentum,
@@ -69,7 +95,7 @@ class Recipe:
             return cls(**plain)
         except FileNotFoundError as cause:
             raise CheckpointError(f"{path.parent} holds no run: there is no {path.name} in it") from cause
-        except (ValueError, KeyError, TypeError) as cause:
+        except (ValueError, KeyError, TypeError, AttributeError, ScratchnetError) as cause:
             raise CheckpointError(f"{path} is damaged or of another version ({cause}): start a new run") from cause
 
 
@@ -107,22 +133,22 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
     Raises ScratchnetError for a field that does not exist or a value of another type.
     """
+    changes: dict[str, Any] = {}
     for name, text in settings.items():
         field_name, _, key = name.partition(".")
         if field_name not in {f.name for f in fields(recipe)} - {"name"}:
             names = ", ".join(f.name for f in fields(recipe) if f.name != "name")
             raise ScratchnetError(f"the recipe has no setting {field_name!r}: there are {names}")
-        old, new = getattr(recipe, field_name), _parse(text)
+        old, new = changes.get(field_name, getattr(recipe, field_name)), _parse(text)
         if key:
             if not isinstance(old, Mapping):
                 raise ScratchnetError(f"the setting {field_name} has no parts, so {name!r} is none")
-            new = {**old, key: new}
-        elif isinstance(old, tuple) and isinstance(new, list):
-            new = tuple(new)
-        if not _fits(new, old):
-            raise ScratchnetError(f"{field_name}={text} is no {type(old).__name__}, as {field_name}={old!r} is")
-        recipe = replace(recipe, **{field_name: new})
-    return recipe
+            _expect_like(old.get(key, new), name, new)
+            changes[field_name] = {**old, key: new}
+        else:
+            changes[field_name] = tuple(new) if isinstance(old, tuple) and isinstance(new, list) else new
+            _expect_like(old, name, changes[field_name])
+    return replace(recipe, **changes)
 
 
 def _parse(text: str) -> Any:
@@ -132,7 +158,9 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _fits(new: Any, old: Any) -> bool:
-    if old is None or isinstance(old, float):
-        return isinstance(new, int | float) and not isinstance(new, bool)
-    return isinstance(new, type(old)) and (isinstance(new, bool) == isinstance(old, bool))
+def _expect_like(old: Any, name: str, new: Any) -> None:
+    """Raise ScratchnetError unless `new` is of the type of `old`; an int will do for a float."""
+    kind = (int, float) if old is None or isinstance(old, float) else type(old)
+    if not isinstance(new, kind) or isinstance(new, bool) != isinstance(old, bool):
+        word = "number" if kind == (int, float) else type(old).__name__
+        raise ScratchnetError(f"{name}={new} is no {word}: the recipe has {name}={old}, give another of its kind")

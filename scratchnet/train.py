@@ -27,7 +27,7 @@ from scratchnet.data.drawings import Drawings
 from scratchnet.data.episodes import sample_episodes
 from scratchnet.data.pairs import sample_pairs
 from scratchnet.data.splits import Split, background_split, glyph_split
-from scratchnet.errors import CheckpointError, DataError, NonFiniteError
+from scratchnet.errors import CheckpointError, DataError, NonFiniteError, ScratchnetError
 from scratchnet.files import write_bytes
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models import build
@@ -36,6 +36,7 @@ from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 
 STATE, RECIPE, LOG = "state.npz", "recipe.json", "log.jsonl"
+CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
 PAIRS_STREAM, DISTORTIONS_STREAM, VALIDATION_STREAM = 1, 2, 3  # random streams of a seed that are not a batch's
 
 
@@ -43,6 +44,7 @@ class Interrupted(Exception):
     """Training was asked to stop, and has saved its state."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a loss that is no number is an error of its own
 def train_step(
     net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array,
     loss: PairCrossEntropy | NWayCrossEntropy = PairCrossEntropy(),
@@ -186,6 +188,9 @@ def train(
     place = get_device(device)
     net = build(recipe.architecture, seed=recipe.seed, device=place)
     optimiser, progress = recipe.optimiser(), Progress()
+    for prefix in recipe.per_layer:
+        if not any(f"{name}.".startswith(f"{prefix}.") for name in net.params):
+            raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network: {', '.join(net.params)}")
     if resume:
         progress = _load_state(out, recipe, net, optimiser, place)
     elif (out / STATE).exists():
@@ -197,6 +202,8 @@ def train(
 
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
+    if not quiet:
+        print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
     started = time.monotonic()
     with _stop_requests() as stop, _Display(recipe, batches.steps, progress, quiet) as display:
         while not progress.finished(recipe):
@@ -209,9 +216,11 @@ def train(
                 images += count
                 display.batch(progress, count)
                 if stop.requested:
+                    _expect_finite(net)
                     _save_state(out, recipe, net, optimiser, progress)
                     raise Interrupted(f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved")
-            seconds = time.monotonic() - epoch_started
+            _expect_finite(net)
+            seconds = max(time.monotonic() - epoch_started, CLOCK_TICK)
             validation = oneshot.evaluate(net, validation_runs)
             _finish_epoch(out, recipe, net, optimiser, progress, validation, seconds, images / seconds)
             display.epoch(progress)
@@ -220,6 +229,13 @@ def train(
             if stop.requested:
                 raise Interrupted(f"stopped after epoch {progress.epoch}, state saved")
     return load_model(out, place)
+
+
+def _expect_finite(net: SiameseNet) -> None:
+    """Raise NonFiniteError rather than save a network that cannot go on; the last good state stays."""
+    for name, value in net.params.items():
+        if not np.isfinite(to_host(value)).all():
+            raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")
 
 
 def _finish_epoch(
@@ -257,6 +273,8 @@ def _load_state(out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, devi
     if not (out / STATE).is_file():
         raise CheckpointError(f"{out} holds no run to resume: start it without --resume")
     arrays, saved = load_arrays(out / STATE)
+    if missing := {"recipe", "epoch", "step", "losses", "history"} - saved.keys():
+        raise CheckpointError(f"{out / STATE} is no state of a run, it has no {min(missing)}: use another copy")
     for name, value in recipe.as_dict().items():
         if saved["recipe"].get(name) != value:
             raise CheckpointError(f"{out} was trained with {name}={saved['recipe'].get(name)}, not {name}={value}: "
@@ -319,7 +337,7 @@ class _Display:
 
     def batch(self, progress: Progress, images: int) -> None:
         self.images += images
-        rate = self.images / (time.monotonic() - self.started)
+        rate = self.images / max(time.monotonic() - self.started, CLOCK_TICK)
         best = f", best validation {progress.best['validation']:.1%}" if progress.best else ""
         self.bar.set_description_str(f"epoch {progress.epoch + 1}/{self.recipe.epochs}", refresh=False)
         self.bar.set_postfix_str(f"loss {np.mean(progress.losses[-50:]):.3f}, {rate:.0f} images/s{best}", refresh=False)
@@ -330,7 +348,7 @@ class _Display:
             return
         record = progress.history[-1]
         done = progress.epoch * self.steps
-        per_step = (time.monotonic() - self.started) / (done - self.done_before)
+        per_step = (time.monotonic() - self.started) / max(1, done - self.done_before)  # 0 if resumed at an epoch's end
         left = (self.recipe.epochs * self.steps - done) * per_step
         line = (f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  "
                 f"validation {record['validation']:.1%}  {record['images_per_second']:.0f} images/s  "

@@ -109,8 +109,8 @@ def _layer_cases() -> list[Case]:
 def _loss_cases() -> list[Case]:
     one_hot = ((0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
     return [
-        Case(LossOf(PairCrossEntropy(), (0.0, 1.0, 1.0, 0.0, 0.25)), ((5,),)),
-        Case(LossOf(NWayCrossEntropy(), one_hot), ((2, 4),)),
+        Case(LossOf(PairCrossEntropy(), (0.0, 1.0, 1.0, 0.0, 0.25)), ((5,),), label="PairCrossEntropy"),
+        Case(LossOf(NWayCrossEntropy(), one_hot), ((2, 4),), label="NWayCrossEntropy"),
     ]
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from scratchnet.data.omniglot import open_tree
+from scratchnet.data.archive import open_tree
 from scratchnet.errors import DataError
 from scratchnet.images import read_bitmap
 

@@ -11,7 +11,9 @@ from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.data.mnist import load_mnist
 from scratchnet.data.omniglot import load_omniglot
+from scratchnet.errors import DataError
 
+PAPER_DRAWERS = 20
 GLYPH_TRAIN, GLYPH_VALIDATION, GLYPH_TEST = 40, 5, 10  # generated alphabets, in this order
 
 
@@ -51,3 +53,23 @@ def mnist_digits(data: Path | str | None) -> Alphabet:
     images, labels = load_mnist(data)
     drawings = np.bincount(labels, minlength=10).min()
     return Alphabet("MNIST", np.stack([images[labels == digit][:drawings] for digit in range(10)]))
+
+
+def paper_split(background: list[Alphabet], evaluation: list[Alphabet], rng: np.random.Generator) -> Split:
+    """The split of Koch et al. 2015: the first 12 drawers of the background alphabets train; one half of the
+    evaluation alphabets with the next 4 drawers validates, the other half with the last 4 tests.
+
+    The paper does not say which ten of the twenty evaluation alphabets are which: here `rng` draws them.
+
+    Raises DataError when an alphabet has not 20 drawers.
+    """
+    for alphabet in [*background, *evaluation]:
+        if alphabet.drawers != PAPER_DRAWERS:
+            raise DataError(f"{alphabet.name} has {alphabet.drawers} drawers, the paper's split needs {PAPER_DRAWERS}")
+    order = rng.permutation(len(evaluation))
+    validation, test = np.array_split(order, 2)
+    return Split(
+        train=[alphabet.drawn_by(slice(0, 12)) for alphabet in background],
+        validation=[evaluation[i].drawn_by(slice(12, 16)) for i in sorted(validation)],
+        test=[evaluation[i].drawn_by(slice(16, 20)) for i in sorted(test)],
+    )

@@ -7,7 +7,8 @@ With a cotangent c and a direction r, both Gaussian, the check compares for each
 
 The complex step takes the imaginary part of forward(t + i h r) / h. Nothing is subtracted, so h can be 1e-30 and
 the derivative is exact to rounding (Squire and Trapp 1998). It needs a forward that can compute in complex128.
-Central differences, (forward(t + h r) - forward(t - h r)) / 2h, do for any forward, to about nine digits.
+Central differences, (forward(t + h r) - forward(t - h r)) / 2h, do for any forward, to about nine digits; where a kink
+(of a ReLU, say) lies within the step, they fail a right gradient, and another seed tells.
 
 Why random numbers and never ones: a cotangent of ones hides every error that sums to zero. With Gaussian r an
 error e in dt shows as e . r, which is N(0, |e|^2), whatever the dimension. It passes a bound tau |dt| in k directions

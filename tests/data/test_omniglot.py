@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet.data import omniglot
+from scratchnet.data import archive
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.locate import find_data
-from scratchnet.data.omniglot import load_omniglot, paper_split, read_runs
+from scratchnet.data.omniglot import load_omniglot, read_runs
+from scratchnet.data.splits import paper_split
 from scratchnet.errors import DataError
 
 SIZE = 6
@@ -221,16 +222,16 @@ def test_an_encrypted_zip_is_refused(files, tmp_path):
 
 
 def test_too_many_files_are_refused(files, tmp_path, monkeypatch):
-    archive, folder = pack(tmp_path / "a.zip", files), unpack(tmp_path / "folder", files)
-    monkeypatch.setattr(omniglot, "MAX_FILES", len(files))
-    assert_same(load_omniglot(archive), load_omniglot(folder))
-    monkeypatch.setattr(omniglot, "MAX_FILES", len(files) - 1)
-    assert "files" in refusal_of(load_omniglot, archive)
+    packed, folder = pack(tmp_path / "a.zip", files), unpack(tmp_path / "folder", files)
+    monkeypatch.setattr(archive, "MAX_FILES", len(files))
+    assert_same(load_omniglot(packed), load_omniglot(folder))
+    monkeypatch.setattr(archive, "MAX_FILES", len(files) - 1)
+    assert "files" in refusal_of(load_omniglot, packed)
     assert "files" in refusal_of(load_omniglot, folder)
 
 
 def test_a_zip_that_declares_too_many_bytes_is_refused(files, tmp_path):
-    path = pack(tmp_path / "a.zip", files | {"images_background/zeros": bytes(omniglot.MAX_BYTES)})
+    path = pack(tmp_path / "a.zip", files | {"images_background/zeros": bytes(archive.MAX_BYTES)})
     assert "bytes" in refusal_of(load_omniglot, path)
 
 
@@ -247,7 +248,7 @@ def test_a_zip_that_declares_too_few_bytes_fills_no_memory(files, tmp_path):
 
 
 def test_drawings_of_too_many_pixels_in_all_are_refused(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(omniglot, "MAX_PIXELS", len(files) * SIZE * (SIZE - 1) - 1)
+    monkeypatch.setattr(archive, "MAX_PIXELS", len(files) * SIZE * (SIZE - 1) - 1)
     assert "too many" in refusal_of(load_omniglot, pack(tmp_path / "a.zip", files))
 
 

@@ -1,0 +1,140 @@
+"""The checker is checked: right gradients pass, planted mistakes do not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from scratchnet.backend import Array
+from scratchnet.errors import ScratchnetError
+from scratchnet.gradcheck import check
+from scratchnet.layers import Conv2d, Linear, Sigmoid, WeightedL1
+
+SEEDS = range(20)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A layer whose backward is tampered with: `mistake` gets (dx, grads) and returns what backward then says."""
+
+    layer: object
+    mistake: object
+
+    def forward(self, params, *inputs):
+        return self.layer.forward(params, *inputs)
+
+    def backward(self, dy, cache):
+        return self.mistake(*self.layer.backward(dy, cache))
+
+
+def edit(array: Array, index, factor: float) -> Array:
+    array = array.copy()
+    array[index] *= factor
+    return array
+
+
+MISTAKES = {
+    "dx scaled by 0.9995": lambda dx, grads: (0.9995 * dx, grads),
+    "dx scaled by 1 + 1e-7": lambda dx, grads: (dx * (1 + 1e-7), grads),
+    "sign of dx": lambda dx, grads: (-dx, grads),
+    "kernel flipped in dweight": lambda dx, grads: (dx, grads | {"weight": grads["weight"][::-1, ::-1]}),
+    "one entry of dweight lost": lambda dx, grads: (dx, grads | {"weight": edit(grads["weight"], (0, 1, 1, 2), 0.0)}),
+    "last column of dx lost": lambda dx, grads: (edit(dx, (slice(None), -1), 0.0), grads),
+    "one sample of dx lost": lambda dx, grads: (edit(dx, (slice(None), slice(None), 1), 0.0), grads),
+    "bias averaged": lambda dx, grads: (dx, grads | {"bias": grads["bias"] / 12}),
+    "bias forgotten": lambda dx, grads: (dx, grads | {"bias": 0 * grads["bias"]}),
+    "a NaN": lambda dx, grads: (edit(dx, (0, 0, 0, 0), np.nan), grads),
+}
+
+
+def conv_problem(seed: int):
+    rng = np.random.default_rng(seed)
+    layer = Conv2d(2, 3, 3)
+    params = {name: value + 0.1 * rng.standard_normal(value.shape) for name, value in layer.init(rng, np.float64).items()}
+    return layer, params, rng.standard_normal((5, 6, 2, 2))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_planted_mistake_is_caught_with_every_seed(mistake):
+    for seed in SEEDS:
+        layer, params, x = conv_problem(seed)
+        assert not check(Wrong(layer, mistake), params, x, seed=seed), f"seed {seed}"
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+def test_a_right_gradient_passes_with_every_seed(method):
+    for seed in SEEDS:
+        layer, params, x = conv_problem(seed)
+        report = check(layer, params, x, seed=seed, method=method)
+        assert report, report
+
+
+def test_the_report_names_the_tensor_that_failed():
+    layer, params, x = conv_problem(0)
+    report = check(Wrong(layer, MISTAKES["bias averaged"]), params, x)
+    assert [tensor.name for tensor in report.tensors if not tensor.passed] == ["bias"]
+    assert "FAIL  bias (3,): relative error" in str(report)
+    assert report.error == max(tensor.error for tensor in report.tensors)
+
+
+def test_the_same_seed_gives_the_same_report():
+    layer, params, x = conv_problem(0)
+    assert check(layer, params, x, seed=4) == check(layer, params, x, seed=4)
+    assert check(layer, params, x, seed=4) != check(layer, params, x, seed=5)
+
+
+def test_layers_with_several_inputs_are_checked_in_each(rng):
+    layer = WeightedL1(4)
+    h1, h2 = rng.standard_normal((2, 3, 4))
+    params = layer.init(rng, np.float64)
+    assert [tensor.name for tensor in check(layer, params, h1, h2).tensors] == ["x1", "x2", "weight", "bias"]
+    one_twin = Wrong(layer, lambda dinputs, grads: ((dinputs[0], 0 * dinputs[1]), grads))
+    assert [t.name for t in check(one_twin, params, h1, h2).tensors if not t.passed] == ["x2"]
+
+
+def test_a_layer_of_the_users_own_needs_only_forward_and_backward(rng):
+    class Square:
+        def forward(self, params, x):
+            return x * x, x
+
+        def backward(self, dy, cache):
+            return 2 * dy * cache, {}
+
+    assert check(Square(), {}, rng.standard_normal((3, 4)))
+
+
+def test_a_zero_gradient_is_reported_as_proof_of_nothing(rng):
+    class Constant:
+        def forward(self, params, x):
+            return params["scale"] * x, (params["scale"], x)
+
+        def backward(self, dy, cache):
+            return dy * cache[0], {"scale": (dy * cache[1]).sum(axis=0)}
+
+    report = check(Constant(), {"scale": np.zeros(4)}, rng.standard_normal((3, 4)))
+    assert report
+    assert [tensor.vanishing for tensor in report.tensors] == [True, False]
+    assert "zero gradient, proves nothing" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (lambda dx, grads: (dx[:1], grads), r"dx has shape \(1, 5\), expected \(3, 5\)"),
+        (lambda dx, grads: ((dx, dx), grads), "2 input gradients for 1 inputs"),
+        (lambda dx, grads: (dx, grads | {"scale": dx}), "gradients of scale, which are no parameters"),
+    ],
+)
+def test_a_backward_of_another_form_is_a_clear_error(mistake, message, rng):
+    layer = Linear(5, 2)
+    with pytest.raises(ScratchnetError, match=message):
+        check(Wrong(layer, mistake), layer.init(rng, np.float64), rng.standard_normal((3, 5)))
+
+
+def test_saturated_sigmoids_keep_their_digits(rng):
+    assert check(Sigmoid(), {}, np.array([[-700.0, -40.0, 0.0, 37.0, 200.0]]) + rng.random((1, 5)))
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="method 'forward' is none of complex, central"):
+        check(Sigmoid(), {}, np.zeros((2, 2)), method="forward")

@@ -1,0 +1,110 @@
+"""Where arrays live, and what is said when they cannot live there."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from standin import STRICT, strict
+
+from scratchnet import backend
+from scratchnet.backend import array_module, get_device, to_device, to_host
+from scratchnet.errors import BackendError
+
+
+@pytest.fixture(autouse=True)
+def fresh_devices(monkeypatch, default_device):
+    """Devices registered in one test are gone in the next."""
+    monkeypatch.setattr(backend, "_devices", {"cpu": backend.CPU, "strict": STRICT})
+
+
+def fake_cupy(monkeypatch, **attributes):
+    module = ModuleType("cupy")
+    module.__spec__ = SimpleNamespace(name="cupy")
+    vars(module).update(attributes)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+
+
+def test_the_arrays_say_which_module_computes_on_them():
+    x = np.zeros(3)
+    assert array_module(x, np.float32(1)) is np
+    assert array_module(to_device(x, "strict")) is strict
+
+
+def test_arrays_on_different_devices_are_an_error_that_says_where_each_is():
+    x = np.zeros((2, 3))
+    with pytest.raises(BackendError, match=r"\(2, 3\) on cpu, \(2, 3\) on strict.*to_device or to_host"):
+        array_module(x, to_device(x, "strict"))
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], 3.0, None, "x"])
+def test_anything_but_an_array_is_an_error_that_names_its_type(value):
+    with pytest.raises(BackendError, match=f"got {type(value).__name__}"):
+        array_module(value)
+
+
+def test_moving_there_and_back_keeps_every_bit(rng):
+    x = rng.standard_normal((3, 4)).astype(np.float32)
+    there = to_device(x, "strict")
+    assert isinstance(there, strict.ndarray)
+    np.testing.assert_array_equal(to_host(there), x)
+
+
+def test_an_array_that_is_there_already_is_not_copied():
+    x = np.zeros(3)
+    assert to_device(x, "cpu") is x
+    assert to_host(x) is x
+
+
+def test_the_environment_chooses_the_device_when_nobody_else_does(monkeypatch):
+    assert get_device().name == "cpu"
+    monkeypatch.setenv("SCRATCHNET_DEVICE", "strict")
+    assert get_device() is STRICT
+    assert get_device("cpu") is backend.CPU
+
+
+def test_an_unknown_device_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(BackendError, match="unknown device 'tpu': choose one of cpu, cuda"):
+        get_device("tpu")
+
+
+def test_without_cupy_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BackendError, match=r"not installed: pip install 'scratchnet\[cuda12x\]'"):
+        get_device("cuda")
+
+
+def test_a_cupy_that_does_not_import_is_an_error_that_shows_the_cause(monkeypatch):
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: object())
+
+    def broken(name):
+        raise ImportError("libcuda.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(backend.importlib, "import_module", broken)
+    with pytest.raises(BackendError, match=r"libraries do not load \(ImportError: libcuda.so.1: cannot open"):
+        get_device("cuda")
+
+
+def test_a_cupy_whose_compiler_does_not_load_is_an_error_that_shows_the_cause(monkeypatch):
+    def broken(shape):
+        raise RuntimeError("libnvrtc.so.12 not found")
+
+    fake_cupy(monkeypatch, cuda=SimpleNamespace(is_available=lambda: True), ones=broken)
+    with pytest.raises(BackendError, match=r"libraries do not load \(RuntimeError: libnvrtc.so.12 not found\)"):
+        get_device("cuda")
+
+
+def test_a_cupy_without_a_gpu_is_an_error_that_says_so(monkeypatch):
+    fake_cupy(monkeypatch, cuda=SimpleNamespace(is_available=lambda: False))
+    with pytest.raises(BackendError, match="finds no GPU: check the driver"):
+        get_device("cuda")
+
+
+def test_a_cupy_that_works_is_loaded_once(monkeypatch):
+    fake_cupy(
+        monkeypatch, cuda=SimpleNamespace(is_available=lambda: True), ones=np.ones, ndarray=type("ndarray", (), {}),
+        asarray=np.asarray, asnumpy=np.asarray,
+    )
+    device = get_device("cuda")
+    assert device.name == "cuda"
+    assert get_device("cuda") is device

@@ -1,0 +1,84 @@
+"""The losses: their values, where naive formulas overflow, and the penalty on the weights."""
+
+import math
+
+import numpy as np
+import pytest
+
+from scratchnet.backend import to_host
+from scratchnet.losses import l2_penalty, NWayCrossEntropy, PairCrossEntropy
+
+
+def exact_pair_loss(logit: float, label: float) -> float:
+    """Cross-entropy of one pair in Python floats, without cancellation: log(1 + exp(-|z|)) is log1p."""
+    return max(logit, 0.0) - logit * label + math.log1p(math.exp(-abs(logit)))
+
+
+@pytest.mark.parametrize("logit", [0.0, 1e-8, 0.5, -3.0, 20.0, -40.0, 100.0, 745.0, -1e4, 1e4])
+@pytest.mark.parametrize("label", [0.0, 1.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_pair_loss_is_finite_and_exact_for_large_logits(logit, label, dtype):
+    logits, labels = np.array([logit], dtype), np.array([label], dtype)
+    loss, cache = PairCrossEntropy().forward(logits, labels)
+    gradient = PairCrossEntropy().backward(1.0, cache)
+    precision = 4 * float(np.finfo(dtype).eps)
+    assert loss.dtype == dtype
+    assert float(loss) == pytest.approx(exact_pair_loss(float(logits[0]), label), rel=precision, abs=1e-44)
+    sign = 1 - 2 * label  # the gradient is p for label 0, and -(1 - p) for label 1
+    expected = sign / (1 + math.exp(min(-sign * float(logits[0]), 700)))
+    assert float(gradient[0]) == pytest.approx(expected, rel=precision, abs=float(np.finfo(dtype).eps))
+
+
+def test_the_pair_loss_is_the_mean_over_the_pairs(rng):
+    logits, labels = rng.standard_normal(7), rng.integers(0, 2, 7).astype(float)
+    loss, _ = PairCrossEntropy().forward(logits, labels)
+    assert float(loss) == pytest.approx(np.mean([exact_pair_loss(z, t) for z, t in zip(logits, labels, strict=True)]))
+
+
+def test_a_network_that_knows_nothing_pays_log_2():
+    loss, _ = PairCrossEntropy().forward(np.zeros(4), np.array([0.0, 1.0, 1.0, 0.0]))
+    assert float(loss) == pytest.approx(math.log(2))
+
+
+def test_the_n_way_loss_is_minus_the_log_of_the_softmax(rng):
+    scores, target = rng.standard_normal((3, 2, 5)), np.eye(5)[rng.integers(0, 5, (3, 2))]
+    loss, _ = NWayCrossEntropy().forward(scores, target)
+    softmax = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+    assert float(loss) == pytest.approx(-np.log(softmax[target == 1]).mean())
+
+
+@pytest.mark.parametrize("shift", [1e4, -1e4])
+def test_the_n_way_loss_does_not_overflow_and_ignores_a_common_shift(shift, rng):
+    scores, target = rng.standard_normal((2, 4)), np.eye(4)[[1, 3]]
+    plain, moved = (NWayCrossEntropy().forward(s, target)[0] for s in (scores, scores + shift))
+    assert float(moved) == pytest.approx(float(plain), rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", [PairCrossEntropy(), NWayCrossEntropy()])
+def test_backward_is_linear_in_the_gradient_of_the_loss(loss, rng):
+    shape = (6,) if isinstance(loss, PairCrossEntropy) else (3, 4)
+    _, cache = loss.forward(rng.standard_normal(shape), rng.random(shape))
+    np.testing.assert_allclose(loss.backward(-2.5, cache), -2.5 * loss.backward(1.0, cache), rtol=1e-14)
+
+
+@pytest.mark.parametrize("loss", [PairCrossEntropy(), NWayCrossEntropy()])
+def test_the_losses_give_the_same_on_every_device(loss, device, rng):
+    shape = (6,) if isinstance(loss, PairCrossEntropy) else (2, 3, 3)
+    logits, target = rng.standard_normal(shape).astype(np.float32), rng.random(shape).astype(np.float32)
+    expected, cache = loss.forward(logits, target)
+    expected_gradient = loss.backward(1.0, cache)
+    found, cache = loss.forward(device.upload(logits), device.upload(target))
+    np.testing.assert_allclose(to_host(found), expected, rtol=1e-6)
+    np.testing.assert_allclose(to_host(loss.backward(1.0, cache)), expected_gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_the_penalty_is_the_weighted_sum_of_squares_and_its_gradient(rng):
+    params = {"a.weight": rng.standard_normal((2, 3)), "b.weight": rng.standard_normal(4), "b.bias": rng.standard_normal(4)}
+    strengths = {"a.weight": 0.1, "b.weight": 0.02}
+    penalty, gradient = l2_penalty(params, strengths)
+    assert penalty == pytest.approx(0.1 * (params["a.weight"] ** 2).sum() + 0.02 * (params["b.weight"] ** 2).sum())
+    assert gradient.keys() == strengths.keys()
+    direction = rng.standard_normal((2, 3))
+    moved = params | {"a.weight": params["a.weight"] + 1e-6 * direction}
+    slope = (l2_penalty(moved, strengths)[0] - penalty) / 1e-6
+    assert slope == pytest.approx((gradient["a.weight"] * direction).sum(), rel=1e-4)

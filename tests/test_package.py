@@ -1,0 +1,101 @@
+"""The package as a whole: the order of its imports, what importing it brings in, and how it is started."""
+
+import ast
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import scratchnet
+
+PACKAGE = Path(scratchnet.__file__).parent
+
+# The layout of the design: a file imports only from lines above its own.
+LAYOUT = """
+version
+errors
+files
+shapes
+backend
+images
+ops.conv
+ops.pool ops.resize ops.warp
+gradcheck.check
+gradcheck
+layers.base
+layers.activations layers.batchnorm2d layers.conv2d layers.flatten layers.linear layers.maxpool2d layers.weighted_l1
+layers.sequential
+layers
+losses
+siamese
+models
+optim
+augment
+data.alphabets data.archive data.locate
+data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
+data.splits data.download
+oneshot
+checkpoint
+recipes
+verify
+train
+__init__
+cli
+__main__
+"""
+LINE_OF = {f"scratchnet.{name}": line for line, names in enumerate(LAYOUT.split("\n")) for name in names.split()}
+OPTIONAL = {"cupy", "matplotlib", "torch", "jax", "scipy", "pytest", "hypothesis"}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[-1] == "__init__" and len(parts) > 1:
+            parts = parts[:-1]
+        found[".".join(("scratchnet", *parts))] = path
+    return {name: path for name, path in found.items() if path.read_text().strip()}
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of scratchnet that a file imports; `from scratchnet import models` imports scratchnet.models."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("scratchnet")}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("scratchnet"):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names} & LINE_OF.keys()
+            found |= inside or {node.module}
+    return found
+
+
+def test_the_layout_lists_every_module():
+    assert modules().keys() == LINE_OF.keys()
+
+
+@pytest.mark.parametrize("name", sorted(LINE_OF))
+def test_a_module_imports_only_from_lines_above_it(name):
+    above = {other for other, line in LINE_OF.items() if line < LINE_OF[name]}
+    assert imports(modules()[name]) <= above
+
+
+def test_importing_scratchnet_imports_no_optional_library():
+    code = "import sys, scratchnet; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "numpy" in loaded
+    assert not OPTIONAL & set(loaded)
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert scratchnet.__version__ == metadata.version("scratchnet")
+
+
+def test_the_package_runs_as_a_module():
+    result = subprocess.run([sys.executable, "-m", "scratchnet", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == f"scratchnet {scratchnet.__version__}"
+
+
+def test_every_public_name_exists():
+    assert all(hasattr(scratchnet, name) for name in scratchnet.__all__)
