@@ -47,7 +47,8 @@ def inverse_maps(transforms: np.ndarray, image_size: int) -> np.ndarray:
     linear = np.linalg.inv(rotation @ shear @ scale)
     centre = np.full(2, (image_size - 1) / 2)
     shift = np.stack([t_x, t_y], axis=1)
-    offset = centre - np.einsum("nij,nj->ni", linear, centre + shift)   # input = linear @ (output - centre - t) + centre
+    # input = linear @ (output - centre - t) + centre
+    offset = centre - np.einsum("nij,nj->ni", linear, centre + shift)
     return np.concatenate([linear, offset[:, :, None]], axis=2)
 
 

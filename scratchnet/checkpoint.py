@@ -27,8 +27,8 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapp
     """Write arrays and a JSON description to one file, whole or not at all."""
     text = json.dumps({"version": VERSION, **description}).encode()
     with atomic_write(path) as file:
-        np.savez(file, **{name: to_host(value) for name, value in arrays.items()},
-                 **{DESCRIPTION: np.frombuffer(text, np.uint8)})
+        np.savez(file, allow_pickle=False, **{DESCRIPTION: np.frombuffer(text, np.uint8)},
+                 **{name: to_host(value) for name, value in arrays.items()})
 
 
 def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -46,9 +46,9 @@ def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise
     except Exception as cause:  # a damaged zip fails in seven ways
         reason = " ".join(str(cause).split())[:200]
-        raise CheckpointError(f"{path} is damaged or no checkpoint of scratchnet ({reason}): use another copy") from cause
+        raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason}): use another copy") from cause
     if version != VERSION:
-        raise CheckpointError(f"{path} has format {version}, this scratchnet reads {VERSION}: use the one that wrote it")
+        raise CheckpointError(f"{path} has format {version}, expected {VERSION}: use the scratchnet that wrote it")
     return arrays, description
 
 

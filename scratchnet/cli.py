@@ -25,8 +25,8 @@ from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import background_split, glyph_split, mnist_digits
 from scratchnet.errors import BackendError, DataError, ScratchnetError
 from scratchnet.models import ARCHITECTURES
-from scratchnet.recipes import find_recipe, override, Recipe, RECIPES, VALIDATION_ALPHABETS
-from scratchnet.train import Interrupted, load_split, RECIPE, train
+from scratchnet.recipes import RECIPES, VALIDATION_ALPHABETS, Recipe, find_recipe, override
+from scratchnet.train import RECIPE, Interrupted, load_split, train
 from scratchnet.version import VERSION
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command("train", _train, "Train a network; with no arguments on generated alphabets, offline.")
     added.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, quick)")
-    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where Omniglot is (default: SCRATCHNET_DATA, else the cache)")
+    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where Omniglot is (default: SCRATCHNET_DATA)")
     added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
     added.add_argument("--minutes", type=float, help="stop after the epoch during which they have passed")
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
                             "evaluation set, on generated alphabets or on digits (default: official; glyphs for a "
                             "network trained on them)")
     added.add_argument("--runs", help="all_runs.zip or its folder (default: found like --data)")
-    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where the data are (default: SCRATCHNET_DATA, else the cache)")
+    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where the data are (default: SCRATCHNET_DATA)")
     added.add_argument("--trials", type=_at_least(1), default=400, help="random trials (default 400)")
     added.add_argument("--way", type=_at_least(2), help="characters to choose from (default 20; digits 10)")
     added.add_argument("--shot", type=_at_least(1), default=1, help="examples of each character (default 1)")
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command("classify", _classify, "Which of the images in a folder shows the same character as the query.")
     added.add_argument("query", metavar="QUERY")
-    added.add_argument("--support", type=Path, required=True, metavar="DIR", help="one image a class; its name is the class")
+    added.add_argument("--support", type=Path, required=True, metavar="DIR", help="one image a class, named after it")
     added.add_argument("--model", required=True, help="a run folder or a weights file")
     device(added)
 
@@ -256,7 +256,7 @@ def _classify(options: argparse.Namespace) -> int:
         raise DataError(f"--support {options.support} is no folder: expected one with an image for each class")
     supports = sorted(path for path in options.support.iterdir() if path.suffix.lower() in PICTURES)
     if not supports:
-        raise DataError(f"--support {options.support} has no images: expected one for each class, {', '.join(PICTURES)}")
+        raise DataError(f"--support {options.support} has no images: expected one a class, {', '.join(PICTURES)}")
     scores = to_host(net.scores([options.query], supports))[0]
     ranking = [{"class": supports[i].stem, "score": float(scores[i])} for i in np.argsort(-scores, kind="stable")]
     if not options.json:
@@ -279,7 +279,8 @@ def _gradcheck(options: argparse.Namespace) -> int:
     if not options.json:
         for kind, found in errors.items():
             print(f"  {kind:30} {len(found):3} checks, largest relative error {max(found):.1e}")
-        print(f"{len(verify.CASES) - len(failed)} of {len(verify.CASES)} passed ({options.method}, seed {options.seed})")
+        passed = len(verify.CASES) - len(failed)
+        print(f"{passed} of {len(verify.CASES)} passed ({options.method}, seed {options.seed})")
     figures = {"method": options.method, "seed": options.seed, "failed": failed,
                "largest_error": {kind: max(found) for kind, found in errors.items()}}
     return _finish(options, figures, code=1 if failed else 0)
@@ -301,7 +302,7 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index,call-overload]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     facts = {
         "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}", "processors": _processors(),

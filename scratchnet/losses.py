@@ -6,12 +6,22 @@ backward(dloss, cache) -> dlogits. The loss is a 0-d array that stays on its dev
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ShapeError
 from scratchnet.layers.activations import sigmoid
 from scratchnet.shapes import expect_precision, expect_same_shape, expect_shape
+
+
+class Loss(Protocol):
+    """What the training step needs of a loss."""
+
+    def forward(self, scores: Array, target: Array, /) -> tuple[Array, Any]:
+        """The mean loss (), and the cache."""
+
+    def backward(self, dloss: Array | float, cache: Any, /) -> Array:
+        """The gradient of what forward was given first."""
 
 
 class PairCrossEntropyCache(NamedTuple):
@@ -68,7 +78,7 @@ class NWayCrossEntropy:
         expect_same_shape("NWayCrossEntropy: target", target, scores)
         expect_precision(scores=scores, target=target)
         if scores.size == 0:
-            raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected at least one query and support")
+            raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected at least one score")
         shifted = scores - scores.real.max(axis=-1, keepdims=True)
         exponentials = xp.exp(shifted)
         total = exponentials.sum(axis=-1, keepdims=True)

@@ -7,7 +7,18 @@ import numpy as np
 
 from scratchnet.backend import Device, Params
 from scratchnet.errors import CheckpointError
-from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
+from scratchnet.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    WeightedL1,
+)
 from scratchnet.siamese import SiameseNet
 
 

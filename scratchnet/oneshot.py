@@ -107,7 +107,8 @@ def count_correct(scores: np.ndarray, support_labels: np.ndarray, query_labels: 
 def official_runs(path: Path | str) -> list[Run]:
     """Lake's 20 runs of 20-way one-shot classification, from all_runs.zip or its unpacked folder: 400 trials."""
     return [
-        Run(run.name, WITHIN, run.support, np.arange(len(run.support)), run.query, run.target) for run in read_runs(path)
+        Run(run.name, WITHIN, run.support, np.arange(len(run.support)), run.query, run.target)
+        for run in read_runs(path)
     ]
 
 

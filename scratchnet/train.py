@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratchnet import oneshot
-from scratchnet.augment import AffineRanges, IDENTITY, distort, symmetry
+from scratchnet.augment import IDENTITY, AffineRanges, distort, symmetry
 from scratchnet.backend import Array, Device, Params, get_device, to_device, to_host
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, load_model, save_arrays, save_model
 from scratchnet.data.drawings import Drawings
@@ -29,7 +29,7 @@ from scratchnet.data.pairs import sample_pairs
 from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError, ScratchnetError
 from scratchnet.files import write_bytes
-from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.losses import Loss, NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models import build
 from scratchnet.optim import SGD
 from scratchnet.recipes import Recipe
@@ -47,14 +47,15 @@ class Interrupted(Exception):
 @np.errstate(over="ignore", invalid="ignore")  # a loss that is no number is an error of its own
 def train_step(
     net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array,
-    loss: PairCrossEntropy | NWayCrossEntropy = PairCrossEntropy(),
+    loss: Loss | None = None,
 ) -> float:
     """One forward, backward and update on a batch; returns the loss before the update.
 
-    Pairs: a and b (N, H, W), target (N,) labels. Episodes: a (E, Q, 1, H, W), b (E, 1, S, H, W), and target
-    (E, Q, S) one-hot with an NWayCrossEntropy. All float32 on the network's device.
+    Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
+    b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
     Raises NonFiniteError, before anything is changed, when the loss is no number.
     """
+    loss = loss or PairCrossEntropy()
     logits, cache = net.forward(net.params, a, b, training=True)
     value, loss_cache = loss.forward(logits, target)
     loss_value = float(to_host(value))  # the one synchronisation of a step
@@ -76,7 +77,7 @@ class Batch(NamedTuple):
 
 
 class PairBatches:
-    """Batches of the paper's objective: a fixed set of pairs, each with its distorted copies, in a new order each epoch.
+    """Batches of the paper's objective: a fixed set of pairs with their distorted copies, in a new order each epoch.
 
     Each twin of a pair is distorted on its own: as drawn once and for all where the recipe asks for fixed copies,
     afresh for each batch where it does not.
@@ -101,7 +102,8 @@ class PairBatches:
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Batch number `step` of an epoch; the same numbers give the same batch."""
-        order = np.random.default_rng([self.recipe.seed, PAIRS_STREAM, epoch]).permutation(len(self.pairs) * self.copies)
+        rng = np.random.default_rng([self.recipe.seed, PAIRS_STREAM, epoch])
+        order = rng.permutation(len(self.pairs) * self.copies)
         chosen = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
         pair, copy = np.divmod(chosen, self.copies)
         twins = np.concatenate([self.pairs.first[pair], self.pairs.second[pair]])
@@ -144,7 +146,7 @@ def _fresh_transforms(recipe: Recipe, epoch: int, step: int, images: Array) -> n
     return AffineRanges().draw(rng, images.shape[0], images.shape[-1])
 
 
-OBJECTIVES = {"pairs": PairBatches, "episodes": EpisodeBatches}
+OBJECTIVES: dict[str, type[PairBatches | EpisodeBatches]] = {"pairs": PairBatches, "episodes": EpisodeBatches}
 
 
 @dataclass

@@ -10,7 +10,16 @@ from scratchnet import models
 from scratchnet.backend import Array, Params
 from scratchnet.gradcheck import Report, check
 from scratchnet.layers import (
-    BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    WeightedL1,
 )
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.ops.conv import ALGORITHMS
@@ -85,13 +94,17 @@ def _small_koch2015() -> SiameseNet:
     return models.koch2015(image_size=65, channels=(2, 3, 2, 3), features=4)
 
 
+def _small_compact() -> SiameseNet:
+    return models.compact(image_size=16, width=2, features=3)
+
+
 def _layer_cases() -> list[Case]:
     image = (5, 7, 3, 2)  # (H, W, N, C): odd, not square, no two axes alike
     convolutions = [
         Conv2d(2, 3, 3), Conv2d(2, 3, 1), Conv2d(2, 3, (2, 4)), Conv2d(2, 1, 3, padding=1), Conv2d(2, 3, 2, stride=2),
         Conv2d(2, 3, 3, stride=2, padding=2), Conv2d(2, 3, 2, stride=3),
     ]
-    layers = [replace(layer, algorithm=name) for layer in convolutions for name in ALGORITHMS]
+    layers: list[Layer] = [replace(layer, algorithm=name) for layer in convolutions for name in ALGORITHMS]
     layers += [
         MaxPool2d(2), MaxPool2d(3, stride=1), MaxPool2d(2, stride=3), MaxPool2d(1), MaxPool2d(3, stride=2),
         ReLU(), Sigmoid(), Flatten(), BatchNorm2d(2),
@@ -124,7 +137,7 @@ def _network_cases() -> list[Case]:
         Case(LossOf(PairCrossEntropy(), (1.0, 0.0), tiny), pairs, training=True, label="Siamese pairs to the loss"),
         Case(LossOf(NWayCrossEntropy(), one_hot, tiny), episode, training=True, label="Siamese episode to the loss"),
         Case(_small_koch2015(), ((1, 65, 65), (1, 65, 65)), label="koch2015 with few channels"),
-        Case(models.compact(image_size=16, width=2, features=3), ((2, 16, 16),) * 2, training=True, label="compact, small"),
+        Case(_small_compact(), ((2, 16, 16), (2, 16, 16)), training=True, label="compact with few channels"),
     ]
 
 

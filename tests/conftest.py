@@ -1,7 +1,6 @@
 """What many tests need: the real data where there are some, devices, and small networks."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,6 @@ def tiny_net() -> SiameseNet:
 
 
 @pytest.fixture
-def default_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def default_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """No device asked for in the environment."""
     monkeypatch.delenv("SCRATCHNET_DEVICE", raising=False)
-    yield

@@ -102,8 +102,12 @@ def test_a_cupy_without_a_gpu_is_an_error_that_says_so(monkeypatch):
 
 def test_a_cupy_that_works_is_loaded_once(monkeypatch):
     fake_cupy(
-        monkeypatch, cuda=SimpleNamespace(is_available=lambda: True), ones=np.ones, ndarray=type("ndarray", (), {}),
-        asarray=np.asarray, asnumpy=np.asarray,
+        monkeypatch,
+        cuda=SimpleNamespace(is_available=lambda: True),
+        ones=np.ones,
+        ndarray=type("ndarray", (), {}),
+        asarray=np.asarray,
+        asnumpy=np.asarray,
     )
     device = get_device("cuda")
     assert device.name == "cuda"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_host
-from scratchnet.losses import l2_penalty, NWayCrossEntropy, PairCrossEntropy
+from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, l2_penalty
 
 
 def exact_pair_loss(logit: float, label: float) -> float:
@@ -73,7 +73,11 @@ def test_the_losses_give_the_same_on_every_device(loss, device, rng):
 
 
 def test_the_penalty_is_the_weighted_sum_of_squares_and_its_gradient(rng):
-    params = {"a.weight": rng.standard_normal((2, 3)), "b.weight": rng.standard_normal(4), "b.bias": rng.standard_normal(4)}
+    params = {
+        "a.weight": rng.standard_normal((2, 3)),
+        "b.weight": rng.standard_normal(4),
+        "b.bias": rng.standard_normal(4),
+    }
     strengths = {"a.weight": 0.1, "b.weight": 0.02}
     penalty, gradient = l2_penalty(params, strengths)
     assert penalty == pytest.approx(0.1 * (params["a.weight"] ** 2).sum() + 0.02 * (params["b.weight"] ** 2).sum())

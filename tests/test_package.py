@@ -93,7 +93,9 @@ def test_the_version_is_that_of_the_installed_package():
 
 
 def test_the_package_runs_as_a_module():
-    result = subprocess.run([sys.executable, "-m", "scratchnet", "--version"], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-m", "scratchnet", "--version"], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == f"scratchnet {scratchnet.__version__}"
 
 

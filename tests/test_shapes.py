@@ -12,7 +12,11 @@ from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 WRONG_INPUTS = [
     (Conv2d(3, 2, 3), (5, 7, 2, 4), "Conv2d: x has shape (H=5, W=7, N=2, C=4), expected (H, W, N, C=3)"),
     (Conv2d(3, 2, 3), (5, 7, 3), "Conv2d: x has shape (5, 7, 3), expected (H, W, N, C=3)"),
-    (Conv2d(3, 2, (3, 4)), (5, 3, 2, 3), "Conv2d: x is (H=5, W=3) with its padding, smaller than the kernel (kh=3, kw=4)"),
+    (
+        Conv2d(3, 2, (3, 4)),
+        (5, 3, 2, 3),
+        "Conv2d: x is (H=5, W=3) with its padding, smaller than the kernel (kh=3, kw=4)",
+    ),
     (MaxPool2d(3), (2, 7, 1, 1), "MaxPool2d: x is (H=2, W=7), smaller than the window (kh=kw=3)"),
     (MaxPool2d(2), (4, 4), "MaxPool2d: x has shape (4, 4), expected (H, W, N, C)"),
     (Linear(4, 2), (3, 5), "Linear: x has shape (N=3, C=5), expected (N, C=4)"),
@@ -21,7 +25,12 @@ WRONG_INPUTS = [
 ]
 
 WRONG_COTANGENTS = [
-    (Conv2d(3, 2, 3), (5, 7, 2, 3), (3, 4, 2, 2), "dy has shape (Ho=3, Wo=4, N=2, O=2), expected (Ho=3, Wo=5, N=2, O=2)"),
+    (
+        Conv2d(3, 2, 3),
+        (5, 7, 2, 3),
+        (3, 4, 2, 2),
+        "dy has shape (Ho=3, Wo=4, N=2, O=2), expected (Ho=3, Wo=5, N=2, O=2)",
+    ),
     (MaxPool2d(2), (4, 6, 2, 3), (2, 2, 2, 3), "dy has shape (Ho=2, Wo=2, N=2, C=3), expected (Ho=2, Wo=3, N=2, C=3)"),
     (Linear(4, 2), (3, 4), (3, 4), "dy has shape (N=3, O=4), expected (N=3, O=2)"),
     (Flatten(), (2, 3, 4, 5), (4, 31), "dy has shape (N=4, D=31), expected (N=4, D=30)"),

@@ -23,7 +23,9 @@ def hwnc(x) -> np.ndarray:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize(("kernel_size", "stride", "padding"), [(3, 1, 0), (3, 1, 1), (2, 2, 0), (5, 3, 2), ((2, 3), 1, 1)])
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding"), [(3, 1, 0), (3, 1, 1), (2, 2, 0), (5, 3, 2), ((2, 3), 1, 1)]
+)
 def test_convolution(algorithm, kernel_size, stride, padding, rng):
     layer = Conv2d(3, 4, kernel_size, stride, padding, algorithm)
     params, (x,) = Case(layer, ((9, 8, 2, 3),)).draw(rng)
@@ -55,7 +57,9 @@ def test_batch_norm_and_its_running_statistics(training, rng):
 
 def test_dense_layer_and_activations(rng):
     params, (x,) = Case(Linear(5, 3), ((4, 5),)).draw(rng)
-    expected = F.linear(torch.from_numpy(x), torch.from_numpy(params["weight"].T.copy()), torch.from_numpy(params["bias"]))
+    expected = F.linear(
+        torch.from_numpy(x), torch.from_numpy(params["weight"].T.copy()), torch.from_numpy(params["bias"])
+    )
     y, _ = Linear(5, 3).forward(params, x)
     np.testing.assert_allclose(y, expected.numpy(), rtol=1e-12)
     np.testing.assert_array_equal(ReLU().forward({}, y)[0], torch.relu(torch.from_numpy(y)).numpy())

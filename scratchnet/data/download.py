@@ -193,7 +193,7 @@ def _require_secure(url: str) -> None:
 
 
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(  # noqa: PLR0917 (the signature is urllib's)
+    def redirect_request(
         self,
         req: urllib.request.Request,
         fp: IO[bytes],

@@ -10,16 +10,19 @@ from scratchnet.errors import DataError
 def sample_episodes(
     numbers: Sequence[np.ndarray], episodes: int, n_way: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Queries and supports of `episodes` episodes by number, (E, n_way) int64 each; query i shows support i's character.
+    """Queries and supports of `episodes` episodes by number, (E, n_way) int64 each; query i fits support i.
 
     numbers: for each alphabet the (characters, drawers) numbers of its drawings. Each episode has an alphabet of its
     own (again from the first when all were used), drawn with odds that follow its number of characters, and each
-    character two different drawers of its own. Raises DataError when no alphabet has n_way characters.
+    character two different drawers of its own. Raises DataError when no alphabet has n_way characters
+    by two drawers.
     """
     large = [table for table in numbers if len(table) >= n_way and table.shape[1] >= 2]
     if not large:
-        largest = max(len(table) for table in numbers)
-        raise DataError(f"episodes of {n_way} characters need an alphabet with that many: the largest has {largest}")
+        largest = max((len(table) for table in numbers if table.shape[1] >= 2), default=0)
+        raise DataError(
+            f"episodes of {n_way} characters by two drawers need an alphabet with that many: the largest has {largest}"
+        )
     odds = np.array([len(table) for table in large], dtype=float)
     alphabets = [
         alphabet

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from scratchnet.data.alphabets import Alphabet
-from scratchnet.data.archive import open_tree, Tree
+from scratchnet.data.archive import Tree, open_tree
 from scratchnet.errors import DataError
 
 _DRAWING = re.compile(r"(?:(?P<set>.*)/)?(?P<alphabet>[^/]+)/character(?P<character>\d+)/\d+_(?P<drawer>\d+)\.png")

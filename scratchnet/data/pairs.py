@@ -24,9 +24,11 @@ def sample_pairs(numbers: Sequence[np.ndarray], count: int, rng: np.random.Gener
     """`count` random pairs, every second one of the same character, the same number from each alphabet.
 
     numbers: for each alphabet the (characters, drawers) numbers of its drawings. A pair of the same character is by
-    two drawers; a pair of different characters is from one alphabet, by any two drawers. Raises DataError when an
-    alphabet has fewer than two characters or two drawers.
+    two drawers; a pair of different characters is from one alphabet, by any two drawers. Raises DataError when
+    there is no alphabet, or one has fewer than two characters or two drawers.
     """
+    if not numbers:
+        raise DataError("no alphabets to draw pairs from: expected at least one")
     sizes = np.array([table.shape for table in numbers])  # (alphabets, 2): characters, drawers
     if sizes.min() < 2:
         raise DataError("an alphabet with one character or one drawer makes no pairs: expected two or more of each")

@@ -33,8 +33,8 @@ class Sequential:
 
     def backward(self, dy: Array, cache: dict[str, Any]) -> tuple[Array, Params]:
         grads: dict[str, Params] = {}
-        for name, layer in reversed(self.layers.items()):
-            dy, grads[name] = layer.backward(dy, cache[name])
+        for name in reversed(list(self.layers)):
+            dy, grads[name] = self.layers[name].backward(dy, cache[name])
         in_order = (prefixed(name, grads[name]) for name in self.layers)
         return dy, {name: grad for part in in_order for name, grad in part.items()}
 

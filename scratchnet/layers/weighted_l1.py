@@ -7,7 +7,7 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ShapeError
-from scratchnet.shapes import expect_precision, expect_shape, expect_same_shape
+from scratchnet.shapes import expect_precision, expect_same_shape, expect_shape
 
 
 class WeightedL1Cache(NamedTuple):

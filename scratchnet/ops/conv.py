@@ -76,7 +76,7 @@ def backward_offsets(dy: Array, x: Array, weight: Array, stride: int) -> tuple[A
 def forward_im2col(x: Array, weight: Array, stride: int) -> Array:
     """Equation (1), one product for a block of output rows: y (Ho, Wo, N, O)."""
     xp = array_module(x, weight)
-    kh, kw, channels, out_channels = weight.shape
+    kh, kw, _, out_channels = weight.shape
     n_rows, n_columns = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
     y = xp.empty((n_rows, n_columns, x.shape[2], out_channels), dtype=xp.result_type(x.dtype, weight.dtype))
     matrix = weight.reshape(-1, out_channels)

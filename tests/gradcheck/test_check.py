@@ -50,7 +50,9 @@ MISTAKES = {
 def conv_problem(seed: int):
     rng = np.random.default_rng(seed)
     layer = Conv2d(2, 3, 3)
-    params = {name: value + 0.1 * rng.standard_normal(value.shape) for name, value in layer.init(rng, np.float64).items()}
+    params = {
+        name: value + 0.1 * rng.standard_normal(value.shape) for name, value in layer.init(rng, np.float64).items()
+    }
     return layer, params, rng.standard_normal((5, 6, 2, 2))
 
 

@@ -7,7 +7,15 @@ import pytest
 
 from scratchnet.backend import to_host
 from scratchnet.layers import (
-    BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    WeightedL1,
 )
 from scratchnet.siamese import SiameseNet
 from scratchnet.verify import CASES, Case
@@ -16,7 +24,9 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 # Networks have so many kinks (ReLU, pooling, |h1 - h2|) that a step along all weights at once crosses some. Their
 # central differences are taken entry by entry, in test_finite_differences.py.
-LAYERS = {name: case for name, case in CASES.items() if not isinstance(getattr(case.layer, "network", case.layer), SiameseNet)}
+LAYERS = {
+    name: case for name, case in CASES.items() if not isinstance(getattr(case.layer, "network", case.layer), SiameseNet)
+}
 
 # Gradients that are zero for a reason: batch norm takes away the mean that a bias before it moves, and a softmax the
 # bias that all its scores share.
@@ -114,8 +124,12 @@ def test_the_layout_in_memory_does_not_matter(case, rng):
 def test_float32_agrees_with_float64(case, rng):
     params, inputs = case.draw(rng, np.float32)
     narrow = run(case, params, inputs)
-    wide = run(case, {name: value.astype(np.float64) for name, value in params.items()},
-               [x.astype(np.float64) for x in inputs], np.asarray(narrow[1]).astype(np.float64))
+    wide = run(
+        case,
+        {name: value.astype(np.float64) for name, value in params.items()},
+        [x.astype(np.float64) for x in inputs],
+        np.asarray(narrow[1]).astype(np.float64),
+    )
     largest = max(np.linalg.norm(gradient) for gradient in arrays_in(wide[2:]))
     for a, b in zip(arrays_in(narrow[2:]), arrays_in(wide[2:]), strict=True):
         assert np.linalg.norm(a - b) <= 1e-4 * max(np.linalg.norm(b), 1e-2 * largest)
@@ -138,9 +152,14 @@ def test_every_device_gives_the_result_of_numpy(case, device, rng):
 
 # The layers whose batch axis can be cut: (layer, shape of an input, its batch axis, that of the output).
 BATCHED = [
-    (Conv2d(2, 3, 3, padding=1), (5, 4, 4, 2), 2, 2), (Conv2d(2, 3, 2, stride=2, algorithm="offsets"), (5, 4, 4, 2), 2, 2),
-    (MaxPool2d(2), (5, 4, 4, 2), 2, 2), (ReLU(), (5, 4, 4, 2), 2, 2), (Sigmoid(), (4, 5), 0, 0),
-    (BatchNorm2d(2), (5, 4, 4, 2), 2, 2), (Flatten(), (5, 3, 4, 2), 2, 0), (Linear(5, 3), (4, 5), 0, 0),
+    (Conv2d(2, 3, 3, padding=1), (5, 4, 4, 2), 2, 2),
+    (Conv2d(2, 3, 2, stride=2, algorithm="offsets"), (5, 4, 4, 2), 2, 2),
+    (MaxPool2d(2), (5, 4, 4, 2), 2, 2),
+    (ReLU(), (5, 4, 4, 2), 2, 2),
+    (Sigmoid(), (4, 5), 0, 0),
+    (BatchNorm2d(2), (5, 4, 4, 2), 2, 2),
+    (Flatten(), (5, 3, 4, 2), 2, 0),
+    (Linear(5, 3), (4, 5), 0, 0),
     (Sequential({"conv": Conv2d(2, 3, 3), "flatten": Flatten(), "linear": Linear(18, 2)}), (5, 4, 4, 2), 2, 0),
 ]
 
@@ -175,7 +194,9 @@ def test_a_batch_of_none_or_one_passes_through(layer, shape, axis, out_axis, bat
     assert all(grads[name].shape == params[name].shape for name in grads)
 
 
-@pytest.mark.parametrize(("h1", "h2", "logits"), [((0, 4), (0, 4), (0,)), ((1, 4), (1, 4), (1,)), ((0, 1, 4), (3, 4), (0, 3))])
+@pytest.mark.parametrize(
+    ("h1", "h2", "logits"), [((0, 4), (0, 4), (0,)), ((1, 4), (1, 4), (1,)), ((0, 1, 4), (3, 4), (0, 3))]
+)
 def test_the_head_takes_a_batch_of_none_or_one(h1, h2, logits, rng):
     params, inputs = Case(WeightedL1(4), (h1, h2)).draw(rng)
     y, cache = WeightedL1(4).forward(params, *inputs)

@@ -6,7 +6,9 @@ import pytest
 from scratchnet.verify import CASES
 
 STEP = 1e-5
-CHEAP = {name: case for name, case in CASES.items() if "Siamese" not in name and "koch" not in name and "compact" not in name}
+CHEAP = {
+    name: case for name, case in CASES.items() if "Siamese" not in name and "koch" not in name and "compact" not in name
+}
 NETWORKS = {name: case for name, case in CASES.items() if name not in CHEAP}
 
 

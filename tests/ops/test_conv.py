@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scratchnet.backend import to_host
 from scratchnet.layers import Conv2d
@@ -63,7 +64,9 @@ def test_im2col_does_not_depend_on_the_size_of_its_blocks(block_bytes, monkeypat
     y = conv.forward_im2col(x, weight, 2)
     np.testing.assert_allclose(y, definition(x, weight, 2), rtol=1e-12)
     dy = rng.standard_normal(y.shape)
-    for found, expected in zip(conv.backward_im2col(dy, x, weight, 2), conv.backward_offsets(dy, x, weight, 2), strict=True):
+    for found, expected in zip(
+        conv.backward_im2col(dy, x, weight, 2), conv.backward_offsets(dy, x, weight, 2), strict=True
+    ):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 

@@ -7,13 +7,16 @@ from PIL import Image
 from scratchnet.backend import to_device, to_host
 from scratchnet.ops.resize import resize, resize_matrix
 
-SIZES = [(105, 105, 48), (105, 105, 35), (28, 28, 35), (35, 35, 105), (20, 31, 24), (5, 7, 1), (1, 1, 4), (9, 2, 9)]
+RESIZES = [  # (H, W) and the size wanted
+    ((105, 105), 48), ((105, 105), 35), ((28, 28), 35), ((35, 35), 105), ((20, 31), 24), ((5, 7), 1), ((1, 1), 4),
+    ((9, 2), 9),
+]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("height", "width", "size"), SIZES)
-def test_up_and_down_agree_with_pillow(device, height, width, size, dtype, rng):
-    images = rng.random((3, height, width)).astype(dtype)
+@pytest.mark.parametrize(("shape", "size"), RESIZES, ids=str)
+def test_up_and_down_agree_with_pillow(device, shape, size, dtype, rng):
+    images = rng.random((3, *shape)).astype(dtype)
     pictures = [Image.fromarray(image.astype(np.float32)) for image in images]
     expected = [np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)) for picture in pictures]
     resized = to_host(resize(to_device(images, device), size))

@@ -1,0 +1,177 @@
+"""The architectures are the paper's and ours, to the parameter, and can be built again from their description."""
+
+import numpy as np
+import pytest
+
+from scratchnet import models
+from scratchnet.backend import device_of, to_host
+from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.errors import CheckpointError
+from scratchnet.models import build, compact, koch2015, parameter_count
+from scratchnet.siamese import SiameseNet
+
+KOCH_SHAPES = {
+    "encoder.conv1.weight": (10, 10, 1, 64), "encoder.conv1.bias": (64,),
+    "encoder.conv2.weight": (7, 7, 64, 128), "encoder.conv2.bias": (128,),
+    "encoder.conv3.weight": (4, 4, 128, 128), "encoder.conv3.bias": (128,),
+    "encoder.conv4.weight": (4, 4, 128, 256), "encoder.conv4.bias": (256,),
+    "encoder.linear.weight": (9216, 4096), "encoder.linear.bias": (4096,),
+    "head.weight": (4096,), "head.bias": (1,),
+}
+
+
+def shapes(net: SiameseNet) -> dict[str, tuple[int, ...]]:
+    return {name: value.shape for name, value in net.params.items()}
+
+
+@pytest.fixture(scope="module")
+def koch() -> SiameseNet:
+    """The whole network of the paper: 156 MB, built once."""
+    return koch2015(seed=0)
+
+
+@pytest.fixture(scope="module")
+def narrow() -> dict[str, SiameseNet]:
+    """Both initialisations of the paper's convolutions, with a dense layer of 256 features, not 4096."""
+    return {init: koch2015(seed=1, init=init, features=256) for init in ("literal", "corrected")}
+
+
+def test_the_papers_network_has_38_951_745_parameters(koch):
+    assert parameter_count(koch.params) == 38_951_745
+
+
+def test_the_papers_network_has_the_papers_shapes_in_its_order(koch):
+    assert list(shapes(koch).items()) == list(KOCH_SHAPES.items())
+    assert {value.dtype.name for value in koch.params.values()} == {"float32"}
+
+
+def test_the_papers_feature_maps_have_the_papers_sizes(narrow):
+    net = narrow["corrected"]
+    x, caches = np.zeros((105, 105, 1, 1), np.float32), {}
+    for name, layer in net.encoder.layers.items():
+        params = {key: net.params[f"encoder.{name}.{key}"] for key in layer.init(np.random.default_rng(0))}
+        x, _ = layer.forward(params, x)
+        caches[name] = x.shape
+    assert {name: caches[name] for name in ("pool1", "pool2", "pool3", "conv4")} == {
+        "pool1": (48, 48, 1, 64), "pool2": (21, 21, 1, 128), "pool3": (9, 9, 1, 128), "conv4": (6, 6, 1, 256),
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "mean", "deviation"),
+    [
+        ("conv weight", 0, 0.01), ("linear.weight head.weight", 0, 0.2), ("bias", 0.5, 0.01),
+    ],
+    ids=["convolutions", "dense layers", "biases"],
+)
+def test_the_literal_initialisation_has_the_papers_means_and_deviations(narrow, names, mean, deviation):
+    kinds = {"conv weight": lambda n: "conv" in n and n.endswith("weight"), "bias": lambda n: n.endswith("bias")}
+    belongs = kinds.get(names, lambda n: n.endswith(tuple(names.split())))
+    values = [value.ravel() for name, value in narrow["literal"].params.items() if belongs(name)]
+    assert len(values) >= 2
+    for part in [*values, np.concatenate(values)]:
+        assert abs(part.mean() - mean) < 5 * deviation / np.sqrt(part.size)
+        if part.size > 1:
+            assert abs(part.std() / deviation - 1) < 5 / np.sqrt(2 * part.size)
+
+
+def test_literally_most_sigmoids_start_saturated_and_corrected_almost_none(narrow):
+    (alphabet,) = generate_alphabets(1, characters=4, drawers=1, image_size=105)
+    saturated = {}
+    for init, net in narrow.items():
+        h = net.embed(alphabet.images[:, 0])
+        saturated[init] = np.mean((h < 1 / (1 + np.exp(4))) | (h > 1 / (1 + np.exp(-4))))  # |z| > 4
+    assert saturated["literal"] > 0.6
+    assert saturated["corrected"] < 0.02
+
+
+def test_corrected_twins_of_different_characters_start_apart(narrow):
+    (alphabet,) = generate_alphabets(1, characters=2, drawers=1, image_size=105)
+    h1, h2 = narrow["corrected"].embed(alphabet.images[:, 0])
+    literal1, literal2 = narrow["literal"].embed(alphabet.images[:, 0])
+    assert np.abs(h1 - h2).mean() > 5 * np.abs(literal1 - literal2).mean()
+
+
+SMALL = {
+    "koch2015": {"image_size": 65, "channels": (2, 3, 2, 3), "features": 4},
+    "compact": {"image_size": 16, "width": 2, "features": 4},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_same_seed_gives_the_same_weights(name):
+    one, again, other = (models.ARCHITECTURES[name](seed=seed, **SMALL[name]) for seed in (3, 3, 4))
+    for key, value in one.params.items():
+        np.testing.assert_array_equal(value, again.params[key])
+    assert not np.array_equal(one.params["encoder.linear.weight"], other.params["encoder.linear.weight"])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_device_starts_with_the_same_weights(name, device):
+    here, there = (models.ARCHITECTURES[name](seed=3, device=place, **SMALL[name]) for place in ("cpu", device))
+    for key, value in there.params.items():
+        assert device_of(value) is device
+        np.testing.assert_array_equal(to_host(value), here.params[key])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_can_be_built_again_from_its_description(name):
+    net = models.ARCHITECTURES[name](seed=3, **SMALL[name])
+    again = build(net.architecture, seed=5)
+    assert shapes(again) == shapes(net)
+    assert (again.encoder, again.head, again.image_size) == (net.encoder, net.head, net.image_size)
+    assert again.architecture == net.architecture
+    rng = np.random.default_rng(0)
+    assert again.embed(rng.random((2, net.image_size, net.image_size), np.float32)).shape == (2, 4)
+
+
+def test_the_whole_network_describes_itself(koch):
+    assert koch.architecture == {
+        "name": "koch2015", "image_size": 105, "channels": [64, 128, 128, 256], "features": 4096,
+    }
+
+
+def test_another_initialisation_is_an_error():
+    with pytest.raises(ValueError, match="init 'zeros' is neither 'corrected' nor 'literal'"):
+        koch2015(init="zeros", **SMALL["koch2015"])
+
+
+@pytest.mark.parametrize("image_size", [64, 20, 0])
+def test_too_few_pixels_for_the_papers_layers_are_an_error(image_size):
+    with pytest.raises(ValueError, match=f"image_size {image_size} .* 65"):
+        koch2015(image_size=image_size, channels=(2, 3, 2, 3), features=4)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "complaint"),
+    [
+        ({"name": "vgg"}, "unknown architecture 'vgg': there are koch2015, compact"),
+        ({}, "unknown architecture None"),
+        ({"name": "compact", "depth": 3}, "architecture 'compact' does not take these options: .*depth"),
+        ({"name": "koch2015", "channels": [2, 3]}, "architecture 'koch2015' does not take these options"),
+        ({"name": "koch2015", "image_size": 12}, "architecture 'koch2015' does not take these options: .*image_size"),
+    ],
+)
+def test_a_description_that_fits_no_architecture_is_refused(architecture, complaint):
+    with pytest.raises(CheckpointError, match=complaint):
+        build(architecture)
+
+
+@pytest.mark.parametrize(("image_size", "side"), [(16, 2), (24, 3), (48, 6)])
+def test_compact_halves_the_image_three_times_and_doubles_its_width_twice(image_size, side):
+    net = compact(image_size=image_size, width=4, features=10)
+    weights = {name: shape for name, shape in shapes(net).items() if len(shape) > 1}
+    assert weights == {
+        "encoder.conv1.weight": (5, 5, 1, 4), "encoder.conv2.weight": (3, 3, 4, 8),
+        "encoder.conv3.weight": (3, 3, 8, 8), "encoder.conv4.weight": (3, 3, 8, 16),
+        "encoder.conv5.weight": (3, 3, 16, 16), "encoder.conv6.weight": (3, 3, 16, 16),
+        "encoder.linear.weight": (side * side * 16, 10),
+    }
+
+
+def test_running_statistics_are_no_parameters_to_train():
+    net = compact(image_size=16, width=2, features=4)
+    running = [value for name, value in net.params.items() if name.endswith(("running_mean", "running_var"))]
+    assert len(running) == 12
+    everything = sum(value.size for value in net.params.values())
+    assert parameter_count(net.params) == everything - sum(value.size for value in running)

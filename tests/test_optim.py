@@ -1,0 +1,148 @@
+"""The update is the paper's, layer by layer, and touches nothing that has no gradient."""
+
+import numpy as np
+import pytest
+
+from scratchnet.backend import to_device, to_host
+from scratchnet.losses import l2_penalty
+from scratchnet.optim import SGD
+
+SHAPES = {"encoder.conv1.weight": (3, 2), "encoder.conv1.bias": (2,), "encoder.conv10.weight": (4,), "head.bias": (1,)}
+
+
+def random_like(rng: np.random.Generator, dtype: type = np.float64) -> dict[str, np.ndarray]:
+    return {name: rng.standard_normal(shape).astype(dtype) for name, shape in SHAPES.items()}
+
+
+@pytest.fixture
+def params(rng) -> dict[str, np.ndarray]:
+    return random_like(rng)
+
+
+def copied(params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: value.copy() for name, value in params.items()}
+
+
+def test_momentum_carries_earlier_gradients_on(params, rng):
+    optimiser = SGD(0.1, momentum=0.7)
+    expected, velocity = copied(params), {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    for _ in range(4):
+        grads = random_like(rng)
+        optimiser.step(params, grads)
+        for name, gradient in grads.items():
+            velocity[name] = 0.7 * velocity[name] - 0.1 * gradient
+            expected[name] = expected[name] + velocity[name]
+            np.testing.assert_allclose(params[name], expected[name], rtol=1e-12)
+
+
+def test_weight_decay_is_the_gradient_of_the_l2_penalty(params, rng):
+    weights = {name for name in SHAPES if name.endswith("weight")}
+    decayed, penalised = params, copied(params)
+    by_decay, by_penalty = SGD(0.1, weight_decay=0.03), SGD(0.1)
+    for _ in range(4):
+        grads = random_like(rng)
+        _, penalty = l2_penalty(penalised, dict.fromkeys(weights, 0.03))
+        by_decay.step(decayed, grads)
+        by_penalty.step(penalised, {name: gradient + penalty.get(name, 0) for name, gradient in grads.items()})
+    for name in SHAPES:
+        np.testing.assert_allclose(decayed[name], penalised[name], rtol=1e-12)
+
+
+def test_weights_decay_and_biases_do_not(params):
+    before = copied(params)
+    SGD(0.1, weight_decay=0.5).step(params, {name: np.zeros(shape) for name, shape in SHAPES.items()})
+    for name, value in params.items():
+        shrunk = 0.9 if name.endswith("weight") else 1
+        np.testing.assert_allclose(value, shrunk * before[name], rtol=1e-12)
+
+
+def test_the_longest_prefix_wins_setting_by_setting():
+    optimiser = SGD(0.1, momentum=0.9, weight_decay=0.01, per_layer={
+        "encoder": {"lr": 0.2, "momentum": 0.8},
+        "encoder.conv1": {"lr": 0.3},
+        "encoder.conv1.weight": {"weight_decay": 0.04},
+    })
+    assert optimiser.settings("encoder.conv1.weight") == (0.3, 0.8, 0.04)
+    assert optimiser.settings("encoder.conv1.bias") == (0.3, 0.8, 0)
+    assert optimiser.settings("encoder.conv10.weight") == (0.2, 0.8, 0.01)  # conv1 is not a prefix of conv10
+    assert optimiser.settings("head.weight") == (0.1, 0.9, 0.01)
+
+
+def test_the_order_in_which_prefixes_are_given_does_not_matter():
+    one = {"encoder.conv1": {"lr": 0.3}, "encoder": {"lr": 0.2}}
+    other = dict(reversed(one.items()))
+    for per_layer in (one, other):
+        assert SGD(0.1, per_layer=per_layer).settings("encoder.conv1.bias")[0] == 0.3
+
+
+def test_a_layer_with_its_own_rate_moves_by_it(params, rng):
+    before, grads = copied(params), random_like(rng)
+    SGD(0.1, per_layer={"encoder.conv1": {"lr": 0.0}, "head.bias": {"lr": 2.0}}).step(params, grads)
+    for name, lr in zip(SHAPES, [0, 0, 0.1, 2.0], strict=True):
+        np.testing.assert_allclose(params[name], before[name] - lr * grads[name], rtol=1e-12)
+
+
+@pytest.mark.parametrize("prefix", ["encoder.conv2", "encoder.conv", "conv1", "encoder.conv1.weights", ""])
+def test_a_prefix_that_fits_no_parameter_is_an_error_and_nothing_moves(prefix, params, rng):
+    before = copied(params)
+    with pytest.raises(ValueError, match=rf"per_layer names {prefix}, which fits no parameter: .*encoder\.conv1\.bias"):
+        SGD(0.1, per_layer={"encoder": {"lr": 1}, prefix: {"lr": 1}}).step(params, random_like(rng))
+    for name, value in params.items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_setting_that_does_not_exist_is_an_error():
+    with pytest.raises(ValueError, match="per_layer sets rate: it can set lr, momentum, weight_decay"):
+        SGD(0.1, per_layer={"encoder": {"rate": 0.1, "lr": 0.1}})
+
+
+@pytest.mark.parametrize(("epoch", "lr"), [(0, 0.5), (1, 0.495), (2, 0.49005), (100, 0.5 * 0.99**100)])
+def test_the_learning_rate_falls_by_a_factor_every_epoch(epoch, lr):
+    optimiser = SGD(0.1, per_layer={"head": {"lr": 0.5}}, lr_decay=0.99, epoch=epoch)
+    assert optimiser.settings("head.weight")[0] == pytest.approx(lr, rel=1e-12)
+    assert optimiser.settings("encoder.weight")[0] == pytest.approx(lr / 5, rel=1e-12)
+
+
+@pytest.mark.parametrize(("epoch", "share"), [(0, 0), (1, 0.25), (3, 0.75), (4, 1), (50, 1)])
+def test_momentum_rises_linearly_to_the_value_of_each_layer(epoch, share):
+    optimiser = SGD(
+        0.1, momentum=0.9, per_layer={"head": {"momentum": 0.7}}, initial_momentum=0.5, momentum_epochs=4, epoch=epoch
+    )
+    assert optimiser.settings("encoder.weight")[1] == pytest.approx(0.5 + share * 0.4, rel=1e-12)
+    assert optimiser.settings("head.weight")[1] == pytest.approx(0.5 + share * 0.2, rel=1e-12)
+
+
+def test_without_schedules_the_epoch_changes_nothing():
+    assert SGD(0.1, momentum=0.8, epoch=0).settings("a.weight") == SGD(0.1, momentum=0.8, epoch=9).settings("a.weight")
+
+
+def test_a_parameter_without_gradient_is_left_alone(params, rng):
+    before, grads = copied(params), random_like(rng)
+    del grads["encoder.conv10.weight"]
+    optimiser = SGD(0.1, weight_decay=0.1)
+    optimiser.step(params, grads)
+    np.testing.assert_array_equal(params["encoder.conv10.weight"], before["encoder.conv10.weight"])
+    assert set(optimiser.velocity) == set(grads)
+
+
+def test_parameters_move_in_place_and_gradients_are_not_written_to(params, rng):
+    arrays, grads = dict(params), random_like(rng)
+    before, given = copied(params), copied(grads)
+    SGD(0.1, weight_decay=0.1).step(params, grads)
+    for name in SHAPES:
+        assert params[name] is arrays[name]
+        assert not np.array_equal(params[name], before[name])
+        np.testing.assert_array_equal(grads[name], given[name])
+
+
+def test_every_device_makes_the_same_steps_and_keeps_the_precision(device, rng):
+    optimiser, placed_optimiser = (SGD(0.1, weight_decay=0.02, lr_decay=0.9, epoch=2) for _ in range(2))
+    params = random_like(rng, np.float32)
+    placed = {name: to_device(value.copy(), device) for name, value in params.items()}
+    for _ in range(3):
+        grads = random_like(rng, np.float32)
+        optimiser.step(params, grads)
+        placed_optimiser.step(placed, {name: to_device(value, device) for name, value in grads.items()})
+    for name, value in params.items():
+        assert placed[name].dtype == np.float32
+        np.testing.assert_allclose(to_host(placed[name]), value, rtol=1e-5, atol=1e-6)
