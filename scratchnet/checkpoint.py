@@ -25,7 +25,7 @@ WEIGHTS = "weights.npz"  # the network's file in a run folder
 
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
     """Write arrays and a JSON description to one file, whole or not at all."""
-    text = json.dumps({"version": VERSION, **description}).encode()
+    text = json.dumps({"version": VERSION, "arrays": list(arrays), **description}).encode()
     with atomic_write(path) as file:
         np.savez(file, allow_pickle=False, **{DESCRIPTION: np.frombuffer(text, np.uint8)},
                  **{name: to_host(value) for name, value in arrays.items()})
@@ -42,6 +42,7 @@ def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]
             arrays = {name: file[name] for name in file.files}
         description = json.loads(arrays.pop(DESCRIPTION).tobytes())
         version = description["version"]
+        listed = description.pop("arrays", list(arrays))
     except CheckpointError:
         raise
     except Exception as cause:  # a damaged zip fails in seven ways
@@ -49,6 +50,8 @@ def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason}): use another copy") from cause
     if version != VERSION:
         raise CheckpointError(f"{path} has format {version}, expected {VERSION}: use the scratchnet that wrote it")
+    if listed != list(arrays):  # damage to the zip's directory can hide some
+        raise CheckpointError(f"{path} is damaged, it holds {len(arrays)} arrays of {len(listed)}: use another copy")
     return arrays, description
 
 
@@ -57,7 +60,7 @@ def save_model(path: Path | str, net: SiameseNet, **notes: Any) -> None:
     save_arrays(path, net.params, {"architecture": dict(net.architecture), "notes": notes})
 
 
-def load_model(source: Path | str, device: str | Device | None = "cpu") -> SiameseNet:
+def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
     """The network in a file or in a run folder, on `device`.
 
     Raises CheckpointError when the file is missing or damaged or does not fit the architecture that it names.
@@ -66,7 +69,7 @@ def load_model(source: Path | str, device: str | Device | None = "cpu") -> Siame
 
 
 def load_model_with_notes(
-    source: Path | str, device: str | Device | None = "cpu"
+    source: Path | str, device: str | Device | None = None
 ) -> tuple[SiameseNet, dict[str, Any]]:
     """The network and the notes that were saved with it; otherwise as `load_model`."""
     path = Path(source)
@@ -108,8 +111,6 @@ def _refuse_bombs(path: Path) -> None:
             if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
                 raise CheckpointError(f"{path} is no checkpoint of scratchnet, {member.filename} is compressed: "
                                       "expected what `scratchnet train` wrote")
-        if damaged := archive.testzip():  # before a header is believed
-            raise CheckpointError(f"{path} is damaged, {damaged} does not fit its checksum: use another copy")
         for member in members:
             with archive.open(member) as file:
                 shape, _, dtype = _read_npy_header(file)

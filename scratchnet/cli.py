@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except Interrupted as stop:
-        return _say(f"{stop}; go on with: scratchnet train --resume --out {options.out}", 130)
+        data = f" --data {options.data}" if options.data else ""
+        return _say(f"{stop}; go on with: scratchnet train --resume --out {options.out}{data}", 130)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except ScratchnetError as error:
@@ -278,7 +279,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
             print(f"FAIL  {name}\n{report}", file=sys.stderr)
     if not options.json:
         for kind, found in errors.items():
-            print(f"  {kind:30} {len(found):3} checks, largest relative error {max(found):.1e}")
+            print(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
         passed = len(verify.CASES) - len(failed)
         print(f"{passed} of {len(verify.CASES)} passed ({options.method}, seed {options.seed})")
     figures = {"method": options.method, "seed": options.seed, "failed": failed,
@@ -289,11 +290,14 @@ def _gradcheck(options: argparse.Namespace) -> int:
 def _download(options: argparse.Namespace) -> int:
     folder, names = options.folder or cache_folder(), options.only or list(ARCHIVES)
     with tqdm(unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
+        shown = ""
 
         def show(name: str, done: int, total: int | None) -> None:
-            if bar.desc != f"{name}: ":
-                bar.reset(total)
+            nonlocal shown
+            if name != shown:
+                shown = name
                 bar.set_description(name, refresh=False)
+                bar.reset(total)
             bar.update(done - bar.n)
 
         download(folder, names, progress=show)

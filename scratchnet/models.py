@@ -1,4 +1,7 @@
-"""Named architectures: the paper's, and a small one with batch norm that trains in minutes."""
+"""Named architectures: the paper's, and a small one with batch norm that trains in minutes.
+
+device: "cpu" or "cuda"; None, the default everywhere, asks SCRATCHNET_DEVICE, then takes "cpu".
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,7 +27,7 @@ from scratchnet.siamese import SiameseNet
 
 def koch2015(
     seed: int = 0, init: str = "corrected", image_size: int = 105, channels: Sequence[int] = (64, 128, 128, 256),
-    features: int = 4096, device: str | Device | None = "cpu",
+    features: int = 4096, device: str | Device | None = None,
 ) -> SiameseNet:
     """The network of Koch et al. (2015), figure 4: 105 x 105 pixels, 38,951,745 parameters, float32.
 
@@ -33,10 +36,14 @@ def koch2015(
 
     init: "corrected" (He and Glorot, biases 0) or "literal", the paper's N(0, 0.01) for convolutions and N(0, 0.2)
     for dense layers with every bias N(0.5, 0.01). Literally, 72 % of the sigmoids start saturated and the twins look
-    alike, so that the loss rests at 0.693 for hundreds of steps. Raises ValueError for another name.
+    alike, so that the loss rests at 0.693 for hundreds of steps.
+
+    Raises ValueError for another init, and for images that are too small.
     """
     c1, c2, c3, c4 = channels
     size = (((image_size - 9) // 2 - 6) // 2 - 3) // 2 - 3  # a valid k x k convolution takes k - 1 pixels
+    if size < 1:
+        raise ValueError(f"image_size {image_size} leaves no pixel behind conv4: give 65 or more")
     encoder = Sequential({
         "conv1": Conv2d(1, c1, 10), "pool1": MaxPool2d(2), "relu1": ReLU(),         # 105 -> 96 -> 48
         "conv2": Conv2d(c1, c2, 7), "pool2": MaxPool2d(2), "relu2": ReLU(),         #  48 -> 42 -> 21
@@ -57,7 +64,7 @@ def koch2015(
 
 
 def compact(
-    seed: int = 0, image_size: int = 48, width: int = 32, features: int = 1024, device: str | Device | None = "cpu"
+    seed: int = 0, image_size: int = 48, width: int = 32, features: int = 1024, device: str | Device | None = None
 ) -> SiameseNet:
     """A small network for few images a class: six convolutions with batch norm, then a dense layer.
 
@@ -92,7 +99,7 @@ def build(architecture: Mapping[str, Any], **options: Any) -> SiameseNet:
         raise CheckpointError(f"unknown architecture {name!r}: there are {', '.join(ARCHITECTURES)}")
     try:
         return ARCHITECTURES[name](**described, **options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"architecture {name!r} does not take these options: {error}") from error
 
 

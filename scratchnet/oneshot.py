@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scratchnet.backend import Array, to_host
+from scratchnet.backend import CPU, Array, to_device, to_host
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.omniglot import read_runs
@@ -24,9 +24,12 @@ WITHIN, ACROSS = "within one alphabet", "across alphabets"
 
 
 class Scorer(Protocol):
-    """Anything that can say how well each query fits each support: a SiameseNet or a baseline."""
+    """Anything that can say how well each query fits each support: a SiameseNet or a baseline.
 
-    def scores(self, queries: np.ndarray, supports: np.ndarray) -> Array:
+    It is given arrays on its `device`, if it has such an attribute, and else on the host.
+    """
+
+    def scores(self, queries: Array, supports: Array) -> Array:
         """(Q, H, W) against (S, H, W): (Q, S), larger for a better fit."""
 
 
@@ -86,9 +89,10 @@ def evaluate(scorer: Scorer, runs: Sequence[Run]) -> Result:
     """How often the character with the highest score is the right one; several supports of one are averaged."""
     if not runs or len({run.scope for run in runs}) > 1:
         raise DataError("expected one or more runs of one scope: within and across alphabets are different tasks")
+    device = getattr(scorer, "device", CPU)
     correct = trials = 0
     for run in runs:
-        scores = to_host(scorer.scores(run.query, run.support))
+        scores = to_host(scorer.scores(to_device(run.query, device), to_device(run.support, device)))
         correct += count_correct(scores, run.support_labels, run.query_labels)
         trials += len(run.query_labels)
     return Result(correct, trials, runs[0].scope)
@@ -124,7 +128,8 @@ def sample_runs(
     """
     usable = [a for a in alphabets if (across or a.characters >= n_way) and a.drawers > k_shot]
     if not usable or sum(a.characters for a in usable) < n_way:
-        raise DataError(f"no alphabet has {n_way} characters by {k_shot + 1} drawers: ask for a smaller way or shot")
+        lacking = "all alphabets together have not" if across else "no alphabet has"
+        raise DataError(f"{lacking} {n_way} characters by {k_shot + 1} drawers: ask for a smaller way or shot")
     sampled = []
     for r in range(runs):
         if across:
@@ -193,8 +198,11 @@ def best_threshold(similarity: np.ndarray, labels: np.ndarray) -> float:
     values, positive = similarity[order], labels[order] > 0.5
     # With the threshold below the k-th value, the k pairs before it are called different and the others the same.
     right = np.concatenate([[0], np.cumsum(~positive)]) + np.concatenate([np.cumsum(positive[::-1])[::-1], [0]])
-    edges = np.concatenate([[-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]])
-    distinct = np.concatenate([[True], values[1:] > values[:-1], [True]])  # no threshold splits equal values
+    lower, upper = values[:-1], values[1:]
+    middle = (lower + upper) / 2
+    middle = np.where(middle < upper, middle, lower)  # between neighbours in float32 it may round to the upper one
+    edges = np.concatenate([[-np.inf], middle, [np.inf]])
+    distinct = np.concatenate([[True], upper > lower, [True]])  # no threshold splits equal values
     return float(edges[np.argmax(np.where(distinct, right, -1))])
 
 
@@ -212,5 +220,5 @@ def _similarities(
 ) -> tuple[np.ndarray, np.ndarray]:
     drawings = Drawings.of(alphabets, net.image_size)
     pairs = sample_pairs(drawings.numbers, count, rng)
-    a, b = (drawings.images[numbers].astype(np.float32) / 255 for numbers in (pairs.first, pairs.second))
+    a, b = (drawings.ink(numbers, net.device) for numbers in (pairs.first, pairs.second))
     return to_host(net.similarity(a, b)), pairs.labels

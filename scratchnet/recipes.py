@@ -109,7 +109,7 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (
     ),
     Recipe(
         "quick", "omniglot", {"name": "compact", "image_size": 48, "width": 16, "features": 1024}, "episodes",
-        epochs=20, steps=80, batch_size=4, lr=0.05, lr_decay=0.85, n_way=20, symmetries=True,
+        epochs=12, steps=80, batch_size=4, lr=0.05, lr_decay=0.75, n_way=20, symmetries=True,
         validation_trials=2000, validation_alphabets=VALIDATION_ALPHABETS,
     ),
     Recipe(
@@ -146,7 +146,7 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
             _expect_like(old.get(key, new), name, new)
             changes[field_name] = {**old, key: new}
         else:
-            changes[field_name] = tuple(new) if isinstance(old, tuple) and isinstance(new, list) else new
+            changes[field_name] = tuple(map(str, new)) if isinstance(old, tuple) and isinstance(new, list) else new
             _expect_like(old, name, changes[field_name])
     return replace(recipe, **changes)
 

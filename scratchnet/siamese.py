@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from scratchnet.backend import Array, Device, Params, array_module, device_of, to_device
-from scratchnet.errors import ShapeError
+from scratchnet.errors import DataError, ShapeError
 from scratchnet.images import read_image
 from scratchnet.layers import Layer, WeightedL1, sigmoid
 from scratchnet.layers.base import prefixed, running_statistics, under
@@ -62,10 +62,15 @@ class SiameseNet:
             if images.ndim < 3 or images.shape[-2:] != (self.image_size, self.image_size):
                 size = self.image_size
                 raise ShapeError(f"SiameseNet: {name} has shape {images.shape}, expected (..., H={size}, W={size})")
+        try:
+            np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        except ValueError as cause:
+            given = f"a {a.shape} and b {b.shape}"
+            raise ShapeError(f"SiameseNet: {given}, expected leading axes that broadcast") from cause
         twins = xp.concatenate([images.reshape(-1, *images.shape[-2:]) for images in (a, b)])    # (N, H, W)
         h, encoder_cache = self._encode(params, twins, training)                                  # (N, D)
         n_a = twins.shape[0] - b.size // (b.shape[-1] * b.shape[-2])
-        h1, h2 = h[:n_a].reshape(*a.shape[:-2], -1), h[n_a:].reshape(*b.shape[:-2], -1)
+        h1, h2 = h[:n_a].reshape(*a.shape[:-2], h.shape[-1]), h[n_a:].reshape(*b.shape[:-2], h.shape[-1])
         logits, head_cache = self.head.forward(under("head", params), h1, h2)
         return logits, SiameseCache(encoder_cache, head_cache, a.shape, b.shape)
 
@@ -106,6 +111,11 @@ class SiameseNet:
         blocks = [self.head.forward(head, h1[i : i + step, None], h2)[0] for i in range(0, max(1, len(h1)), step)]
         return array_module(h1).concatenate(blocks)
 
+    @property
+    def device(self) -> Device:
+        """Where the parameters live, and arrays of images have to."""
+        return device_of(self.params["head.weight"])
+
     def to_device(self, device: str | Device | None) -> "SiameseNet":
         """The same network with its parameters in the memory of `device`."""
         return replace(self, params={name: to_device(value, device) for name, value in self.params.items()})
@@ -117,13 +127,26 @@ class SiameseNet:
     def _prepare(self, images: Images) -> Array:
         """Images as the encoder wants them: (N, size, size), the precision and the device of the parameters."""
         weight = self.params["head.weight"]
+        if isinstance(images, str | Path | Image.Image):
+            raise DataError("images is a single picture, expected a list of them: write [picture]")
         if isinstance(images, Sequence):
-            pictures = [resize(read_image(image)[None], self.image_size) for image in images]
-            images = to_device(np.concatenate(pictures).astype(weight.dtype.name), device_of(weight))
+            images = self.device.upload(self._read(images).astype(weight.dtype.name))
         array_module(images, weight)
         if images.ndim != 3:
             raise ShapeError(f"images has shape {images.shape}, expected (N, H, W)")
+        if images.dtype.kind in "iu":
+            raise ShapeError(f"images is {images.dtype}, expected bool or {weight.dtype}, paper 0 and ink 1: scale it")
         if images.dtype.kind == "b":
             images = images.astype(weight.dtype)
         expect_precision(images=images, weight=weight)
         return resize(images, self.image_size)
+
+    def _read(self, pictures: Sequence[Image.Image | str | Path]) -> np.ndarray:
+        """Pictures of any size as one array on the host, (N, size, size) float32."""
+        ink = np.zeros((len(pictures), self.image_size, self.image_size), np.float32)
+        for i, picture in enumerate(pictures):
+            if not isinstance(picture, Image.Image | str | Path):
+                kind = type(picture).__name__
+                raise DataError(f"images holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
+            ink[i] = resize(read_image(picture)[None], self.image_size)[0]
+        return ink

@@ -91,7 +91,8 @@ class PairBatches:
         self.copies = 1 + recipe.fixed_distortions
         self.steps = len(self.pairs) * self.copies // recipe.batch_size
         if self.steps == 0:
-            raise DataError(f"a batch of {recipe.batch_size} is larger than the {len(self.pairs) * self.copies} pairs")
+            raise DataError(f"a batch of {recipe.batch_size} is larger than the {len(self.pairs) * self.copies} pairs: "
+                            "lower batch_size, or ask for more pairs")
         if recipe.fixed_distortions:
             count = 2 * len(self.pairs) * recipe.fixed_distortions
             rng = np.random.default_rng([recipe.seed, DISTORTIONS_STREAM])
@@ -199,6 +200,8 @@ def train(
         raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
     batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size), place)
     rng = np.random.default_rng([recipe.seed, VALIDATION_STREAM])
+    if not split.validation:
+        raise DataError("no alphabets to choose the best epoch by: name some in validation_alphabets")
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
     validation_runs = oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
 

@@ -91,11 +91,11 @@ def _tiny_siamese() -> SiameseNet:
 
 def _small_koch2015() -> SiameseNet:
     """The paper's layers in the paper's order, with few channels, on the fewest pixels that they leave anything of."""
-    return models.koch2015(image_size=65, channels=(2, 3, 2, 3), features=4)
+    return models.koch2015(image_size=65, channels=(2, 3, 2, 3), features=4, device="cpu")
 
 
 def _small_compact() -> SiameseNet:
-    return models.compact(image_size=16, width=2, features=3)
+    return models.compact(image_size=16, width=2, features=3, device="cpu")
 
 
 def _layer_cases() -> list[Case]:

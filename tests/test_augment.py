@@ -179,6 +179,13 @@ def test_four_quarter_turns_or_two_mirrors_undo_themselves(rng):
     np.testing.assert_array_equal(symmetry(symmetry(image, 0, True), 0, True), image)
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_an_image_is_mirrored_first_and_turned_then(turns, rng):
+    image = rng.random((1, 5, 5))
+    in_two_steps = symmetry(symmetry(image, 0, True), turns, False)
+    np.testing.assert_array_equal(symmetry(image, turns, True), in_two_steps)
+
+
 @pytest.mark.parametrize("shape", [(4, 6, 6), (2, 3, 6, 6)])
 def test_a_whole_batch_is_turned_alike(device, shape, rng):
     images = rng.random(shape, np.float32)

@@ -1,5 +1,7 @@
 """The architectures are the paper's and ours, to the parameter, and can be built again from their description."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -58,16 +60,12 @@ def test_the_papers_feature_maps_have_the_papers_sizes(narrow):
 
 
 @pytest.mark.parametrize(
-    ("names", "mean", "deviation"),
-    [
-        ("conv weight", 0, 0.01), ("linear.weight head.weight", 0, 0.2), ("bias", 0.5, 0.01),
-    ],
+    ("pattern", "mean", "deviation"),
+    [(r"conv\d\.weight$", 0, 0.01), (r"(linear|head)\.weight$", 0, 0.2), (r"bias$", 0.5, 0.01)],
     ids=["convolutions", "dense layers", "biases"],
 )
-def test_the_literal_initialisation_has_the_papers_means_and_deviations(narrow, names, mean, deviation):
-    kinds = {"conv weight": lambda n: "conv" in n and n.endswith("weight"), "bias": lambda n: n.endswith("bias")}
-    belongs = kinds.get(names, lambda n: n.endswith(tuple(names.split())))
-    values = [value.ravel() for name, value in narrow["literal"].params.items() if belongs(name)]
+def test_the_literal_initialisation_has_the_papers_means_and_deviations(narrow, pattern, mean, deviation):
+    values = [value.ravel() for name, value in narrow["literal"].params.items() if re.search(pattern, name)]
     assert len(values) >= 2
     for part in [*values, np.concatenate(values)]:
         assert abs(part.mean() - mean) < 5 * deviation / np.sqrt(part.size)
@@ -167,6 +165,13 @@ def test_compact_halves_the_image_three_times_and_doubles_its_width_twice(image_
         "encoder.conv5.weight": (3, 3, 16, 16), "encoder.conv6.weight": (3, 3, 16, 16),
         "encoder.linear.weight": (side * side * 16, 10),
     }
+
+
+def test_compact_pools_behind_every_second_convolution_from_the_first():
+    layers = list(compact(image_size=16, width=2, features=4).encoder.layers)
+    assert [name for name in layers if name.startswith(("conv", "pool"))] == [
+        "conv1", "pool1", "conv2", "conv3", "pool3", "conv4", "conv5", "pool5", "conv6",
+    ]
 
 
 def test_running_statistics_are_no_parameters_to_train():

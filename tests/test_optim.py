@@ -24,13 +24,14 @@ def copied(params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def test_momentum_carries_earlier_gradients_on(params, rng):
-    optimiser = SGD(0.1, momentum=0.7)
+    optimiser = SGD(0.1, momentum=0.7, per_layer={"head": {"momentum": 0.2}})
     expected, velocity = copied(params), {name: np.zeros(shape) for name, shape in SHAPES.items()}
     for _ in range(4):
         grads = random_like(rng)
         optimiser.step(params, grads)
         for name, gradient in grads.items():
-            velocity[name] = 0.7 * velocity[name] - 0.1 * gradient
+            momentum = 0.2 if name == "head.bias" else 0.7
+            velocity[name] = momentum * velocity[name] - 0.1 * gradient
             expected[name] = expected[name] + velocity[name]
             np.testing.assert_allclose(params[name], expected[name], rtol=1e-12)
 

@@ -1,13 +1,15 @@
 """Pairs are half of the same character, and the same number of them comes from each alphabet."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
 from scratchnet.data.pairs import sample_pairs
 from scratchnet.errors import DataError
 
-SIZES = [(3, 4), (2, 2), (7, 3)]  # characters and drawers of three alphabets
-COUNT = 6000
+SIZES = [(3, 4), (2, 2), (7, 3), (4, 4)]  # characters and drawers of four alphabets
+COUNT = 8000
 
 
 def tables(sizes: list[tuple[int, int]] = SIZES) -> list[np.ndarray]:
@@ -38,8 +40,8 @@ def test_half_of_the_pairs_show_the_same_character(pairs):
 def test_every_alphabet_gives_as_many_same_and_as_many_different_pairs(pairs):
     alphabet = read(pairs.first)[0]
     for k in range(len(SIZES)):
-        assert np.count_nonzero((alphabet == k) & (pairs.labels == 1)) == COUNT / 6
-        assert np.count_nonzero((alphabet == k) & (pairs.labels == 0)) == COUNT / 6
+        assert np.count_nonzero((alphabet == k) & (pairs.labels == 1)) == COUNT / 8
+        assert np.count_nonzero((alphabet == k) & (pairs.labels == 0)) == COUNT / 8
 
 
 def test_a_pair_of_the_same_character_is_by_two_drawers(pairs):
@@ -60,12 +62,21 @@ def test_a_pair_of_different_characters_is_from_one_alphabet_and_by_any_drawers(
     assert 0 < np.count_nonzero(drawer == other_drawer) < len(drawer)
 
 
+def test_every_character_meets_every_other_and_every_drawer_too(pairs):
+    (alphabet, *first), (_, *second) = read(pairs.first), read(pairs.second)
+    for label, one, other in ((0, first[0], second[0]), (1, first[1], second[1])):
+        for k, sizes in enumerate(SIZES):
+            here = (alphabet == k) & (pairs.labels == label)
+            met = set(zip(one[here].tolist(), other[here].tolist(), strict=True))
+            assert met == set(permutations(range(sizes[label]), 2))
+
+
 @pytest.mark.parametrize("side", ["first", "second"])
 @pytest.mark.parametrize("label", [0, 1])
 def test_every_drawing_of_an_alphabet_is_drawn_as_often_as_any_other(pairs, side, label):
     drawn = getattr(pairs, side)[pairs.labels == label]
     for table in tables():
-        expected = COUNT / 6 / table.size
+        expected = COUNT / 8 / table.size
         counts = np.array([np.count_nonzero(drawn == number) for number in table.ravel()])
         assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected))
 

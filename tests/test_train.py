@@ -1,0 +1,563 @@
+"""Training: the loss falls, a run that stops goes on with the same bits, and nothing that is no number is kept."""
+
+import json
+import os
+import signal
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scratchnet import oneshot
+from scratchnet import train as training
+from scratchnet.augment import IDENTITY
+from scratchnet.backend import CPU, device_of, to_host
+from scratchnet.checkpoint import WEIGHTS, load_arrays, load_model, load_model_with_notes, save_arrays
+from scratchnet.data import splits
+from scratchnet.data.drawings import Drawings
+from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.data.splits import Split
+from scratchnet.errors import CheckpointError, DataError, NonFiniteError, ScratchnetError
+from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.optim import SGD
+from scratchnet.recipes import RECIPES
+from scratchnet.train import LOG, RECIPE, STATE, EpisodeBatches, Interrupted, PairBatches, load_split, train, train_step
+
+TINY = replace(
+    RECIPES["glyphs"], architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8}, epochs=3,
+    steps=4, n_way=5, batch_size=2, lr=0.05, lr_decay=0.5, validation_trials=20, seed=11,
+)
+RUNS = {
+    "pairs, fixed distortions": replace(TINY, objective="pairs", pairs=12, fixed_distortions=1, batch_size=6),
+    "pairs, fresh distortions": replace(TINY, objective="pairs", pairs=24, batch_size=6, initial_momentum=0.5,
+                                        momentum_epochs=2, weight_decay=1e-4),
+    "episodes": replace(TINY, symmetries=True),
+}
+every_objective = pytest.mark.parametrize("recipe", RUNS.values(), ids=RUNS)
+
+
+@pytest.fixture(scope="module")
+def split():
+    alphabets = generate_alphabets(5, characters=6, drawers=4, image_size=16, seed=3)
+    return Split(alphabets[:3], alphabets[3:])
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Every training step taken, as (network, optimiser, loss); `steps.then` is called after each with their number."""
+
+    class Steps(list):
+        def then(self, _number):
+            pass
+
+    taken = Steps()
+
+    def recorded(net, optimiser, *arguments):
+        loss = train_step(net, optimiser, *arguments)
+        taken.append((net, optimiser, loss))
+        taken.then(len(taken))
+        return loss
+
+    monkeypatch.setattr(training, "train_step", recorded)
+    return taken
+
+
+def copied(params):
+    return {name: to_host(value).copy() for name, value in params.items()}
+
+
+def same_bits(a, b):
+    return list(a) == list(b) and all(to_host(a[name]).tobytes() == to_host(b[name]).tobytes() for name in a)
+
+
+def outcome(out):
+    """All that a run leaves behind but the time it took: best weights, state, log."""
+    weights, state = load_arrays(out / WEIGHTS)[0], load_arrays(out / STATE)
+    log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    timeless = [{k: v for k, v in record.items() if "second" not in k} for record in log]
+    arrays = {name: value.tobytes() for name, value in (weights | state[0]).items()}
+    return arrays, timeless, [state[1][name] for name in ("recipe", "epoch", "step", "losses")]
+
+
+def everything_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def stop_at(number, how=signal.SIGINT):
+    return lambda taken: os.kill(os.getpid(), how) if taken == number else None
+
+
+def example(recipe, split):
+    """A network, its optimiser after one good step, and the next batch."""
+    batches = training.OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, 16), CPU)
+    net, optimiser = training.build(recipe.architecture, seed=5), recipe.optimiser()
+    train_step(net, optimiser, *batches.batch(0, 0)[:3], batches.loss)
+    return net, optimiser, batches.batch(0, 1), batches.loss
+
+
+# The step
+
+
+@every_objective
+def test_steps_on_one_batch_lower_its_loss(recipe, split):
+    net, optimiser, (a, b, target, _), loss = example(replace(recipe, lr=0.02), split)
+    losses = [train_step(net, optimiser, a, b, target, loss) for _ in range(25)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_loss_of_a_step_is_that_before_the_update(tiny_net, rng):
+    a, b = rng.random((2, 4, 16, 16)).astype(np.float32)
+    labels = rng.integers(0, 2, 4).astype(np.float32)
+    expected, _ = PairCrossEntropy().forward(tiny_net.forward(tiny_net.params, a, b, training=True)[0], labels)
+    assert train_step(tiny_net, SGD(0.1), a, b, labels) == float(expected)
+
+
+def test_a_step_writes_the_statistics_of_batch_norm_back(tiny_net, rng):
+    a, b = rng.random((2, 4, 16, 16)).astype(np.float32)
+    before = copied(tiny_net.params)
+    train_step(tiny_net, SGD(0.1), a, b, rng.integers(0, 2, 4).astype(np.float32))
+    running = [name for name in before if ".running_" in name]
+    assert running
+    assert all((tiny_net.params[name] != before[name]).any() for name in running)
+
+
+@every_objective
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["a", "b", "target"])
+def test_a_batch_that_is_no_number_is_refused_before_anything_changes(recipe, value, where, split, rng):
+    net, optimiser, batch, loss = example(recipe, split)
+    poisoned = getattr(batch, where).copy()
+    poisoned.flat[rng.integers(poisoned.size)] = value
+    a, b, target, _ = batch._replace(**{where: poisoned})
+    params, velocity = copied(net.params), copied(optimiser.velocity)
+    with pytest.raises(NonFiniteError, match=r"the loss is .*: look for a NaN in the images"):
+        train_step(net, optimiser, a, b, target, loss)
+    assert same_bits(net.params, params)
+    assert same_bits(optimiser.velocity, velocity)
+
+
+# Batches
+
+
+@every_objective
+def test_a_batch_depends_on_the_seed_the_epoch_and_the_step_and_on_nothing_else(recipe, split):
+    def batch(epoch, step, **changes):
+        made = training.OBJECTIVES[recipe.objective](replace(recipe, **changes), Drawings.of(split.train, 16), CPU)
+        return made.batch(epoch, step)
+
+    first = batch(1, 2)
+    for again in (batch(1, 2), batch(1, 2, lr=0.7, epochs=9)):
+        assert all(np.array_equal(x, y) for x, y in zip(first, again, strict=True))
+    for other in (batch(1, 3), batch(2, 2), batch(1, 2, seed=12)):
+        assert not np.array_equal(first.a, other.a)
+
+
+def test_pairs_have_their_images_in_step_with_their_labels(split):
+    batches = PairBatches(RUNS["pairs, fixed distortions"], Drawings.of(split.train, 16), CPU)
+    a, b, labels, images = batches.batch(0, 0)
+    assert (a.shape, b.shape, labels.shape, images) == ((6, 16, 16), (6, 16, 16), (6,), 12)
+    assert {x.dtype for x in (a, b, labels)} == {np.dtype(np.float32)}
+    assert batches.loss == PairCrossEntropy()
+
+    plain = replace(RUNS["pairs, fresh distortions"], distort=False)
+    batches = PairBatches(plain, Drawings.of(split.train, 16), CPU)
+    drawings = [image.tobytes() for image in batches.drawings.ink(np.arange(len(batches.drawings.images)), CPU)]
+    characters = {image: number // 4 for number, image in enumerate(drawings)}  # 4 drawers
+    for step in range(batches.steps):
+        a, b, labels, _ = batches.batch(0, step)
+        same = [characters[x.tobytes()] == characters[y.tobytes()] for x, y in zip(a, b, strict=True)]
+        np.testing.assert_array_equal(same, labels)
+
+
+def test_fixed_copies_come_once_an_epoch_and_are_the_same_in_each(split):
+    batches = PairBatches(RUNS["pairs, fixed distortions"], Drawings.of(split.train, 16), CPU)
+
+    def shown(epoch):
+        found = [batches.batch(epoch, step) for step in range(batches.steps)]
+        return [x.tobytes() + y.tobytes() for batch in found for x, y in zip(batch.a, batch.b, strict=True)]
+
+    assert batches.steps == 4  # (1 + 1) * 12 / 6
+    assert len(shown(0)) == 24
+    assert shown(0) != shown(1)
+    assert sorted(shown(0)) == sorted(shown(1))
+
+
+@every_objective
+def test_distortions_are_fresh_in_every_batch_unless_they_are_fixed(recipe, split, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(training, "distort", lambda images, transforms: (drawn.append(transforms), images)[1])
+    batches = training.OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, 16), CPU)
+    for epoch in range(2):
+        for step in range(batches.steps):
+            batches.batch(epoch, step)
+    shown = np.concatenate(drawn)
+    distinct = {transform.tobytes() for transform in shown if (transform != IDENTITY).any()}
+    if recipe.fixed_distortions:
+        assert len(distinct) <= 24  # 12 pairs, 2 twins, 1 copy
+    else:
+        assert len(distinct) > 0.95 * len(shown)
+
+
+def test_an_episode_asks_for_each_of_its_characters_once(split):
+    batches = EpisodeBatches(replace(TINY, distort=False), Drawings.of(split.train, 16), CPU)
+    a, b, target, images = batches.batch(0, 0)
+    assert (a.shape, b.shape, target.shape, images) == ((2, 5, 1, 16, 16), (2, 1, 5, 16, 16), (2, 5, 5), 20)
+    assert batches.loss == NWayCrossEntropy()
+    np.testing.assert_array_equal(target, [np.eye(5), np.eye(5)])
+    drawings = [image.tobytes() for image in batches.drawings.ink(np.arange(len(batches.drawings.images)), CPU)]
+    characters = {image: number // 4 for number, image in enumerate(drawings)}
+    queries = [[characters[image.tobytes()] for image in episode[:, 0]] for episode in a]
+    supports = [[characters[image.tobytes()] for image in episode[0]] for episode in b]
+    assert queries == supports
+    assert all(len(set(episode)) == 5 for episode in queries)
+
+
+# A run
+
+
+def test_the_loss_of_a_run_falls_epoch_by_epoch(split, tmp_path):
+    recipe = replace(TINY, epochs=3, steps=15, batch_size=4, lr_decay=1.0, distort=False,
+                     architecture={**TINY.architecture, "width": 4, "features": 16})
+    train(recipe, split, tmp_path, quiet=True)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()]
+    assert losses[0] > losses[1] > losses[2]
+
+
+@every_objective
+def test_a_run_folder_holds_the_recipe_the_best_network_the_state_and_a_log(recipe, split, tmp_path):
+    net = train(recipe, split, tmp_path / "deep" / "run", quiet=True)
+    out = tmp_path / "deep" / "run"
+    assert sorted(path.name for path in out.iterdir()) == sorted([RECIPE, WEIGHTS, STATE, LOG])
+    assert training.Recipe.read(out / RECIPE) == recipe
+    loaded, notes = load_model_with_notes(out)
+    assert same_bits(loaded.params, net.params)
+    log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [1, 2, 3]
+    assert notes["recipe"] == recipe.as_dict()
+    assert notes["validation"] == max(record["validation"] for record in log)
+
+
+def test_a_run_writes_no_pickle(split, tmp_path):
+    train(replace(TINY, epochs=1), split, tmp_path, quiet=True)
+    for name in (WEIGHTS, STATE):
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as file:
+                    assert not np.lib.format.read_array(file, allow_pickle=False).dtype.hasobject
+
+
+@every_objective
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(recipe, split, tmp_path):
+    for name, seed in (("a", 11), ("b", 11), ("c", 12)):
+        train(replace(recipe, epochs=1, seed=seed), split, tmp_path / name, quiet=True)
+    assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
+    assert outcome(tmp_path / "a")[0] != outcome(tmp_path / "c")[0]
+
+
+def test_training_runs_on_any_device_and_agrees_with_the_cpu(split, tmp_path, device):
+    recipe = replace(RUNS["pairs, fixed distortions"], epochs=1)
+    net = train(recipe, split, tmp_path / "device", device, quiet=True)
+    reference = train(recipe, split, tmp_path / "cpu", "cpu", quiet=True)
+    assert {device_of(value).name for value in net.params.values()} == {device.name}
+    for name, value in reference.params.items():
+        np.testing.assert_allclose(to_host(net.params[name]), value, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_the_schedules_follow_the_epoch(split, tmp_path, steps):
+    settings = []
+    steps.then = lambda _: settings.append(steps[-1][1].settings("head.weight"))
+    recipe = replace(RUNS["pairs, fresh distortions"], momentum=0.9)
+    train(recipe, split, tmp_path, quiet=True)
+    np.testing.assert_allclose(np.array(settings)[::4], [[0.05, 0.5, 1e-4], [0.025, 0.7, 1e-4], [0.0125, 0.9, 1e-4]])
+    assert settings == [one for one in settings[::4] for _ in range(4)]
+    log = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [record["lr"] for record in log] == [0.05, 0.025, 0.0125]
+
+
+def test_the_log_has_the_mean_loss_of_each_epoch(split, tmp_path, steps):
+    train(TINY, split, tmp_path, quiet=True)
+    logged = [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()]
+    losses = np.array([loss for _, _, loss in steps]).reshape(3, 4)
+    np.testing.assert_allclose(logged, losses.mean(axis=1), rtol=1e-12)
+
+
+def scripted(monkeypatch, accuracies):
+    """Validation that finds these accuracies, in percent; returns the parameters that it was shown."""
+    shown = []
+
+    def evaluate(net, _runs):
+        shown.append(copied(net.params))
+        return oneshot.Result(accuracies[len(shown) - 1], 100)
+
+    monkeypatch.setattr(oneshot, "evaluate", evaluate)
+    return shown
+
+
+@pytest.mark.parametrize(("accuracies", "patience", "epochs", "best"), [
+    ([10, 40, 30, 35, 39], 3, 5, 2),  # three epochs without a better one
+    ([10, 40, 40, 40], 2, 4, 2),  # as good is not better: the first one stays
+    ([50, 40, 30], 20, 3, 1),  # the end of the recipe comes first
+    ([10, 20, 15, 30, 20], 2, 5, 4),  # a better one starts the waiting anew
+])
+def test_training_ends_without_progress_and_keeps_the_best_network(
+    accuracies, patience, epochs, best, split, tmp_path, monkeypatch
+):
+    recipe = replace(TINY, epochs=3 if patience == 20 else 5, patience=patience)
+    shown = scripted(monkeypatch, accuracies)
+    net = train(recipe, split, tmp_path, quiet=True)
+    assert len(shown) == epochs
+    assert same_bits(net.params, shown[best - 1])
+    assert load_model_with_notes(tmp_path)[1]["epoch"] == best
+
+
+def test_an_ended_run_stays_ended_when_resumed(split, tmp_path, monkeypatch):
+    scripted(monkeypatch, [50, 40, 30])
+    net = train(replace(TINY, patience=1), split, tmp_path, quiet=True)
+    before = everything_in(tmp_path)
+    assert same_bits(train(replace(TINY, patience=1), split, tmp_path, resume=True, quiet=True).params, net.params)
+    assert everything_in(tmp_path) == before
+
+
+# Stopping and going on
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(split, tmp_path_factory):
+    """What each of RUNS leaves behind when nothing stops it."""
+    outcomes = {}
+    for name, recipe in RUNS.items():
+        out = tmp_path_factory.mktemp("whole")
+        train(recipe, split, out, quiet=True)
+        outcomes[name] = outcome(out)
+    return outcomes
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("number", [1, 4, 6, 12])
+def test_a_run_interrupted_after_any_step_goes_on_to_the_same_bits(
+    name, number, split, tmp_path, steps, uninterrupted, capsys
+):
+    steps.then = stop_at(number)
+    epoch, step = divmod(number - 1, 4)
+    with pytest.raises(Interrupted, match=f"stopped in epoch {epoch + 1} after step {step + 1}, state saved"):
+        train(RUNS[name], split, tmp_path)
+    assert len(steps) == number
+    train(RUNS[name], split, tmp_path, resume=True)
+    assert len(steps) == 12
+    assert outcome(tmp_path) == uninterrupted[name]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_interrupted_again_and_again_goes_on_to_the_same_bits(split, tmp_path, steps, uninterrupted):
+    steps.then = lambda _: os.kill(os.getpid(), signal.SIGINT)
+    for number in range(12):
+        with pytest.raises(Interrupted):
+            train(RUNS["episodes"], split, tmp_path, resume=number > 0, quiet=True)
+    train(RUNS["episodes"], split, tmp_path, resume=True, quiet=True)
+    assert outcome(tmp_path) == uninterrupted["episodes"]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_that_ran_out_of_time_goes_on_to_the_same_bits(name, split, tmp_path, steps, uninterrupted):
+    train(RUNS[name], split, tmp_path, minutes=0, quiet=True)
+    assert len(steps) == 4
+    train(RUNS[name], split, tmp_path, resume=True, quiet=True)
+    assert outcome(tmp_path) == uninterrupted[name]
+
+
+def test_a_run_with_time_enough_is_not_cut_short(split, tmp_path, steps):
+    train(TINY, split, tmp_path, minutes=60, quiet=True)
+    assert len(steps) == 12
+
+
+def test_a_run_killed_before_it_could_save_goes_on_from_the_last_state(split, tmp_path, steps, uninterrupted):
+    def die(taken):
+        if taken == 7:
+            raise RuntimeError("power cut")
+
+    steps.then = die
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(RUNS["episodes"], split, tmp_path, quiet=True)
+    train(RUNS["episodes"], split, tmp_path, resume=True, quiet=True)
+    assert len(steps) == 7 + 8
+    assert outcome(tmp_path) == uninterrupted["episodes"]
+
+
+def test_an_interrupt_during_validation_stops_after_the_epoch(split, tmp_path, monkeypatch, uninterrupted):
+    evaluate = oneshot.evaluate
+
+    def interrupted(net, runs):
+        os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(net, runs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(oneshot, "evaluate", interrupted)
+        with pytest.raises(Interrupted, match="stopped after epoch 1, state saved"):
+            train(RUNS["episodes"], split, tmp_path, quiet=True)
+    train(RUNS["episodes"], split, tmp_path, resume=True, quiet=True)
+    assert outcome(tmp_path) == uninterrupted["episodes"]
+
+
+def test_a_second_interrupt_ends_training_at_once(split, tmp_path, steps):
+    def twice(_):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    steps.then = twice
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, split, tmp_path, quiet=True)
+    assert not (tmp_path / STATE).exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_both_signals_stop_training_and_mean_again_afterwards_what_they_meant(how, split, tmp_path, steps):
+    before = signal.getsignal(how)
+    steps.then = stop_at(2, how)
+    with pytest.raises(Interrupted):
+        train(TINY, split, tmp_path, quiet=True)
+    assert signal.getsignal(how) is before
+
+
+# What is refused
+
+
+def refusal_of(kind, *arguments, **options):
+    with pytest.raises(kind) as refusal:
+        train(*arguments, quiet=True, **options)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+@pytest.fixture
+def finished(split, tmp_path):
+    train(replace(TINY, epochs=1), split, tmp_path / "run", quiet=True)
+    return tmp_path / "run"
+
+
+def test_a_folder_with_a_run_is_refused_and_left_alone(finished, split):
+    before = everything_in(finished)
+    message = refusal_of(CheckpointError, TINY, split, finished)
+    assert f"{finished} holds a run already: go on with --resume" in message
+    assert everything_in(finished) == before
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(split, tmp_path):
+    message = refusal_of(CheckpointError, TINY, split, tmp_path / "absent", resume=True)
+    assert "absent holds no run to resume: start it without --resume" in message
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"lr": 0.25}, "was trained with lr=0.05, not lr=0.25"),
+    ({"seed": 4}, "was trained with seed=11, not seed=4"),
+    ({"architecture": {**TINY.architecture, "width": 3}}, "was trained with architecture="),
+    ({"objective": "pairs", "pairs": 12}, "was trained with objective=episodes, not objective=pairs"),
+])
+def test_another_recipe_cannot_resume_a_run(change, message, finished, split):
+    before = everything_in(finished)
+    assert message in refusal_of(CheckpointError, replace(TINY, epochs=1, **change), split, finished, resume=True)
+    assert everything_in(finished) == before
+
+
+def changed_state(out, change):
+    arrays, description = load_arrays(out / STATE)
+    del description["version"]
+    change(arrays, description)
+    save_arrays(out / STATE, arrays, description)
+
+
+def poison(array):
+    array.flat[-1] = np.nan
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda arrays, saved: saved.pop("history"), "is no state of a run, it has no history"),
+    (lambda arrays, saved: arrays.pop("params/head.weight"), "has no head.weight"),
+    (lambda arrays, saved: poison(arrays["params/head.weight"]), "has a NaN or an infinity in head.weight"),
+    (lambda arrays, saved: poison(arrays["velocity/head.bias"]), "has a NaN or an infinity in head.bias"),
+    (lambda arrays, saved: arrays.update({"velocity/tail.bias": arrays["velocity/head.bias"]}), "has tail.bias"),
+    (lambda arrays, saved: arrays.update({"velocity/head.bias": arrays["velocity/head.weight"]}), "has head.bias as"),
+])
+def test_a_state_that_does_not_fit_is_refused_and_left_alone(change, message, finished, split):
+    changed_state(finished, change)
+    before = everything_in(finished)
+    assert message in refusal_of(CheckpointError, replace(TINY, epochs=1), split, finished, resume=True)
+    assert everything_in(finished) == before
+
+
+def test_a_damaged_state_is_refused_and_left_alone(finished, split):
+    damaged = bytearray((finished / STATE).read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    (finished / STATE).write_bytes(damaged)
+    assert "use another copy" in refusal_of(CheckpointError, replace(TINY, epochs=1), split, finished, resume=True)
+    assert (finished / STATE).read_bytes() == damaged
+
+
+@pytest.mark.parametrize(("kind", "change", "message"), [
+    (DataError, {"objective": "pairs", "pairs": 7, "batch_size": 8}, "a batch of 8 is larger than the 7 pairs"),
+    (DataError, {"n_way": 7}, "episodes of 7 characters"),
+    (ScratchnetError, {"per_layer": {"encoder.conv9": {"lr": 0.1}}}, "per_layer sets encoder.conv9"),
+    (ScratchnetError, {"architecture": {"name": "compact", "colour": 1}}, "does not take these options"),
+])
+def test_a_recipe_that_does_not_fit_the_data_is_refused_before_a_folder_is_made(kind, change, message, split, tmp_path):
+    assert message in refusal_of(kind, replace(TINY, **change), split, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_split_without_alphabets_is_refused_before_a_folder_is_made(part, split, tmp_path):
+    assert "no alphabets to" in refusal_of(DataError, TINY, replace(split, **{part: []}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_stops_training_with_the_last_state_kept(split, tmp_path, steps):
+    def poison_weights(taken):
+        if taken == 6:
+            poison(steps[-1][0].params["head.bias"])
+
+    steps.then = poison_weights
+    assert "the loss is nan" in refusal_of(NonFiniteError, TINY, split, tmp_path)
+    assert len(steps) == 6
+    assert load_arrays(tmp_path / STATE)[1]["epoch"] == 1
+    assert np.isfinite(load_model(tmp_path).params["head.bias"]).all()
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_weights_that_are_no_number_are_never_saved(signalled, split, tmp_path, steps):
+    def poison_weights(taken):
+        if taken == 8:  # the last step of an epoch: no loss would show it
+            poison(steps[-1][0].params["head.bias"])
+            if signalled:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    steps.then = poison_weights
+    assert "head.bias has a NaN or an infinity" in refusal_of(NonFiniteError, TINY, split, tmp_path)
+    assert load_arrays(tmp_path / STATE)[1]["epoch"] == 1
+    steps.then = lambda taken: None
+    train(TINY, split, tmp_path, resume=True, quiet=True)
+
+
+# What it says, and where its data are from
+
+
+def test_progress_is_a_line_an_epoch_on_stderr_and_nothing_when_quiet(split, tmp_path, capsys):
+    train(TINY, split, tmp_path / "told")
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert len(lines) == 4
+    assert lines[0] == f"recipe glyphs, seed 11, run folder {tmp_path / 'told'}"
+    assert [line.split("loss")[0].split() for line in lines[1:]] == [["epoch", f"{k}/3"] for k in (1, 2, 3)]
+    train(TINY, split, tmp_path / "quiet", quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_recipe_says_which_data_are_loaded(monkeypatch, tmp_path):
+    for name, count in (("GLYPH_TRAIN", 2), ("GLYPH_VALIDATION", 1), ("GLYPH_TEST", 1)):
+        monkeypatch.setattr(splits, name, count)
+    split = load_split(TINY)
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [2, 1, 1]
+    assert split.train[0].images.shape[-2:] == (16, 16)
+    with pytest.raises(DataError, match="images_background"):
+        load_split(RECIPES["quick"], tmp_path)
