@@ -398,6 +398,14 @@ def test_the_threshold_of_verification_is_chosen_without_the_test_alphabets(rng)
     assert verification(Grey(), [grey_alphabet(0.4)], [grey_alphabet(0.05)], 200, rng).correct == 100
 
 
+def test_verification_tells_near_certainty_from_certainty(rng):
+    class Sure(Grey):
+        def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return np.where((a == b).all(axis=(1, 2)), 1, 1 - 2.0**-24).astype(np.float32)
+
+    assert verification(Sure(), [grey_alphabet(0.4)], [grey_alphabet(0.3)], 200, rng).correct == 200
+
+
 def test_verification_takes_pairs_of_the_size_of_the_network(generated, tiny_net, rng):
     result = verification(tiny_net, generated[:1], generate_alphabets(1, 5, 4, 30), 50, rng)
     assert result.trials == 50
