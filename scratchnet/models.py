@@ -68,7 +68,8 @@ def compact(
 ) -> SiameseNet:
     """A small network for few images a class: six convolutions with batch norm, then a dense layer.
 
-    image_size: a multiple of 8, 16 at least. width: channels of the first layer, doubled twice on the way.
+    image_size: 8 at least, best a multiple of 8, since three poolings drop what is left over.
+    width: channels of the first layer, doubled twice on the way.
     """
     widths = [1, width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width]
     kernels = [5, 3, 3, 3, 3, 3]

@@ -1,10 +1,11 @@
 """Stochastic gradient descent with momentum, and settings for each layer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from scratchnet.backend import Params, array_module
+from scratchnet.errors import ScratchnetError
 
 SETTINGS = ("lr", "momentum", "weight_decay")
 
@@ -21,7 +22,8 @@ class SGD:
     It applies to the parameters called "weight", not to biases.
 
     per_layer: settings for some parameters, {"encoder.conv1": {"lr": 0.01}}; the longest prefix that fits a
-    parameter's name wins, setting by setting. A prefix that fits none raises ValueError at the first step.
+    parameter's name wins, setting by setting. Raises ScratchnetError for a setting that does not exist, and at the
+    first step for a prefix that fits no parameter.
 
     Schedules, by `epoch`, which the training loop sets: lr is multiplied by lr_decay every epoch (the paper: 0.99);
     momentum rises linearly from initial_momentum at epoch 0 to its final value at epoch momentum_epochs.
@@ -40,13 +42,11 @@ class SGD:
     def __post_init__(self) -> None:
         unknown = {name for settings in self.per_layer.values() for name in settings} - set(SETTINGS)
         if unknown:
-            raise ValueError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
+            raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
 
     def step(self, params: Params, grads: Params) -> None:
         """One update of `params`, in place, for every parameter that has a gradient."""
-        unmatched = [prefix for prefix in self.per_layer if not any(_fits(prefix, name) for name in grads)]
-        if unmatched:
-            raise ValueError(f"per_layer names {', '.join(unmatched)}, which fits no parameter: {', '.join(grads)}")
+        self.expect_prefixes_to_fit(grads)
         for name, gradient in grads.items():
             lr, momentum, weight_decay = self.settings(name)
             weight = params[name]
@@ -58,6 +58,13 @@ class SGD:
             if weight_decay:
                 velocity -= (2 * lr * weight_decay) * weight
             weight += velocity
+
+    def expect_prefixes_to_fit(self, names: Iterable[str]) -> None:
+        """Raise ScratchnetError unless every prefix of `per_layer` fits one of the parameters called `names`."""
+        names = list(names)
+        for prefix in self.per_layer:
+            if not any(_fits(prefix, name) for name in names):
+                raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network: {', '.join(names)}")
 
     def settings(self, name: str) -> tuple[float, float, float]:
         """Learning rate, momentum and weight decay of the parameter `name` in the current epoch."""

@@ -14,7 +14,6 @@ from scratchnet.images import read_image
 from scratchnet.layers import Layer, WeightedL1, sigmoid
 from scratchnet.layers.base import prefixed, running_statistics, under
 from scratchnet.ops.resize import resize
-from scratchnet.shapes import expect_precision
 
 Images = Array | Sequence[Image.Image | str | Path]
 
@@ -117,7 +116,7 @@ class SiameseNet:
         return device_of(self.params["head.weight"])
 
     def to_device(self, device: str | Device | None) -> "SiameseNet":
-        """The same network with its parameters in the memory of `device`."""
+        """The same network with its parameters in the memory of `device`; they are shared if they are there already."""
         return replace(self, params={name: to_device(value, device) for name, value in self.params.items()})
 
     def _encode(self, params: Params, images: Array, training: bool = False) -> tuple[Array, Any]:
@@ -134,12 +133,9 @@ class SiameseNet:
         array_module(images, weight)
         if images.ndim != 3:
             raise ShapeError(f"images has shape {images.shape}, expected (N, H, W)")
-        if images.dtype.kind in "iu":
-            raise ShapeError(f"images is {images.dtype}, expected bool or {weight.dtype}, paper 0 and ink 1: scale it")
-        if images.dtype.kind == "b":
-            images = images.astype(weight.dtype)
-        expect_precision(images=images, weight=weight)
-        return resize(images, self.image_size)
+        if images.dtype.kind not in "bf":
+            raise ShapeError(f"images is {images.dtype}, expected bool or float, paper 0 and ink 1: scale it")
+        return resize(images.astype(weight.dtype), self.image_size)
 
     def _read(self, pictures: Sequence[Image.Image | str | Path]) -> np.ndarray:
         """Pictures of any size as one array on the host, (N, size, size) float32."""

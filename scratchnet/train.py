@@ -27,7 +27,7 @@ from scratchnet.data.drawings import Drawings
 from scratchnet.data.episodes import sample_episodes
 from scratchnet.data.pairs import sample_pairs
 from scratchnet.data.splits import Split, background_split, glyph_split
-from scratchnet.errors import CheckpointError, DataError, NonFiniteError, ScratchnetError
+from scratchnet.errors import CheckpointError, DataError, NonFiniteError
 from scratchnet.files import write_bytes
 from scratchnet.losses import Loss, NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models import build
@@ -191,9 +191,7 @@ def train(
     place = get_device(device)
     net = build(recipe.architecture, seed=recipe.seed, device=place)
     optimiser, progress = recipe.optimiser(), Progress()
-    for prefix in recipe.per_layer:
-        if not any(f"{name}.".startswith(f"{prefix}.") for name in net.params):
-            raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network: {', '.join(net.params)}")
+    optimiser.expect_prefixes_to_fit(net.params)
     if resume:
         progress = _load_state(out, recipe, net, optimiser, place)
     elif (out / STATE).exists():

@@ -71,7 +71,7 @@ def refusal_of(load, path):
 
 def resave(path, arrays, version=checkpoint.VERSION, **description):
     """A file as save_arrays writes it, but of any content."""
-    text = json.dumps({"version": version, **description}).encode()
+    text = json.dumps({"version": version, "arrays": list(arrays), **description}).encode()
     np.savez(path, **arrays, **{DESCRIPTION: np.frombuffer(text, np.uint8)})
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_device, to_host
+from scratchnet.errors import ScratchnetError
 from scratchnet.losses import l2_penalty
 from scratchnet.optim import SGD
 
@@ -58,11 +59,16 @@ def test_weights_decay_and_biases_do_not(params):
 
 
 def test_the_longest_prefix_wins_setting_by_setting():
-    optimiser = SGD(0.1, momentum=0.9, weight_decay=0.01, per_layer={
-        "encoder": {"lr": 0.2, "momentum": 0.8},
-        "encoder.conv1": {"lr": 0.3},
-        "encoder.conv1.weight": {"weight_decay": 0.04},
-    })
+    optimiser = SGD(
+        0.1,
+        momentum=0.9,
+        weight_decay=0.01,
+        per_layer={
+            "encoder": {"lr": 0.2, "momentum": 0.8},
+            "encoder.conv1": {"lr": 0.3},
+            "encoder.conv1.weight": {"weight_decay": 0.04},
+        },
+    )
     assert optimiser.settings("encoder.conv1.weight") == (0.3, 0.8, 0.04)
     assert optimiser.settings("encoder.conv1.bias") == (0.3, 0.8, 0)
     assert optimiser.settings("encoder.conv10.weight") == (0.2, 0.8, 0.01)  # conv1 is not a prefix of conv10
@@ -86,14 +92,16 @@ def test_a_layer_with_its_own_rate_moves_by_it(params, rng):
 @pytest.mark.parametrize("prefix", ["encoder.conv2", "encoder.conv", "conv1", "encoder.conv1.weights", ""])
 def test_a_prefix_that_fits_no_parameter_is_an_error_and_nothing_moves(prefix, params, rng):
     before = copied(params)
-    with pytest.raises(ValueError, match=rf"per_layer names {prefix}, which fits no parameter: .*encoder\.conv1\.bias"):
+    with pytest.raises(
+        ScratchnetError, match=rf"per_layer sets {prefix}, which is no part of the network: .*encoder\.conv1\.bias"
+    ):
         SGD(0.1, per_layer={"encoder": {"lr": 1}, prefix: {"lr": 1}}).step(params, random_like(rng))
     for name, value in params.items():
         np.testing.assert_array_equal(value, before[name])
 
 
 def test_a_setting_that_does_not_exist_is_an_error():
-    with pytest.raises(ValueError, match="per_layer sets rate: it can set lr, momentum, weight_decay"):
+    with pytest.raises(ScratchnetError, match="per_layer sets rate: it can set lr, momentum, weight_decay"):
         SGD(0.1, per_layer={"encoder": {"rate": 0.1, "lr": 0.1}})
 
 

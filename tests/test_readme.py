@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scratchnet.cli import main
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -26,8 +28,6 @@ def test_ci_runs_the_test_command_of_the_readme(file):
 
 
 def test_every_command_is_in_the_table(capsys):
-    from scratchnet.cli import main
-
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = re.findall(r"^    (\w+)(?: |$)", capsys.readouterr().out, flags=re.MULTILINE)

@@ -25,7 +25,7 @@ class Conv2d:
 
         dbias[o] = sum over i, j, n of dy[i, j, n, o]                                    (4)
 
-    algorithm: "offsets", "im2col" or "auto". Raises ShapeError when x is smaller than the kernel.
+    algorithm: "offsets", "im2col", "rows" or "auto". Raises ShapeError when x is smaller than the kernel.
     """
 
     in_channels: int

@@ -1,4 +1,4 @@
-"""Convolution in two algorithms that agree.
+"""Convolution in three algorithms that agree.
 
 What the field calls convolution is a cross-correlation: the kernel is not flipped. With x (H, W, N, C),
 weight (kh, kw, C, O), stride s, and x padded already, the output y (Ho, Wo, N, O) and the gradients are
@@ -8,8 +8,10 @@ weight (kh, kw, C, O), stride s, and x padded already, the output y (Ho, Wo, N, 
     dx[s i + a, s j + b] += dy[i, j] @ weight[a, b].T                                       (3)
 
 `x[i, j]` is an (N, C) matrix and `weight[a, b]` a (C, O) matrix, so this is the dense layer summed over
-offsets (a, b). "offsets" is these three lines, one product for each offset. "im2col" writes the kh kw
-windows side by side, which makes one large product of all offsets at the price of a copy.
+offsets (a, b). "offsets" is these three lines, one product for each offset. "im2col" writes the pixels of a
+window side by side, which makes one large product of all offsets at the price of copying each pixel kh kw times.
+"rows" writes side by side only the kw pixels of a window that lie in one row of x, and adds up kh products: it
+copies kh times less, and each row is written once for all the output rows that see it (Cho and Brand 2017).
 """
 
 from collections.abc import Iterator
@@ -103,6 +105,51 @@ def backward_im2col(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Ar
     return dx, dmatrix.reshape(weight.shape)
 
 
+def forward_rows(x: Array, weight: Array, stride: int) -> Array:
+    """Equation (1), one product for a row of x and a row of the output that sees it: y (Ho, Wo, N, O)."""
+    xp = array_module(x, weight)
+    kh, kw, channels, out_channels = weight.shape
+    n_rows, n_columns = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
+    y = xp.zeros((n_rows, n_columns * x.shape[2], out_channels), dtype=xp.result_type(x.dtype, weight.dtype))
+    matrices = weight.reshape(kh, kw * channels, out_channels)
+    for row, seen_by in _rows_seen(x.shape[0], kh, stride):
+        columns = _im2col(x[row : row + 1], (1, kw), stride)                    # (Wo N, kw C)
+        for i, a in seen_by:
+            y[i] += columns @ matrices[a]                                       # (1)
+    return y.reshape(n_rows, n_columns, x.shape[2], out_channels)
+
+
+def backward_rows(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Array, Array]:
+    """Equations (2) and (3), row by row like `forward_rows`: dx (H, W, N, C), dweight (kh, kw, C, O)."""
+    xp = array_module(dy, x, weight)
+    kh, kw, channels, out_channels = weight.shape
+    n_rows, n_columns, n, _ = dy.shape
+    dx = xp.zeros(x.shape, dtype=xp.result_type(dy.dtype, weight.dtype))
+    dmatrices = xp.zeros((kh, kw * channels, out_channels), dtype=xp.result_type(dy.dtype, x.dtype))
+    matrices = weight.reshape(kh, kw * channels, out_channels)
+    dy_rows = dy.reshape(n_rows, n_columns * n, out_channels)
+    for row, seen_by in _rows_seen(x.shape[0], kh, stride):
+        columns = _im2col(x[row : row + 1], (1, kw), stride)
+        dcolumns = xp.zeros(columns.shape, dtype=dx.dtype)
+        for i, a in seen_by:
+            dmatrices[a] += columns.T @ dy_rows[i]                              # (2)
+            dcolumns += dy_rows[i] @ matrices[a].T                              # (3), before it is put in place
+        dcolumns = dcolumns.reshape(n_columns, n, kw, channels)
+        for _, b, dx_b in windows(dx[row : row + 1], (1, kw), stride):
+            dx_b += dcolumns[None, :, :, b]
+    return dx, dmatrices.reshape(weight.shape)
+
+
+def _rows_seen(height: int, kh: int, stride: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Each row s i + a of x with the pairs (i, a): the output rows that see it, and as which row of the kernel."""
+    n_rows = output_size(height, kh, stride)
+    for row in range(height):
+        seen_by = [((row - a) // stride, a) for a in range(kh) if (row - a) % stride == 0]
+        seen_by = [(i, a) for i, a in seen_by if 0 <= i < n_rows]
+        if seen_by:
+            yield row, seen_by
+
+
 def _im2col(x: Array, kernel_size: tuple[int, int], stride: int) -> Array:
     """The windows of x (H, W, N, C) as rows of a matrix: (Ho Wo N, kh kw C)."""
     xp = array_module(x)
@@ -129,12 +176,13 @@ def _row_blocks(
 def choose(weight_shape: tuple[int, ...]) -> str:
     """The algorithm that "auto" stands for: a 1 x 1 kernel has nothing to write side by side."""
     kh, kw, _, _ = weight_shape
-    return "offsets" if kh * kw == 1 else "im2col"
+    return "offsets" if kh * kw == 1 else "rows"
 
 
 ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "offsets": (forward_offsets, backward_offsets),
     "im2col": (forward_im2col, backward_im2col),
+    "rows": (forward_rows, backward_rows),
 }
 
 

@@ -89,7 +89,7 @@ def test_the_kernel_is_not_flipped():
 
 def test_auto_takes_the_product_without_a_copy_for_a_1_by_1_kernel(rng):
     assert conv.choose((1, 1, 8, 8)) == "offsets"
-    assert conv.choose((3, 3, 8, 8)) == "im2col"
+    assert conv.choose((3, 3, 8, 8)) == "rows"
 
 
 def test_weights_go_to_pytorchs_order_and_back(rng):
@@ -99,7 +99,7 @@ def test_weights_go_to_pytorchs_order_and_back(rng):
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(ValueError, match="algorithm 'winograd' is none of auto, offsets, im2col"):
+    with pytest.raises(ValueError, match="algorithm 'winograd' is none of auto, offsets, im2col, rows"):
         Conv2d(1, 1, 3, algorithm="winograd")
 
 
