@@ -105,7 +105,7 @@ VALIDATION_ALPHABETS = ("Armenian", "Sanskrit", "Futurama", "Korean", "Early_Ara
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (
     Recipe(
         "glyphs", "glyphs", {"name": "compact", "image_size": 24, "width": 8, "features": 256}, "episodes",
-        epochs=10, steps=40, batch_size=4, lr=0.05, lr_decay=0.8, n_way=20, validation_trials=800,
+        epochs=12, steps=50, batch_size=4, lr=0.05, lr_decay=0.8, n_way=20, validation_trials=800,
     ),
     Recipe(
         "quick", "omniglot", {"name": "compact", "image_size": 48, "width": 16, "features": 1024}, "episodes",

@@ -1,6 +1,7 @@
 """What many tests need: the real data where there are some, devices, and small networks."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,13 @@ from scratchnet.backend import Device, get_device
 from scratchnet.errors import BackendError
 from scratchnet.models import compact
 from scratchnet.siamese import SiameseNet
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each reason why tests were skipped, rather than one for each test."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} {reason[0].lower()}{reason[1:]}")
 
 
 @pytest.fixture(scope="session")
