@@ -1,6 +1,7 @@
 """One-shot image recognition with a Siamese network, every gradient written by hand, on NumPy or CuPy."""
 
 from scratchnet import gradcheck, models, oneshot
+from scratchnet.backend import to_device, to_host
 from scratchnet.checkpoint import load_model, save_model
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.optim import SGD
@@ -12,5 +13,5 @@ __version__ = VERSION
 
 __all__ = [
     "SGD", "NWayCrossEntropy", "PairCrossEntropy", "SiameseNet",
-    "gradcheck", "load_model", "models", "oneshot", "save_model", "train_step",
+    "gradcheck", "load_model", "models", "oneshot", "save_model", "to_device", "to_host", "train_step",
 ]

@@ -5,11 +5,18 @@ the arrays say where they live, and nothing moves between memories unless `to_de
 is called by name.
 """
 
+import ctypes
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +94,81 @@ def to_device(array: Array, device: str | Device | None = None) -> Array:
 def to_host(array: Array) -> np.ndarray:
     """`array` as a NumPy array. Waits for the device: the one place where Python reads its results."""
     return device_of(array).download(array)
+
+
+def thread_count() -> int:
+    """How many threads to compute with on the host.
+
+    As many as there are processors for this process, unless SCRATCHNET_THREADS, OMP_NUM_THREADS or
+    OPENBLAS_NUM_THREADS asks for fewer; the first of them that is set counts.
+    """
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for variable in ("SCRATCHNET_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        asked = os.environ.get(variable, "")
+        if asked.isdigit() and int(asked) > 0:
+            return min(processors, int(asked))
+    return processors
+
+
+def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array) -> None:
+    """function(item) for every item, over all threads where `like` is on the host, one after the other elsewhere.
+
+    The calls must not depend on each other, and must not call for_each. NumPy computes without holding Python's
+    lock, so threads of Python do run at the same time; BLAS takes one thread for each of them meanwhile, which for
+    many products of middling size is faster than all threads for one product after the other.
+    """
+    if device_of(like) is not CPU or thread_count() == 1:
+        for item in items:
+            function(item)
+        return
+    with _one_blas_thread():
+        calls = [(copy_context(), item) for item in items]  # NumPy's errstate belongs to the context of the caller
+        for _ in _pool(thread_count()).map(lambda call: call[0].run(function, call[1]), calls):
+            pass  # map raises here what a call raised
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="scratchnet")
+
+
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_threads = 1
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """OpenBLAS computes each product with one thread inside; the number is a global of the process, so users count."""
+    global _blas_users, _blas_threads  # noqa: PLW0603
+    get_threads, set_threads = _openblas()
+    with _blas_lock:
+        if _blas_users == 0:
+            _blas_threads = get_threads()
+            set_threads(1)
+        _blas_users += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                set_threads(_blas_threads)
+
+
+@lru_cache(maxsize=1)
+def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]]:
+    """OpenBLAS's functions that get and set its number of threads, from the library in NumPy's wheel.
+
+    Where NumPy came with another BLAS they do nothing: results are the same, and it may be slower.
+    """
+    numpy_folder = Path(np.__file__).parent
+    for library in [*numpy_folder.parent.glob("numpy.libs/*openblas*"), *numpy_folder.glob(".dylibs/*openblas*")]:
+        loaded = ctypes.CDLL(str(library))
+        for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads"):
+            if hasattr(loaded, name.format("set")):
+                return getattr(loaded, name.format("get")), getattr(loaded, name.format("set"))
+    return lambda: 1, lambda threads: None
 
 
 def _load_cuda() -> Device:

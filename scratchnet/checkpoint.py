@@ -26,9 +26,10 @@ WEIGHTS = "weights.npz"  # the network's file in a run folder
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
     """Write arrays and a JSON description to one file, whole or not at all."""
     text = json.dumps({"version": VERSION, "arrays": list(arrays), **description}).encode()
-    with atomic_write(path) as file:
-        np.savez(file, allow_pickle=False, **{DESCRIPTION: np.frombuffer(text, np.uint8)},
-                 **{name: to_host(value) for name, value in arrays.items()})
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, value in {DESCRIPTION: np.frombuffer(text, np.uint8), **arrays}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, to_host(value), allow_pickle=False)
 
 
 def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -56,7 +57,12 @@ def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 
 def save_model(path: Path | str, net: SiameseNet, **notes: Any) -> None:
-    """Write a network: its architecture, its parameters, and notes for the reader."""
+    """Write a network: its architecture, its parameters, and notes for the reader.
+
+    Raises CheckpointError for a network that does not say how `models.build` can make it again.
+    """
+    if not net.architecture:
+        raise CheckpointError(f"the network has no architecture to build it by: {path} is not written")
     save_arrays(path, net.params, {"architecture": dict(net.architecture), "notes": notes})
 
 

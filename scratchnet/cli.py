@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any, NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from scratchnet import oneshot, verify
-from scratchnet.backend import get_device, to_host
+from scratchnet import gradcases, oneshot
+from scratchnet.backend import get_device, thread_count, to_host
 from scratchnet.checkpoint import load_model, load_model_with_notes
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.download import ARCHIVES, download
@@ -24,12 +25,13 @@ from scratchnet.data.locate import cache_folder, find_data
 from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import background_split, glyph_split, mnist_digits
 from scratchnet.errors import BackendError, DataError, ScratchnetError
+from scratchnet.images import FORMATS
 from scratchnet.models import ARCHITECTURES
 from scratchnet.recipes import RECIPES, VALIDATION_ALPHABETS, Recipe, find_recipe, override
-from scratchnet.train import RECIPE, Interrupted, load_split, train
+from scratchnet.train import LOG, RECIPE, Interrupted, load_split, train
 from scratchnet.version import VERSION
 
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
+PICTURES = {f".{name.lower()}" for name in (*FORMATS, "jpg")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except Interrupted as stop:
-        data = f" --data {options.data}" if options.data else ""
-        return _say(f"{stop}; go on with: scratchnet train --resume --out {options.out}{data}", 130)
+        again = ["scratchnet", "train", "--resume", "--out", str(options.out)]
+        again += ["--data", options.data] if options.data else []
+        again += ["--device", options.device] if options.device else []
+        return _say(f"{stop}; go on with: {shlex.join(again)}", 130)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except ScratchnetError as error:
@@ -75,6 +79,13 @@ def _at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time, give a number over 0")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="scratchnet", description="One-shot image recognition with a Siamese network from scratch.")
     parser.add_argument("--version", action="version", version=f"scratchnet {VERSION}")
@@ -95,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--data", metavar="DIR_OR_ZIP", help="where Omniglot is (default: SCRATCHNET_DATA)")
     added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    added.add_argument("--minutes", type=float, help="stop after the epoch during which they have passed")
+    added.add_argument("--minutes", type=_minutes, help="stop after the epoch during which they have passed")
     added.add_argument("--seed", type=_at_least(0), help="of weights, batches and distortions (default: the recipe's)")
     added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                        help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
@@ -109,12 +120,12 @@ def _parser() -> argparse.ArgumentParser:
                             "network trained on them)")
     added.add_argument("--runs", help="all_runs.zip or its folder (default: found like --data)")
     added.add_argument("--data", metavar="DIR_OR_ZIP", help="where the data are (default: SCRATCHNET_DATA)")
-    added.add_argument("--trials", type=_at_least(1), default=400, help="random trials (default 400)")
+    added.add_argument("--trials", type=_at_least(1), help="random trials (default 400)")
     added.add_argument("--way", type=_at_least(2), help="characters to choose from (default 20; digits 10)")
-    added.add_argument("--shot", type=_at_least(1), default=1, help="examples of each character (default 1)")
+    added.add_argument("--shot", type=_at_least(1), help="examples of each character (default 1)")
     added.add_argument("--across", action="store_true", help="characters from all alphabets together: an easier task")
-    added.add_argument("--pairs", type=_at_least(0), default=0, help="also the verification accuracy on so many pairs")
-    added.add_argument("--seed", type=_at_least(0), default=0, help="of the random trials (default 0)")
+    added.add_argument("--pairs", type=_at_least(1), help="also the verification accuracy on so many pairs")
+    added.add_argument("--seed", type=_at_least(0), help="of the random trials (default 0)")
     added.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
     device(added)
 
@@ -148,7 +159,7 @@ def _train(options: argparse.Namespace) -> int:
     options.out = out  # what to resume when interrupted
     split = load_split(recipe, options.data)
     net = train(recipe, split, out, options.device, options.minutes, options.resume, quiet=options.json)
-    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     best = max(log, key=lambda record: record["validation"])
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
     if not options.json:
@@ -164,9 +175,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     settings = dict(_name_and_value(text) for text in options.settings)
     if options.seed is not None:
         settings["seed"] = str(options.seed)
+    if options.resume and options.out is None:
+        raise ScratchnetError("--resume needs --out, the run folder to go on with")
     if options.resume and not options.recipe:
-        if options.out is None:
-            raise ScratchnetError("--resume needs --out, the run folder to go on with")
         return override(Recipe.read(options.out / RECIPE), settings)
     return override(find_recipe(options.recipe or ("quick" if options.data else "glyphs")), settings)
 
@@ -193,22 +204,34 @@ def _evaluate(options: argparse.Namespace) -> int:
     on = options.on or ("glyphs" if recipe.get("data") == "glyphs" and not options.runs else "official")
     figures: dict[str, Any] = {"model": str(options.model), "on": on}
     if on == "official":
+        _refuse_unused(options, "trials", "way", "shot", "across", "pairs", "seed")
         runs = oneshot.official_runs(find_data(options.runs or options.data, "all_runs.zip", "all_runs"))
         title = "official runs"
     else:
-        rng = np.random.default_rng(options.seed)
+        way, shot = options.way or (10 if on == "mnist" else 20), options.shot or 1
+        rng = np.random.default_rng(options.seed or 0)
         validation, test = _alphabets(on, options.data, recipe)
-        way = options.way or (10 if on == "mnist" else 20)
-        runs = oneshot.sample_runs(test, -(-options.trials // way), rng, way, options.shot, options.across)
+        # The alphabets that a threshold is chosen on are no less unseen, where no figure of theirs depends on it.
+        trial_alphabets = validation + test if on == "background" else test
+        runs = oneshot.sample_runs(trial_alphabets, -(-(options.trials or 400) // way), rng, way, shot, options.across)
         title = f"random trials, {on}"
-        figures |= {"way": way, "shot": options.shot}
+        figures |= {"way": way, "shot": shot}
         if options.pairs:
+            if not validation:
+                raise ScratchnetError(f"--pairs needs alphabets to choose a threshold on: {on} has none")
             result = oneshot.verification(net, validation, test, options.pairs, rng)
             figures["verification"] = result.as_dict()
             if not options.json:
-                print(f"verification, {options.pairs} pairs within alphabets: {result}")
+                print(f"verification, same or different:  {result}")
     figures["results"] = _compared(net, runs, title, options.json, baselines=not options.no_baselines)
     return _finish(options, figures)
+
+
+def _refuse_unused(options: argparse.Namespace, *names: str) -> None:
+    """Raise ScratchnetError for options of random trials on the official runs, which leave nothing to choose."""
+    given = [f"--{name}" for name in names if getattr(options, name)]
+    if given:
+        raise ScratchnetError(f"{', '.join(given)} means nothing on the official runs: name other data with --on")
 
 
 def _alphabets(on: str, data: str | None, recipe: dict[str, Any]) -> tuple[list[Alphabet], list[Alphabet]]:
@@ -217,12 +240,16 @@ def _alphabets(on: str, data: str | None, recipe: dict[str, Any]) -> tuple[list[
         glyphs = glyph_split(int(recipe.get("architecture", {}).get("image_size", 48)))
         return glyphs.validation, glyphs.test
     if on == "mnist":
-        digits = mnist_digits(data)
-        return [digits], [digits]
-    held_out = background_split(data, recipe.get("validation_alphabets") or VALIDATION_ALPHABETS).validation
+        return [], [mnist_digits(data)]
+    background = background_split(data, recipe.get("validation_alphabets") or VALIDATION_ALPHABETS)
     if on == "background":
-        return held_out, held_out
-    return held_out, load_omniglot(find_data(data, "images_evaluation.zip", "images_evaluation"))
+        return background.validation[::2], background.validation[1::2]
+    evaluation = load_omniglot(find_data(data, "images_evaluation.zip", "images_evaluation"))
+    if seen := sorted({alphabet.name for alphabet in background.train + background.validation}
+                      & {alphabet.name for alphabet in evaluation}):
+        raise DataError(f"{data} is not the evaluation set, it has {seen[0]} of the background set: "
+                        "give the folder that holds both")
+    return background.validation, evaluation
 
 
 def _compared(
@@ -270,7 +297,7 @@ def _classify(options: argparse.Namespace) -> int:
 def _gradcheck(options: argparse.Namespace) -> int:
     errors: dict[str, list[float]] = {}
     failed = []
-    progress = tqdm(verify.CASES.items(), leave=False, disable=options.json or not sys.stderr.isatty())
+    progress = tqdm(gradcases.CASES.items(), leave=False, disable=options.json or not sys.stderr.isatty())
     for name, case in progress:
         report = case.check(options.seed, options.method)
         errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
@@ -280,8 +307,8 @@ def _gradcheck(options: argparse.Namespace) -> int:
     if not options.json:
         for kind, found in errors.items():
             print(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
-        passed = len(verify.CASES) - len(failed)
-        print(f"{passed} of {len(verify.CASES)} passed ({options.method}, seed {options.seed})")
+        passed = len(gradcases.CASES) - len(failed)
+        print(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {options.seed})")
     figures = {"method": options.method, "seed": options.seed, "failed": failed,
                "largest_error": {kind: max(found) for kind, found in errors.items()}}
     return _finish(options, figures, code=1 if failed else 0)
@@ -309,7 +336,7 @@ def _info(options: argparse.Namespace) -> int:
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     facts = {
         "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
-        "blas": f"{blas['name']} {blas['version']}", "processors": _processors(),
+        "blas": f"{blas['name']} {blas['version']}", "threads": thread_count(),
         "device": os.environ.get("SCRATCHNET_DEVICE") or "cpu", "cuda": _cuda(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
         "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),
@@ -318,11 +345,6 @@ def _info(options: argparse.Namespace) -> int:
         for name, fact in facts.items():
             print(f"{name:14} {', '.join(fact) if isinstance(fact, list) else fact}")
     return _finish(options, facts)
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cuda() -> str:

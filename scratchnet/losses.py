@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ShapeError
-from scratchnet.layers.activations import sigmoid
+from scratchnet.layers.activations import exp_minus_abs, sigmoid
 from scratchnet.shapes import expect_precision, expect_same_shape, expect_shape
 
 
@@ -34,9 +34,12 @@ class PairCrossEntropy:
     """The mean cross-entropy of pair labels, 1 for the same character and 0 for different ones (section 3.2).
 
     L = mean of max(z, 0) - z t + log(1 + exp(-|z|)), which is -t log p - (1 - t) log(1 - p) at p = sigmoid(z) without
-    the overflow: finite and exact for every |z| up to 1e4. Shapes: logits z (N,), labels t (N,), loss ().
+    the overflow: finite and exact for every |z| up to 1e4. Shapes: logits z (N,), labels t (N,) of the same dtype,
+    loss ().
 
-        dlogits[n] = (sigmoid(z[n]) - t[n]) / N     (1)
+        dlogits[n] = (sigmoid(z[n]) - t[n]) / N = ((1 - t[n]) sigmoid(z[n]) - t[n] sigmoid(-z[n])) / N     (1)
+
+    The second form does not cancel where sigmoid(z) is nearly t.
 
     Raises ShapeError when labels is not shaped like logits or there is no pair.
     """
@@ -44,18 +47,17 @@ class PairCrossEntropy:
     def forward(self, logits: Array, labels: Array) -> tuple[Array, PairCrossEntropyCache]:
         xp = array_module(logits, labels)
         expect_shape("PairCrossEntropy: logits", logits, "N")
-        expect_same_shape("PairCrossEntropy: labels", labels, logits)
-        expect_precision(logits=logits, labels=labels)
+        expect_same_shape("PairCrossEntropy: labels", labels, "logits", logits)
+        expect_precision("PairCrossEntropy", logits=logits, labels=labels)
         if logits.size == 0:
             raise ShapeError("PairCrossEntropy: logits has shape (N=0), expected at least one pair")
-        positive = logits.real > 0
-        decay = xp.exp(xp.where(positive, -logits, logits))  # exp(-|z|), true to a complex step
-        losses = xp.where(positive, logits, 0.0) - logits * labels + xp.log1p(decay)
+        above = xp.where(logits.real > 0, logits, 0.0)
+        losses = above - logits * labels + xp.log1p(exp_minus_abs(logits))
         return losses.mean(), PairCrossEntropyCache(logits, labels)
 
     def backward(self, dloss: Array | float, cache: PairCrossEntropyCache) -> Array:
         logits, labels = cache
-        return (sigmoid(logits) - labels) * (dloss / logits.shape[0])       # (1)
+        return ((1 - labels) * sigmoid(logits) - labels * sigmoid(-logits)) * (dloss / logits.shape[0])     # (1)
 
 
 class NWayCrossEntropyCache(NamedTuple):
@@ -75,8 +77,8 @@ class NWayCrossEntropy:
 
     def forward(self, scores: Array, target: Array) -> tuple[Array, NWayCrossEntropyCache]:
         xp = array_module(scores, target)
-        expect_same_shape("NWayCrossEntropy: target", target, scores)
-        expect_precision(scores=scores, target=target)
+        expect_same_shape("NWayCrossEntropy: target", target, "scores", scores)
+        expect_precision("NWayCrossEntropy", scores=scores, target=target)
         if scores.size == 0:
             raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected at least one score")
         shifted = scores - scores.real.max(axis=-1, keepdims=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Device, Params
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.layers import (
     BatchNorm2d,
     Conv2d,
@@ -38,12 +38,12 @@ def koch2015(
     for dense layers with every bias N(0.5, 0.01). Literally, 72 % of the sigmoids start saturated and the twins look
     alike, so that the loss rests at 0.693 for hundreds of steps.
 
-    Raises ValueError for another init, and for images that are too small.
+    Raises ScratchnetError for another init, and for images that are too small.
     """
     c1, c2, c3, c4 = channels
     size = (((image_size - 9) // 2 - 6) // 2 - 3) // 2 - 3  # a valid k x k convolution takes k - 1 pixels
     if size < 1:
-        raise ValueError(f"image_size {image_size} leaves no pixel behind conv4: give 65 or more")
+        raise ScratchnetError(f"image_size {image_size} leaves no pixel behind conv4: give 65 or more")
     encoder = Sequential({
         "conv1": Conv2d(1, c1, 10), "pool1": MaxPool2d(2), "relu1": ReLU(),         # 105 -> 96 -> 48
         "conv2": Conv2d(c1, c2, 7), "pool2": MaxPool2d(2), "relu2": ReLU(),         #  48 -> 42 -> 21
@@ -59,7 +59,7 @@ def koch2015(
     elif init == "literal":
         net.params = {name: _literal(name, value, rng) for name, value in net.init(rng).items()}
     else:
-        raise ValueError(f"init {init!r} is neither 'corrected' nor 'literal'")
+        raise ScratchnetError(f"init {init!r} is neither 'corrected' nor 'literal'")
     return net.to_device(device)
 
 
@@ -69,8 +69,10 @@ def compact(
     """A small network for few images a class: six convolutions with batch norm, then a dense layer.
 
     image_size: 8 at least, best a multiple of 8, since three poolings drop what is left over.
-    width: channels of the first layer, doubled twice on the way.
+    width: channels of the first layer, doubled twice on the way. Raises ScratchnetError for smaller images.
     """
+    if image_size < 8:
+        raise ScratchnetError(f"image_size {image_size} leaves no pixel behind the last pooling: give 8 or more")
     widths = [1, width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width]
     kernels = [5, 3, 3, 3, 3, 3]
     pooled = {1, 3, 5}  # half the size behind these layers
@@ -100,7 +102,7 @@ def build(architecture: Mapping[str, Any], **options: Any) -> SiameseNet:
         raise CheckpointError(f"unknown architecture {name!r}: there are {', '.join(ARCHITECTURES)}")
     try:
         return ARCHITECTURES[name](**described, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ScratchnetError) as error:
         raise CheckpointError(f"architecture {name!r} does not take these options: {error}") from error
 
 

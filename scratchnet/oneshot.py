@@ -74,7 +74,8 @@ class Result:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.accuracy:6.1%}  ({self.correct} of {self.trials}, 95 % interval {low:.1%} - {high:.1%})"
+        counted = f"{self.correct} of {self.trials}, 95 % interval {low:.1%} - {high:.1%}"
+        return f"{self.accuracy:6.1%}  ({counted}), {self.scope}"
 
 
 def wilson_interval(correct: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -130,22 +131,21 @@ def sample_runs(
     if not usable or sum(a.characters for a in usable) < n_way:
         lacking = "all alphabets together have not" if across else "no alphabet has"
         raise DataError(f"{lacking} {n_way} characters by {k_shot + 1} drawers: ask for a smaller way or shot")
+    if across:
+        drawers = min(a.drawers for a in usable)
+        usable = [Alphabet("all alphabets", np.concatenate([a.images[:, :drawers] for a in usable]))]
+    scope = ACROSS if across else WITHIN
     sampled = []
     for r in range(runs):
-        if across:
-            drawers = min(a.drawers for a in usable)
-            pool = np.concatenate([a.images[:, :drawers] for a in usable])
-            name, scope = f"run {r + 1}", ACROSS
-        else:
-            alphabet = usable[r % len(usable)]
-            pool = alphabet.images
-            name, scope = f"run {r + 1}, {alphabet.name}", WITHIN
+        alphabet = usable[r % len(usable)]
+        pool = alphabet.images
         characters = rng.choice(len(pool), n_way, replace=False)
         drawers_of_run = rng.choice(pool.shape[1], k_shot + 1, replace=False)
         support = pool[characters[:, None], drawers_of_run[None, :k_shot]]
         query = pool[characters, drawers_of_run[k_shot]]
         labels = np.arange(n_way)
-        sampled.append(Run(name, scope, support.reshape(-1, *pool.shape[2:]), labels.repeat(k_shot), query, labels))
+        support = support.reshape(-1, *pool.shape[2:])
+        sampled.append(Run(f"run {r + 1}, {alphabet.name}", scope, support, labels.repeat(k_shot), query, labels))
     return sampled
 
 

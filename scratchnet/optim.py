@@ -6,6 +6,7 @@ from typing import Any
 
 from scratchnet.backend import Params, array_module
 from scratchnet.errors import ScratchnetError
+from scratchnet.shapes import expect_same_shape
 
 SETTINGS = ("lr", "momentum", "weight_decay")
 
@@ -19,7 +20,7 @@ class SGD:
 
     2 weight_decay w is the gradient of the L2 term weight_decay |w|^2, so the decay is coupled: it passes through the
     momentum and is scaled by the learning rate. (The paper prints + 2 lambda |w|, with the wrong sign and unscaled.)
-    It applies to the parameters called "weight", not to biases.
+    It applies to the parameters called "weight", batch norm's among them, and never to biases.
 
     per_layer: settings for some parameters, {"encoder.conv1": {"lr": 0.01}}; the longest prefix that fits a
     parameter's name wins, setting by setting. Raises ScratchnetError for a setting that does not exist, and at the
@@ -45,8 +46,14 @@ class SGD:
             raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
 
     def step(self, params: Params, grads: Params) -> None:
-        """One update of `params`, in place, for every parameter that has a gradient."""
+        """One update of `params`, in place, for every parameter that has a gradient.
+
+        Raises ShapeError or BackendError, before anything is changed, when a gradient does not fit its parameter.
+        """
         self.expect_prefixes_to_fit(grads)
+        for name, gradient in grads.items():
+            array_module(params[name], gradient)
+            expect_same_shape(f"gradient of {name}", gradient, name, params[name])
         for name, gradient in grads.items():
             lr, momentum, weight_decay = self.settings(name)
             weight = params[name]
@@ -65,6 +72,11 @@ class SGD:
         for prefix in self.per_layer:
             if not any(_fits(prefix, name) for name in names):
                 raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network: {', '.join(names)}")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the current epoch, where no layer has its own."""
+        return self.lr * self.lr_decay**self.epoch
 
     def settings(self, name: str) -> tuple[float, float, float]:
         """Learning rate, momentum and weight decay of the parameter `name` in the current epoch."""

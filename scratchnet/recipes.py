@@ -59,14 +59,23 @@ class Recipe:
                 raise ScratchnetError(f"{name}={getattr(self, name)} is none of {', '.join(choices)}: choose one")
         numbers = [(name, getattr(self, name), least) for name, least in LEAST.items()]
         numbers += [("steps", self.steps, 1)] if self.objective == "episodes" else [("pairs", self.pairs, 1)]
-        sizes = {name: value for name, value in self.architecture.items() if isinstance(value, int)}
-        numbers += [(f"architecture.{name}", value, 1) for name, value in sizes.items()]
+        sizes = {name: value for name, value in self.architecture.items() if name != "name"}
+        for name, value in sizes.items():
+            whole = value if isinstance(value, list | tuple) else [value]
+            if not all(isinstance(number, int) and number >= 1 for number in whole):
+                raise ScratchnetError(f"architecture.{name}={value} is out of range: give whole numbers, 1 or more")
+        if self.objective == "pairs" and self.symmetries:
+            raise ScratchnetError("symmetries=true turns whole episodes: it goes with objective=episodes")
+        if self.objective == "episodes" and self.fixed_distortions:
+            raise ScratchnetError(f"fixed_distortions={self.fixed_distortions} are of a fixed set: it goes with "
+                                  "objective=pairs")
+        numbers += [("initial_momentum", self.initial_momentum, 0.0)] if self.initial_momentum is not None else []
         for name, value, least in numbers:
             if not least <= value < math.inf:  # True for NaN
                 raise ScratchnetError(f"{name}={value} is out of range: give {least} or more")
         for prefix, settings in self.per_layer.items():
             fits = isinstance(settings, Mapping) and all(
-                name in SETTINGS and isinstance(value, int | float) for name, value in settings.items())
+                name in SETTINGS and isinstance(value, int | float) and value >= 0 for name, value in settings.items())
             if not fits:
                 raise ScratchnetError(f"per_layer.{prefix}={json.dumps(settings)} is no setting of a layer: "
                                       f'give some of {", ".join(SETTINGS)}, as {{"lr": 0.01}}')
@@ -112,6 +121,8 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (
         epochs=12, steps=80, batch_size=4, lr=0.05, lr_decay=0.75, n_way=20, symmetries=True,
         validation_trials=2000, validation_alphabets=VALIDATION_ALPHABETS,
     ),
+    # Not quite the paper's split, which data/splits.py has too: here 25 background alphabets train and 5 validate, so
+    # that the evaluation set is not needed.
     Recipe(
         "koch2015", "omniglot", {"name": "koch2015"}, "pairs",
         epochs=200, pairs=30_000, batch_size=128, fixed_distortions=8, lr=0.01, lr_decay=0.99, momentum=0.9,

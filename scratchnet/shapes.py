@@ -32,20 +32,20 @@ def expect_shape(name: str, array: Any, axes: str, **sizes: int) -> None:
     raise ShapeError(f"{name} has shape ({given}), expected ({expected})")
 
 
-def expect_precision(**arrays: Any) -> None:
+def expect_precision(where: str, **arrays: Any) -> None:
     """Raise ShapeError unless all arrays are float32, or all are float64 or complex128.
 
     A silent promotion from float32 to float64 would halve the speed of everything after it.
     """
     for name, array in arrays.items():
         if array.dtype.name not in PRECISIONS:
-            raise ShapeError(f"{name} is {array.dtype}, expected float32, float64 or complex128: use {name}.astype")
+            raise ShapeError(f"{where}: {name} is {array.dtype}, expected float32, float64 or complex128: use .astype")
     if len({PRECISIONS[array.dtype.name] for array in arrays.values()}) > 1:
         given = ", ".join(f"{name} is {array.dtype}" for name, array in arrays.items())
-        raise ShapeError(f"{given}: expected one precision for all of them, convert with .astype")
+        raise ShapeError(f"{where}: {given}, expected one precision for all of them: use .astype")
 
 
-def expect_same_shape(name: str, array: Any, other: Any) -> None:
+def expect_same_shape(name: str, array: Any, other_name: str, other: Any) -> None:
     """Raise ShapeError unless `array` is shaped like `other`."""
     if tuple(array.shape) != tuple(other.shape):
-        raise ShapeError(f"{name} has shape {tuple(array.shape)}, expected {tuple(other.shape)}, as in forward")
+        raise ShapeError(f"{name} has shape {tuple(array.shape)}, expected {tuple(other.shape)} like {other_name}")

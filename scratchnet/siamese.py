@@ -1,5 +1,6 @@
 """The Siamese network: two twins with the same weights, and a learned distance between what they see."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,7 +69,7 @@ class SiameseNet:
             raise ShapeError(f"SiameseNet: {given}, expected leading axes that broadcast") from cause
         twins = xp.concatenate([images.reshape(-1, *images.shape[-2:]) for images in (a, b)])    # (N, H, W)
         h, encoder_cache = self._encode(params, twins, training)                                  # (N, D)
-        n_a = twins.shape[0] - b.size // (b.shape[-1] * b.shape[-2])
+        n_a = math.prod(a.shape[:-2])
         h1, h2 = h[:n_a].reshape(*a.shape[:-2], h.shape[-1]), h[n_a:].reshape(*b.shape[:-2], h.shape[-1])
         logits, head_cache = self.head.forward(under("head", params), h1, h2)
         return logits, SiameseCache(encoder_cache, head_cache, a.shape, b.shape)
@@ -81,7 +82,7 @@ class SiameseNet:
         dh = xp.concatenate([dh1.reshape(-1, features), dh2.reshape(-1, features)])
         dx, encoder_grads = self.encoder.backward(dh, cache.encoder)
         dtwins = dx[..., 0].transpose(2, 0, 1)                                                    # (N, H, W)
-        n_a = dh1.size // features
+        n_a = math.prod(cache.shape_a[:-2])
         da, db = dtwins[:n_a].reshape(cache.shape_a), dtwins[n_a:].reshape(cache.shape_b)
         return (da, db), prefixed("encoder", encoder_grads) | prefixed("head", head_grads)
 
@@ -113,7 +114,14 @@ class SiameseNet:
     @property
     def device(self) -> Device:
         """Where the parameters live, and arrays of images have to."""
-        return device_of(self.params["head.weight"])
+        return device_of(self._anchor)
+
+    @property
+    def _anchor(self) -> Array:
+        """A parameter that every Siamese network has, to tell the device and the precision by."""
+        if "head.weight" not in self.params:
+            raise ShapeError("the network has no parameters yet: net.params = net.init(rng)")
+        return self.params["head.weight"]
 
     def to_device(self, device: str | Device | None) -> "SiameseNet":
         """The same network with its parameters in the memory of `device`; they are shared if they are there already."""
@@ -125,13 +133,13 @@ class SiameseNet:
 
     def _prepare(self, images: Images) -> Array:
         """Images as the encoder wants them: (N, size, size), the precision and the device of the parameters."""
-        weight = self.params["head.weight"]
+        weight = self._anchor
         if isinstance(images, str | Path | Image.Image):
             raise DataError("images is a single picture, expected a list of them: write [picture]")
         if isinstance(images, Sequence):
             images = self.device.upload(self._read(images).astype(weight.dtype.name))
         array_module(images, weight)
-        if images.ndim != 3:
+        if images.ndim != 3 or 0 in images.shape[1:]:
             raise ShapeError(f"images has shape {images.shape}, expected (N, H, W)")
         if images.dtype.kind not in "bf":
             raise ShapeError(f"images is {images.dtype}, expected bool or float, paper 0 and ink 1: scale it")

@@ -1,9 +1,9 @@
 """The training step and the loop around it.
 
 A run folder holds recipe.json; weights.npz, the best network so far; state.npz, all that is needed to go on; and
-log.jsonl, one line an epoch. Every file is written whole or not at all. All random numbers of a batch come from
-(seed, epoch, step), so a run that was stopped and resumed ends with the same bits as one that was not, on the same
-machine with the same number of threads.
+log.jsonl, one line an epoch. Every file is written whole or not at all. The random numbers of a batch depend on the
+seed, the epoch and the step alone, so a run that was stopped and resumed ends with the same bits as one that was
+not, on the same machine with the same number of threads.
 """
 
 import json
@@ -12,32 +12,28 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from scratchnet import oneshot
-from scratchnet.augment import IDENTITY, AffineRanges, distort, symmetry
 from scratchnet.backend import Array, Device, Params, get_device, to_device, to_host
+from scratchnet.batches import OBJECTIVES, VALIDATION, stream
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, load_model, save_arrays, save_model
 from scratchnet.data.drawings import Drawings
-from scratchnet.data.episodes import sample_episodes
-from scratchnet.data.pairs import sample_pairs
 from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
 from scratchnet.files import write_bytes
-from scratchnet.losses import Loss, NWayCrossEntropy, PairCrossEntropy
+from scratchnet.losses import Loss, PairCrossEntropy
 from scratchnet.models import build
 from scratchnet.optim import SGD
+from scratchnet.progress import CLOCK_TICK, Display, Progress
 from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 
 STATE, RECIPE, LOG = "state.npz", "recipe.json", "log.jsonl"
-CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
-PAIRS_STREAM, DISTORTIONS_STREAM, VALIDATION_STREAM = 1, 2, 3  # random streams of a seed that are not a batch's
 
 
 class Interrupted(Exception):
@@ -67,109 +63,6 @@ def train_step(
     return loss_value
 
 
-class Batch(NamedTuple):
-    """What `train_step` takes, and how many images it holds."""
-
-    a: Array
-    b: Array
-    target: Array
-    images: int
-
-
-class PairBatches:
-    """Batches of the paper's objective: a fixed set of pairs with their distorted copies, in a new order each epoch.
-
-    Each twin of a pair is distorted on its own: as drawn once and for all where the recipe asks for fixed copies,
-    afresh for each batch where it does not.
-    """
-
-    loss = PairCrossEntropy()
-
-    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
-        self.recipe, self.drawings, self.device = recipe, drawings, device
-        self.pairs = sample_pairs(drawings.numbers, recipe.pairs, np.random.default_rng([recipe.seed, PAIRS_STREAM]))
-        self.copies = 1 + recipe.fixed_distortions
-        self.steps = len(self.pairs) * self.copies // recipe.batch_size
-        if self.steps == 0:
-            raise DataError(f"a batch of {recipe.batch_size} is larger than the {len(self.pairs) * self.copies} pairs: "
-                            "lower batch_size, or ask for more pairs")
-        if recipe.fixed_distortions:
-            count = 2 * len(self.pairs) * recipe.fixed_distortions
-            rng = np.random.default_rng([recipe.seed, DISTORTIONS_STREAM])
-            drawn = AffineRanges().draw(rng, count, drawings.images.shape[-1])
-            plain = np.broadcast_to(IDENTITY, (2, len(self.pairs), 1, 7))
-            copies = drawn.reshape(2, len(self.pairs), recipe.fixed_distortions, 7)
-            self.transforms = np.concatenate([plain, copies], axis=2)      # (twin, pair, copy, 7)
-
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Batch number `step` of an epoch; the same numbers give the same batch."""
-        rng = np.random.default_rng([self.recipe.seed, PAIRS_STREAM, epoch])
-        order = rng.permutation(len(self.pairs) * self.copies)
-        chosen = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
-        pair, copy = np.divmod(chosen, self.copies)
-        twins = np.concatenate([self.pairs.first[pair], self.pairs.second[pair]])
-        images = self.drawings.ink(twins, self.device)
-        if self.recipe.fixed_distortions:
-            images = distort(images, self.transforms[:, pair, copy].reshape(-1, 7))
-        elif self.recipe.distort:
-            images = distort(images, _fresh_transforms(self.recipe, epoch, step, images))
-        n = len(chosen)
-        return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
-
-
-class EpisodeBatches:
-    """Batches of one-shot choices: each query of an episode against all its supports."""
-
-    loss = NWayCrossEntropy()
-
-    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
-        self.recipe, self.drawings, self.device = recipe, drawings, device
-        self.steps = recipe.steps
-        sample_episodes(drawings.numbers, 1, recipe.n_way, np.random.default_rng(0))  # fail now if no alphabet is large
-        one_hot = np.eye(recipe.n_way, dtype=np.float32)
-        self.target = device.upload(np.tile(one_hot, (recipe.batch_size, 1, 1)))     # (E, Q, S)
-
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Batch number `step` of an epoch; the same numbers give the same batch."""
-        recipe, rng = self.recipe, np.random.default_rng([self.recipe.seed, epoch, step])
-        queries, supports = sample_episodes(self.drawings.numbers, recipe.batch_size, recipe.n_way, rng)
-        images = self.drawings.ink(np.stack([queries, supports]).reshape(-1), self.device)
-        if recipe.distort:
-            images = distort(images, _fresh_transforms(recipe, epoch, step, images))
-        if recipe.symmetries:
-            images = symmetry(images, int(rng.integers(4)), bool(rng.integers(2)))
-        twins = images.reshape(2, recipe.batch_size, recipe.n_way, *images.shape[1:])
-        return Batch(twins[0][:, :, None], twins[1][:, None], self.target, images.shape[0])
-
-
-def _fresh_transforms(recipe: Recipe, epoch: int, step: int, images: Array) -> np.ndarray:
-    rng = np.random.default_rng([recipe.seed, DISTORTIONS_STREAM, epoch, step])
-    return AffineRanges().draw(rng, images.shape[0], images.shape[-1])
-
-
-OBJECTIVES: dict[str, type[PairBatches | EpisodeBatches]] = {"pairs": PairBatches, "episodes": EpisodeBatches}
-
-
-@dataclass
-class Progress:
-    """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch."""
-
-    epoch: int = 0
-    step: int = 0
-    losses: list[float] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def best(self) -> dict[str, Any] | None:
-        """The record of the first epoch with the highest validation accuracy."""
-        return max(self.history, key=lambda record: record["validation"], default=None)
-
-    def finished(self, recipe: Recipe) -> bool:
-        """Whether all epochs are done, or too many have passed without a better one."""
-        waited = self.epoch - self.best["epoch"] if self.best else 0
-        return self.epoch >= recipe.epochs or waited >= recipe.patience
-
-
 def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     """The alphabets that the recipe trains on and chooses by."""
     if recipe.data == "glyphs":
@@ -197,7 +90,7 @@ def train(
     elif (out / STATE).exists():
         raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
     batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size), place)
-    rng = np.random.default_rng([recipe.seed, VALIDATION_STREAM])
+    rng = stream(recipe.seed, VALIDATION)
     if not split.validation:
         raise DataError("no alphabets to choose the best epoch by: name some in validation_alphabets")
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
@@ -208,7 +101,7 @@ def train(
     if not quiet:
         print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
     started = time.monotonic()
-    with _stop_requests() as stop, _Display(recipe, batches.steps, progress, quiet) as display:
+    with _stop_requests() as stop, Display(recipe, batches.steps, progress, quiet) as display:
         while not progress.finished(recipe):
             optimiser.epoch = progress.epoch
             epoch_started, images = time.monotonic(), 0
@@ -249,8 +142,9 @@ def _finish_epoch(
     best = progress.best
     progress.epoch += 1
     progress.history.append({
-        "epoch": progress.epoch, "loss": float(np.mean(progress.losses)), "validation": validation.accuracy,
-        "interval": validation.interval, "lr": optimiser.settings("")[0], "seconds": round(seconds, 2),
+        "epoch": progress.epoch, "loss": float(np.mean(progress.losses)),
+        "validation": validation.accuracy, "scope": validation.scope,
+        "interval": validation.interval, "lr": optimiser.rate, "seconds": round(seconds, 2),
         "images_per_second": round(images_per_second, 1),
     })
     progress.step, progress.losses = 0, []
@@ -317,43 +211,3 @@ def _stop_requests() -> Iterator[_Stop]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-class _Display:
-    """A progress bar on a terminal, a plain line an epoch elsewhere; both on stderr."""
-
-    def __init__(self, recipe: Recipe, steps: int, progress: Progress, quiet: bool) -> None:
-        self.recipe, self.steps, self.quiet = recipe, steps, quiet
-        self.terminal = sys.stderr.isatty() and not quiet
-        self.started, self.done_before = time.monotonic(), progress.epoch * steps + progress.step
-        self.images = 0
-        self.bar = tqdm(
-            total=recipe.epochs * steps, initial=self.done_before, disable=not self.terminal, leave=False,
-            bar_format="{desc} {bar} {n}/{total} steps, {remaining} left{postfix}",
-        )
-
-    def __enter__(self) -> "_Display":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def batch(self, progress: Progress, images: int) -> None:
-        self.images += images
-        rate = self.images / max(time.monotonic() - self.started, CLOCK_TICK)
-        best = f", best validation {progress.best['validation']:.1%}" if progress.best else ""
-        self.bar.set_description_str(f"epoch {progress.epoch + 1}/{self.recipe.epochs}", refresh=False)
-        self.bar.set_postfix_str(f"loss {np.mean(progress.losses[-50:]):.3f}, {rate:.0f} images/s{best}", refresh=False)
-        self.bar.update()
-
-    def epoch(self, progress: Progress) -> None:
-        if self.quiet:
-            return
-        record = progress.history[-1]
-        done = progress.epoch * self.steps
-        per_step = (time.monotonic() - self.started) / max(1, done - self.done_before)  # 0 if resumed at an epoch's end
-        left = (self.recipe.epochs * self.steps - done) * per_step
-        line = (f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  "
-                f"validation {record['validation']:.1%}  {record['images_per_second']:.0f} images/s  "
-                f"{left / 60:.1f} min left")
-        self.bar.write(line, file=sys.stderr)

@@ -1,6 +1,7 @@
 """Where arrays live, and what is said when they cannot live there."""
 
 import sys
+import threading
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from standin import STRICT, strict
 
 from scratchnet import backend
-from scratchnet.backend import array_module, get_device, to_device, to_host
+from scratchnet.backend import array_module, for_each, get_device, thread_count, to_device, to_host
 from scratchnet.errors import BackendError
 
 
@@ -112,3 +113,82 @@ def test_a_cupy_that_works_is_loaded_once(monkeypatch):
     device = get_device("cuda")
     assert device.name == "cuda"
     assert get_device("cuda") is device
+
+
+@pytest.fixture
+def processors(monkeypatch):
+    """A machine of eight processors, and no wishes in the environment."""
+    monkeypatch.setattr(backend.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    for variable in ("SCRATCHNET_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("environment", "threads"),
+    [
+        ({}, 8),
+        ({"OPENBLAS_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "3"}, 2),
+        ({"SCRATCHNET_THREADS": "1", "OMP_NUM_THREADS": "2"}, 1),
+        ({"SCRATCHNET_THREADS": "100"}, 8),
+        ({"SCRATCHNET_THREADS": "many"}, 8),
+        ({"SCRATCHNET_THREADS": "0"}, 8),
+    ],
+)
+def test_the_environment_and_the_affinity_limit_the_threads(environment, threads, processors, monkeypatch):
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert thread_count() == threads
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_every_item_is_visited_once_on_any_number_of_threads(threads, processors, monkeypatch):
+    monkeypatch.setenv("SCRATCHNET_THREADS", threads)
+    visits, seen_threads = np.zeros(200), set()
+
+    def visit(i):
+        visits[i] += 1
+        seen_threads.add(threading.current_thread().name)
+
+    for_each(visit, range(200), like=visits)
+    assert (visits == 1).all()
+    assert all(name.startswith("scratchnet") for name in seen_threads) == (threads == "4")
+
+
+def test_on_another_device_the_items_are_visited_in_order(processors):
+    visited = []
+    for_each(visited.append, range(5), like=to_device(np.zeros(3), "strict"))
+    assert visited == [0, 1, 2, 3, 4]
+
+
+def test_what_a_call_raises_is_raised_and_blas_gets_its_threads_back(processors):
+    get_threads, _ = backend._openblas()
+    before = get_threads()
+
+    def fail(i):
+        raise BackendError(f"item {i}")
+
+    with pytest.raises(BackendError, match="item 0"):
+        for_each(fail, range(3), like=np.zeros(1))
+    assert get_threads() == before
+
+
+def test_several_threads_may_use_for_each_at_once(processors):
+    totals = np.zeros(6)
+
+    def work(k):
+        parts = np.zeros(50)
+
+        def part(i):
+            parts[i] = i
+
+        for_each(part, range(50), like=parts)
+        totals[k] = parts.sum()
+
+    workers = [threading.Thread(target=work, args=(k,)) for k in range(len(totals))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (totals == sum(range(50))).all()
+    assert backend._blas_users == 0

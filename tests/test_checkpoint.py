@@ -339,3 +339,9 @@ def test_a_description_that_json_cannot_hold_leaves_the_old_file(tmp_path, array
         save_arrays(saved, arrays, {"note": object()})
     assert saved.read_bytes() == old
     assert list(tmp_path.iterdir()) == [saved]
+
+
+def test_a_network_that_does_not_say_how_to_build_it_is_not_written(tmp_path, tiny_net):
+    tiny_net.architecture = {}
+    assert "no architecture to build it by" in refusal_of(lambda path: save_model(path, tiny_net), tmp_path / WEIGHTS)
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet import backend, cli, oneshot, verify
+from scratchnet import backend, cli, gradcases, oneshot
 from scratchnet import train as training
 from scratchnet.checkpoint import WEIGHTS, load_arrays, load_model, save_arrays
 from scratchnet.cli import main
@@ -180,7 +180,7 @@ def test_the_version_is_printed(ask):
     (["evaluate", "m", "--trials", "0"], "--trials: 0 is too small, give 1 or more"),
     (["evaluate", "m", "--way", "1"], "--way: 1 is too small, give 2 or more"),
     (["evaluate", "m", "--shot", "0"], "--shot: 0 is too small, give 1 or more"),
-    (["evaluate", "m", "--pairs", "-1"], "--pairs: -1 is too small, give 0 or more"),
+    (["evaluate", "m", "--pairs", "-1"], "--pairs: -1 is too small, give 1 or more"),
     (["evaluate", "m", "--seed", "-1"], "--seed: -1 is too small"),
     (["compare", "a.png"], "IMAGE"),
     (["compare", "a.png", "b.png"], "--model"),
@@ -448,9 +448,28 @@ def test_evaluate_as_json_reports_the_figures(ask, run, all_baselines):
 
 def test_evaluate_without_baselines_prints_the_network_alone(ask, run):
     answer = ask("evaluate", run, "--trials", "20", "--no-baselines", "--pairs", "10", "--across")
-    assert "verification, 10 pairs within alphabets" in answer.out
+    assert "verification, same or different:" in answer.out
     assert "across alphabets" in answer.out
     assert not any(name in answer.out for name in BASELINES)
+
+
+@pytest.mark.parametrize("option", [["--pairs", "10"], ["--way", "5"], ["--across"], ["--trials", "40"], ["--seed", "1"]])
+def test_options_of_random_trials_are_refused_on_the_official_runs(option, run, refused):
+    message = refused("evaluate", run, "--on", "official", *option)
+    assert f"{option[0]} means nothing on the official runs: name other data with --on" in message
+
+
+def test_the_background_set_is_refused_as_the_evaluation_set(run, refused, real_data):
+    data = real_data / "omniglot" / "images_background.zip"
+    assert "is not the evaluation set, it has " in refused("evaluate", run, "--on", "evaluation", "--data", data)
+
+
+def test_a_threshold_is_never_chosen_on_the_alphabets_it_is_judged_on(real_data):
+    for on in ("background", "glyphs"):
+        validation, test = cli._alphabets(on, str(real_data), {"architecture": {"image_size": 16}})
+        assert validation
+        assert test
+        assert not {alphabet.name for alphabet in validation} & {alphabet.name for alphabet in test}
 
 
 def test_the_seed_of_evaluate_chooses_the_trials(ask, run):
@@ -626,13 +645,13 @@ class BrokenReLU(ReLU):
         return dy.copy(), {}
 
 
-SOUND = {name: case for name, case in verify.CASES.items() if name.startswith(("ReLU", "Linear", "WeightedL1"))}
-BROKEN = verify.Case(BrokenReLU(), ((3, 4),))
+SOUND = {name: case for name, case in gradcases.CASES.items() if name.startswith(("ReLU", "Linear", "WeightedL1"))}
+BROKEN = gradcases.Case(BrokenReLU(), ((3, 4),))
 
 
 @pytest.mark.parametrize("method", ["complex", "central"])
 def test_gradcheck_exits_0_when_every_check_passes(method, ask, monkeypatch):
-    monkeypatch.setattr(verify, "CASES", SOUND)
+    monkeypatch.setattr(gradcases, "CASES", SOUND)
     answer = ask("gradcheck", "--method", method, "--seed", "5")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1] == f"{len(SOUND)} of {len(SOUND)} passed ({method}, seed 5)"
@@ -642,7 +661,7 @@ def test_gradcheck_exits_0_when_every_check_passes(method, ask, monkeypatch):
 
 
 def test_gradcheck_exits_1_when_a_check_fails_and_names_it(ask, monkeypatch):
-    monkeypatch.setattr(verify, "CASES", SOUND | {BROKEN.name: BROKEN})
+    monkeypatch.setattr(gradcases, "CASES", SOUND | {BROKEN.name: BROKEN})
     answer = ask("gradcheck")
     assert answer.code == 1
     assert f"FAIL  {BROKEN.name}" in answer.err
@@ -686,7 +705,7 @@ def test_info_tells_what_it_runs_on(ask, monkeypatch):
     assert (facts["scratchnet"], facts["numpy"], facts["device"]) == (VERSION, np.__version__, "cpu")
     assert facts["data"] == "some/folder"
     assert facts["recipes"] == list(RECIPES)
-    assert facts["processors"] >= 1
+    assert facts["threads"] >= 1
     assert "available" in facts["cuda"]
     answer = ask("info")
     assert answer.code == 0

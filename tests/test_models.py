@@ -8,7 +8,7 @@ import pytest
 from scratchnet import models
 from scratchnet.backend import device_of, to_host
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.models import build, compact, koch2015, parameter_count
 from scratchnet.siamese import SiameseNet
 
@@ -130,13 +130,13 @@ def test_the_whole_network_describes_itself(koch):
 
 
 def test_another_initialisation_is_an_error():
-    with pytest.raises(ValueError, match="init 'zeros' is neither 'corrected' nor 'literal'"):
+    with pytest.raises(ScratchnetError, match="init 'zeros' is neither 'corrected' nor 'literal'"):
         koch2015(init="zeros", **SMALL["koch2015"])
 
 
 @pytest.mark.parametrize("image_size", [64, 20, 0])
 def test_too_few_pixels_for_the_papers_layers_are_an_error(image_size):
-    with pytest.raises(ValueError, match=f"image_size {image_size} .* 65"):
+    with pytest.raises(ScratchnetError, match=f"image_size {image_size} .* 65"):
         koch2015(image_size=image_size, channels=(2, 3, 2, 3), features=4)
 
 
@@ -180,3 +180,8 @@ def test_running_statistics_are_no_parameters_to_train():
     assert len(running) == 12
     everything = sum(value.size for value in net.params.values())
     assert parameter_count(net.params) == everything - sum(value.size for value in running)
+
+
+def test_too_few_pixels_for_three_poolings_are_an_error():
+    with pytest.raises(ScratchnetError, match=r"image_size 7 .* 8 or more"):
+        models.compact(image_size=7)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_device, to_host
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.losses import l2_penalty
 from scratchnet.optim import SGD
 
@@ -155,3 +155,12 @@ def test_every_device_makes_the_same_steps_and_keeps_the_precision(device, rng):
     for name, value in params.items():
         assert placed[name].dtype == np.float32
         np.testing.assert_allclose(to_host(placed[name]), value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gradient_of_another_shape_is_refused_before_anything_moves(params, rng):
+    before, grads = copied(params), random_like(rng)
+    grads["head.bias"] = rng.standard_normal((3, 1))
+    with pytest.raises(ShapeError, match=r"gradient of head.bias has shape \(3, 1\), expected \(1,\) like head.bias"):
+        SGD(0.1).step(params, grads)
+    for name, value in before.items():
+        np.testing.assert_array_equal(params[name], value)

@@ -20,6 +20,8 @@ files
 shapes
 backend
 images
+ops.windows ops.dft
+ops.conv_dft
 ops.conv
 ops.pool ops.resize ops.warp
 gradcheck.check
@@ -39,7 +41,8 @@ data.splits data.download
 oneshot
 checkpoint
 recipes
-verify
+batches progress
+gradcases
 train
 __init__
 cli

@@ -13,7 +13,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 TEST_COMMAND = 'pip install -e ".[test]" && pytest'
 
 
-def test_the_first_five_minutes_run(capsys):
+def test_the_first_five_minutes_run_on_every_device(device, capsys, monkeypatch):
+    monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
     assert BLOCKS
     for block in BLOCKS:
         exec(block, {})

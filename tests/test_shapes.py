@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from scratchnet.errors import BackendError, ShapeError
+from scratchnet.errors import BackendError, ScratchnetError, ShapeError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 
@@ -71,8 +71,38 @@ def test_layers_refuse_other_dtypes_and_name_those_they_take(dtype, rng):
 
 def test_two_precisions_in_one_layer_are_refused(rng):
     layer = Linear(4, 2)
-    with pytest.raises(ShapeError, match="x is float64, weight is float32, bias is float32: expected one precision"):
+    with pytest.raises(
+        ShapeError, match="Linear: x is float64, weight is float32, bias is float32, expected one precision"
+    ):
         layer.forward(layer.init(rng), rng.standard_normal((3, 4)))
+
+
+@pytest.mark.parametrize(("layer", "shape", "dy_shape", "message"), WRONG_COTANGENTS)
+def test_backward_refuses_another_precision(layer, shape, dy_shape, message, rng):
+    y, cache = layer.forward(layer.init(rng), rng.standard_normal(shape).astype(np.float32))
+    with pytest.raises(ShapeError, match="dy is int64, expected float32"):
+        layer.backward(np.zeros(y.shape, np.int64), cache)
+    if type(layer) not in (ReLU, Flatten):  # whose caches hold no number to compare with
+        with pytest.raises(ShapeError, match="dy is float64, x is float32, expected one precision"):
+            layer.backward(rng.standard_normal(y.shape), cache)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Conv2d(0, 1, 3),
+        lambda: Conv2d(1, 1, 0),
+        lambda: Conv2d(1, 1, (2, 0)),
+        lambda: Conv2d(1, 1, 3, stride=0),
+        lambda: Conv2d(1, 1, 3, padding=-1),
+        lambda: MaxPool2d(0),
+        lambda: MaxPool2d(2, stride=0),
+        lambda: MaxPool2d(2, -1),
+    ],
+)
+def test_layers_that_cannot_be_are_refused_when_they_are_made(make):
+    with pytest.raises(ScratchnetError, match="at least 1"):
+        make()
 
 
 def test_the_head_wants_two_embeddings_of_its_size(rng):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from scratchnet import models
+from scratchnet.gradcases import Case
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.ops.conv import ALGORITHMS, to_torch
-from scratchnet.verify import Case
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is an extra: pip install 'scratchnet[torch]'")
 F = torch.nn.functional

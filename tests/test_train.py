@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scratchnet import batches as batch_module
 from scratchnet import oneshot
 from scratchnet import train as training
 from scratchnet.augment import IDENTITY
 from scratchnet.backend import CPU, device_of, to_host
+from scratchnet.batches import EpisodeBatches, PairBatches, stream
 from scratchnet.checkpoint import WEIGHTS, load_arrays, load_model, load_model_with_notes, save_arrays
 from scratchnet.data import splits
 from scratchnet.data.drawings import Drawings
@@ -22,16 +24,25 @@ from scratchnet.errors import CheckpointError, DataError, NonFiniteError, Scratc
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.optim import SGD
 from scratchnet.recipes import RECIPES
-from scratchnet.train import LOG, RECIPE, STATE, EpisodeBatches, Interrupted, PairBatches, load_split, train, train_step
+from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train, train_step
 
 TINY = replace(
-    RECIPES["glyphs"], architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8}, epochs=3,
-    steps=4, n_way=5, batch_size=2, lr=0.05, lr_decay=0.5, validation_trials=20, seed=11,
+    RECIPES["glyphs"],
+    architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8},
+    epochs=3,
+    steps=4,
+    n_way=5,
+    batch_size=2,
+    lr=0.05,
+    lr_decay=0.5,
+    validation_trials=20,
+    seed=11,
 )
 RUNS = {
     "pairs, fixed distortions": replace(TINY, objective="pairs", pairs=12, fixed_distortions=1, batch_size=6),
-    "pairs, fresh distortions": replace(TINY, objective="pairs", pairs=24, batch_size=6, initial_momentum=0.5,
-                                        momentum_epochs=2, weight_decay=1e-4),
+    "pairs, fresh distortions": replace(
+        TINY, objective="pairs", pairs=24, batch_size=6, initial_momentum=0.5, momentum_epochs=2, weight_decay=1e-4
+    ),
     "episodes": replace(TINY, symmetries=True),
 }
 every_objective = pytest.mark.parametrize("recipe", RUNS.values(), ids=RUNS)
@@ -186,7 +197,7 @@ def test_fixed_copies_come_once_an_epoch_and_are_the_same_in_each(split):
 @every_objective
 def test_distortions_are_fresh_in_every_batch_unless_they_are_fixed(recipe, split, monkeypatch):
     drawn = []
-    monkeypatch.setattr(training, "distort", lambda images, transforms: (drawn.append(transforms), images)[1])
+    monkeypatch.setattr(batch_module, "distort", lambda images, transforms: (drawn.append(transforms), images)[1])
     batches = training.OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, 16), CPU)
     for epoch in range(2):
         for step in range(batches.steps):
@@ -217,8 +228,15 @@ def test_an_episode_asks_for_each_of_its_characters_once(split):
 
 
 def test_the_loss_of_a_run_falls_epoch_by_epoch(split, tmp_path):
-    recipe = replace(TINY, epochs=3, steps=15, batch_size=4, lr_decay=1.0, distort=False,
-                     architecture={**TINY.architecture, "width": 4, "features": 16})
+    recipe = replace(
+        TINY,
+        epochs=3,
+        steps=15,
+        batch_size=4,
+        lr_decay=1.0,
+        distort=False,
+        architecture={**TINY.architecture, "width": 4, "features": 16},
+    )
     train(recipe, split, tmp_path, quiet=True)
     losses = [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()]
     assert losses[0] > losses[1] > losses[2]
@@ -294,12 +312,15 @@ def scripted(monkeypatch, accuracies):
     return shown
 
 
-@pytest.mark.parametrize(("accuracies", "patience", "epochs", "best"), [
-    ([10, 40, 30, 35, 39], 3, 5, 2),  # three epochs without a better one
-    ([10, 40, 40, 40], 2, 4, 2),  # as good is not better: the first one stays
-    ([50, 40, 30], 20, 3, 1),  # the end of the recipe comes first
-    ([10, 20, 15, 30, 20], 2, 5, 4),  # a better one starts the waiting anew
-])
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "epochs", "best"),
+    [
+        ([10, 40, 30, 35, 39], 3, 5, 2),  # three epochs without a better one
+        ([10, 40, 40, 40], 2, 4, 2),  # as good is not better: the first one stays
+        ([50, 40, 30], 20, 3, 1),  # the end of the recipe comes first
+        ([10, 20, 15, 30, 20], 2, 5, 4),  # a better one starts the waiting anew
+    ],
+)
 def test_training_ends_without_progress_and_keeps_the_best_network(
     accuracies, patience, epochs, best, split, tmp_path, monkeypatch
 ):
@@ -448,12 +469,15 @@ def test_a_folder_without_a_run_cannot_be_resumed(split, tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"lr": 0.25}, "was trained with lr=0.05, not lr=0.25"),
-    ({"seed": 4}, "was trained with seed=11, not seed=4"),
-    ({"architecture": {**TINY.architecture, "width": 3}}, "was trained with architecture="),
-    ({"objective": "pairs", "pairs": 12}, "was trained with objective=episodes, not objective=pairs"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lr": 0.25}, "was trained with lr=0.05, not lr=0.25"),
+        ({"seed": 4}, "was trained with seed=11, not seed=4"),
+        ({"architecture": {**TINY.architecture, "width": 3}}, "was trained with architecture="),
+        ({"objective": "pairs", "pairs": 12}, "was trained with objective=episodes, not objective=pairs"),
+    ],
+)
 def test_another_recipe_cannot_resume_a_run(change, message, finished, split):
     before = everything_in(finished)
     assert message in refusal_of(CheckpointError, replace(TINY, epochs=1, **change), split, finished, resume=True)
@@ -471,14 +495,20 @@ def poison(array):
     array.flat[-1] = np.nan
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda arrays, saved: saved.pop("history"), "is no state of a run, it has no history"),
-    (lambda arrays, saved: arrays.pop("params/head.weight"), "has no head.weight"),
-    (lambda arrays, saved: poison(arrays["params/head.weight"]), "has a NaN or an infinity in head.weight"),
-    (lambda arrays, saved: poison(arrays["velocity/head.bias"]), "has a NaN or an infinity in head.bias"),
-    (lambda arrays, saved: arrays.update({"velocity/tail.bias": arrays["velocity/head.bias"]}), "has tail.bias"),
-    (lambda arrays, saved: arrays.update({"velocity/head.bias": arrays["velocity/head.weight"]}), "has head.bias as"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays, saved: saved.pop("history"), "is no state of a run, it has no history"),
+        (lambda arrays, saved: arrays.pop("params/head.weight"), "has no head.weight"),
+        (lambda arrays, saved: poison(arrays["params/head.weight"]), "has a NaN or an infinity in head.weight"),
+        (lambda arrays, saved: poison(arrays["velocity/head.bias"]), "has a NaN or an infinity in head.bias"),
+        (lambda arrays, saved: arrays.update({"velocity/tail.bias": arrays["velocity/head.bias"]}), "has tail.bias"),
+        (
+            lambda arrays, saved: arrays.update({"velocity/head.bias": arrays["velocity/head.weight"]}),
+            "has head.bias as",
+        ),
+    ],
+)
 def test_a_state_that_does_not_fit_is_refused_and_left_alone(change, message, finished, split):
     changed_state(finished, change)
     before = everything_in(finished)
@@ -494,12 +524,15 @@ def test_a_damaged_state_is_refused_and_left_alone(finished, split):
     assert (finished / STATE).read_bytes() == damaged
 
 
-@pytest.mark.parametrize(("kind", "change", "message"), [
-    (DataError, {"objective": "pairs", "pairs": 7, "batch_size": 8}, "a batch of 8 is larger than the 7 pairs"),
-    (DataError, {"n_way": 7}, "episodes of 7 characters"),
-    (ScratchnetError, {"per_layer": {"encoder.conv9": {"lr": 0.1}}}, "per_layer sets encoder.conv9"),
-    (ScratchnetError, {"architecture": {"name": "compact", "colour": 1}}, "does not take these options"),
-])
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        (DataError, {"objective": "pairs", "pairs": 7, "batch_size": 8}, "a batch of 8 is larger than the 7 pairs"),
+        (DataError, {"n_way": 7}, "episodes of 7 characters"),
+        (ScratchnetError, {"per_layer": {"encoder.conv9": {"lr": 0.1}}}, "per_layer sets encoder.conv9"),
+        (ScratchnetError, {"architecture": {"name": "compact", "colour": 1}}, "does not take these options"),
+    ],
+)
 def test_a_recipe_that_does_not_fit_the_data_is_refused_before_a_folder_is_made(kind, change, message, split, tmp_path):
     assert message in refusal_of(kind, replace(TINY, **change), split, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -561,3 +594,12 @@ def test_the_recipe_says_which_data_are_loaded(monkeypatch, tmp_path):
     assert split.train[0].images.shape[-2:] == (16, 16)
     with pytest.raises(DataError, match="images_background"):
         load_split(RECIPES["quick"], tmp_path)
+
+
+def test_every_purpose_epoch_and_step_has_random_numbers_of_its_own():
+    keys = [
+        (seed, purpose, epoch, step) for seed in (0, 5) for purpose in (1, 4) for epoch in (0, 1) for step in (0, 1)
+    ]
+    drawn = {key: tuple(stream(*key).integers(2**62, size=2)) for key in keys}
+    assert len(set(drawn.values())) == len(keys)
+    assert tuple(np.random.default_rng(5).integers(2**62, size=2)) not in drawn.values()  # which draws the weights

@@ -24,13 +24,15 @@ class Drawings:
 
     @classmethod
     def of(cls, alphabets: Sequence[Alphabet], size: int) -> "Drawings":
-        """The drawings of `alphabets`, resized to size x size pixels. Raises DataError when there are none."""
+        """The drawings of `alphabets`, resized to size x size pixels. Raises DataError for none, or for NaN."""
         if not alphabets:
             raise DataError("no alphabets to train on: expected at least one")
         images, numbers, count = [], [], 0
         for alphabet in alphabets:
             n = alphabet.characters * alphabet.drawers
             flat = alphabet.images.reshape(n, *alphabet.images.shape[2:])
+            if not np.isfinite(flat).all():
+                raise DataError(f"alphabet {alphabet.name} has a NaN or an infinity in it: leave it out")
             images.append(np.rint(255 * resize(flat.astype(np.float32), size)).astype(np.uint8))
             numbers.append(np.arange(count, count + n).reshape(alphabet.characters, alphabet.drawers))
             count += n

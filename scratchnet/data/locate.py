@@ -13,7 +13,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scratchnet"
 
 
-def find_data(option: Path | str | None, *names: str) -> Path:
+FETCH_OMNIGLOT = "fetch Omniglot with `scratchnet download DIR`, or say with --data DIR where the files are"
+
+
+def find_data(option: Path | str | None, *names: str, mend: str = FETCH_OMNIGLOT) -> Path:
     """The first of the files or folders called `names`, such as "images_background.zip", "images_background".
 
     Looks in `option`, else in the folder that SCRATCHNET_DATA names, else in `cache_folder()`; in each directly
@@ -29,7 +32,4 @@ def find_data(option: Path | str | None, *names: str) -> Path:
             if (place / subfolder / name).exists():
                 return place / subfolder / name
     also = ", ".join(f"{subfolder}/" for subfolder in SUBFOLDERS if subfolder)
-    raise DataError(
-        f"found no {' or '.join(names)} in {place} or its {also}: "
-        "fetch Omniglot with `scratchnet download DIR`, or say with --data DIR where the files are"
-    )
+    raise DataError(f"found no {' or '.join(names)} in {place} or its {also}: {mend}")

@@ -14,6 +14,7 @@ import numpy as np
 from scratchnet.data.locate import find_data
 from scratchnet.errors import DataError
 
+FETCH = "put the idx files of MNIST's test set there, or say with --data DIR where they are"
 MAX_BYTES = 1 << 28  # the 60,000 training images are 47 MB
 
 
@@ -24,8 +25,8 @@ def load_mnist(option: Path | str | None = None) -> tuple[np.ndarray, np.ndarray
 
     Raises DataError when a file is missing or damaged, or when the two do not belong together.
     """
-    image_path = find_data(option, "t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte")
-    label_path = find_data(option, "t10k-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte")
+    image_path = find_data(option, "t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte", mend=FETCH)
+    label_path = find_data(option, "t10k-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte", mend=FETCH)
     images, labels = read_idx(image_path, axes=3), read_idx(label_path, axes=1)
     if len(images) != len(labels):
         raise DataError(

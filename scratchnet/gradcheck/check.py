@@ -15,7 +15,7 @@ error e in dt shows as e . r, which is N(0, |e|^2), whatever the dimension. It p
 with a probability of at most (sqrt(2 / pi) tau |dt| / |e|)^k.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ class Report:
         return float(np.max([tensor.error for tensor in self.tensors], initial=0.0))
 
     def __bool__(self) -> bool:
-        return all(tensor.passed for tensor in self.tensors)
+        return bool(self.tensors) and all(tensor.passed for tensor in self.tensors)
 
     def __str__(self) -> str:
         lines = [str(tensor) for tensor in self.tensors]
@@ -76,17 +76,22 @@ class Report:
 
 
 def check(
-    layer: Any, params: Params, *inputs: Array, seed: int = 0, method: str = "complex", **options: Any
+    layer: Any, params: Params, *inputs: Array, seed: int = 0, method: str = "complex",
+    without_gradient: Collection[str] = (), **options: Any,
 ) -> Report:
-    """Compare layer.backward with differences of layer.forward, for each input and each parameter with a gradient.
+    """Compare layer.backward with differences of layer.forward, for each input and each parameter.
 
     layer: any object with forward(params, *inputs) -> (y, cache) and backward(dy, cache) -> (dinputs, grads), where
     dinputs is one array, or a tuple for several inputs. params and inputs: float64, of any shape, on any device.
-    method: "complex", or "central" where forward cannot take complex numbers. Options go to forward.
-    Raises ScratchnetError when backward returns other tensors or shapes than it should.
+    method: "complex", or "central" where forward cannot take complex numbers (it uses abs, say). without_gradient:
+    the parameters that backward rightly leaves out, such as running statistics. Options go to forward.
+    Raises ScratchnetError when backward returns other tensors or shapes than it should, or anything is not float64.
     """
     if method not in TOLERANCE:
-        raise ValueError(f"method {method!r} is none of {', '.join(TOLERANCE)}")
+        raise ScratchnetError(f"method {method!r} is none of {', '.join(TOLERANCE)}")
+    for name, tensor in [*zip(_input_names(inputs), inputs, strict=True), *params.items()]:
+        if tensor.dtype.name != "float64":
+            raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: layer.init(rng, np.float64)")
     rng = np.random.default_rng(seed)
     y, cache = layer.forward(params, *inputs, **options)
     dy = _gaussian_like(y, rng)
@@ -94,6 +99,9 @@ def check(
     dinputs = dinputs if isinstance(dinputs, tuple) else (dinputs,)
 
     tensors = []
+    if forgotten := sorted(params.keys() - grads.keys() - set(without_gradient)):
+        raise ScratchnetError(f"backward returned no gradient of {', '.join(forgotten)}: name what has none in "
+                              "without_gradient")
     compared = list(_with_gradients(params, inputs, dinputs, grads))
     largest = max((_norm(gradient) for _, _, gradient in compared), default=0.0)
     for name, tensor, gradient in compared:
@@ -113,16 +121,20 @@ def _with_gradients(
     params: Params, inputs: tuple[Array, ...], dinputs: tuple[Array, ...], grads: Params
 ) -> Iterator[tuple[str, Array, Array]]:
     """(name, tensor, gradient) of the inputs, called x1, x2, ... or x, and of the parameters in `grads`."""
+    if shared := sorted(params.keys() & set(_input_names(inputs))):
+        raise ScratchnetError(f"a parameter is called {shared[0]} like an input: give it another name")
     if len(dinputs) != len(inputs):
         raise ScratchnetError(f"backward returned {len(dinputs)} input gradients for {len(inputs)} inputs")
     unknown = grads.keys() - params.keys()
     if unknown:
         raise ScratchnetError(f"backward returned gradients of {', '.join(sorted(unknown))}, which are no parameters")
-    named = list(zip(_input_names(inputs), inputs, dinputs, strict=True))
+    named: list[tuple[str, Array, Array]] = list(zip(_input_names(inputs), inputs, dinputs, strict=True))
     named += [(name, params[name], gradient) for name, gradient in grads.items()]
     for name, tensor, gradient in named:
-        if tuple(gradient.shape) != tuple(tensor.shape):
-            raise ScratchnetError(f"d{name} has shape {tuple(gradient.shape)}, expected {tuple(tensor.shape)}")
+        shape = getattr(gradient, "shape", None)  # of None and other things that are no array
+        if shape is None or tuple(shape) != tuple(tensor.shape):
+            given = f"is {gradient}" if shape is None else f"has shape {tuple(shape)}"
+            raise ScratchnetError(f"d{name} {given}, expected an array of shape {tuple(tensor.shape)}")
         yield name, tensor, gradient
 
 

@@ -9,17 +9,16 @@ from scratchnet.backend import Array, Params, array_module
 from scratchnet.shapes import expect_precision, expect_same_shape
 
 
+def exp_minus_abs(x: Array) -> Array:
+    """exp(-|x|), which cannot overflow; by `where`, since abs would spoil a complex step."""
+    xp = array_module(x)
+    return xp.exp(xp.where(x.real >= 0, -x, x))
+
+
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow."""
-    return _sigmoid_and_decay(x)[0]
-
-
-def _sigmoid_and_decay(x: Array) -> tuple[Array, Array]:
-    """y = sigmoid(x) and exp(-|x|), which cannot overflow."""
-    xp = array_module(x)
-    positive = x.real >= 0
-    decay = xp.exp(xp.where(positive, -x, x))  # exp(-|x|); where, since abs would spoil a complex step
-    return xp.where(positive, 1.0, decay) / (1.0 + decay), decay
+    e = exp_minus_abs(x)
+    return array_module(x).where(x.real >= 0, 1.0, e) / (1.0 + e)
 
 
 class ReLUCache(NamedTuple):
@@ -41,18 +40,19 @@ class ReLU:
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, ReLUCache]:
         array_module(x)
-        expect_precision(x=x)
+        expect_precision("ReLU", x=x)
         positive = x.real > 0
         return x * positive, ReLUCache(positive)
 
     def backward(self, dy: Array, cache: ReLUCache) -> tuple[Array, Params]:
         array_module(dy, cache.positive)
-        expect_same_shape("ReLU: dy", dy, cache.positive)
+        expect_same_shape("ReLU: dy", dy, "x", cache.positive)
+        expect_precision("ReLU", dy=dy)
         return dy * cache.positive, {}      # (1)
 
 
 class SigmoidCache(NamedTuple):
-    decay: Array  # exp(-|x|)
+    e: Array  # exp(-|x|)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Sigmoid:
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, SigmoidCache]:
         array_module(x)
-        expect_precision(x=x)
-        y, decay = _sigmoid_and_decay(x)
-        return y, SigmoidCache(decay)
+        expect_precision("Sigmoid", x=x)
+        return sigmoid(x), SigmoidCache(exp_minus_abs(x))
 
     def backward(self, dy: Array, cache: SigmoidCache) -> tuple[Array, Params]:
-        e = cache.decay
+        e = cache.e
         array_module(dy, e)
-        expect_same_shape("Sigmoid: dy", dy, e)
+        expect_same_shape("Sigmoid: dy", dy, "x", e)
+        expect_precision("Sigmoid", dy=dy, x=e)
         return dy * e / ((1.0 + e) * (1.0 + e)), {}     # (1)

@@ -6,7 +6,8 @@
 
 A layer is a frozen dataclass of its hyperparameters. It holds no activation and no parameter, so it can run
 twice (twin 1, twin 2) before any backward. forward and backward are pure: they write into none of their
-arguments and return no view of dy. `d<name>` is dL/d<name>, shaped like <name>.
+arguments and return no view of dy. They raise ShapeError for arrays whose shapes or dtypes do not fit, and BackendError
+for arrays on different devices. `d<name>` is dL/d<name>, shaped like <name>.
 
 Axis letters: H, W rows and columns; N images; C, O channels in and out; D features; kh, kw kernel.
 Feature maps are (H, W, N, C). Arrays are float32 or float64, or complex128 where a derivative is checked.

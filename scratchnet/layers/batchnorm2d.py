@@ -54,7 +54,7 @@ class BatchNorm2d:
         expect_shape("BatchNorm2d: x", x, "H W N C", C=self.num_features)
         for name, value in params.items():
             expect_shape(f"BatchNorm2d: {name}", value, "C", C=self.num_features)
-        expect_precision(x=x, **params)
+        expect_precision("BatchNorm2d", x=x, **params)
         running_statistics: Params = {}
         if training:
             pixels = x.shape[0] * x.shape[1] * x.shape[2]
@@ -80,6 +80,7 @@ class BatchNorm2d:
         array_module(dy, z)
         H, W, N, C = z.shape
         expect_shape("BatchNorm2d: dy", dy, "H W N C", H=H, W=W, N=N, C=C)
+        expect_precision("BatchNorm2d", dy=dy, x=z)
         dbias = dy.sum(axis=PIXELS)                                                 # (1)
         dweight = (dy * z).sum(axis=PIXELS)                                         # (2)
         if training:

@@ -6,14 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
-from scratchnet.errors import ShapeError
+from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import conv
+from scratchnet.ops.windows import output_size
 from scratchnet.shapes import expect_precision, expect_shape
 
 
 class Conv2dCache(NamedTuple):
     x: Array  # padded
     weight: Array
+    kept: Any  # what the algorithm computed of them and can use again
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Conv2d:
 
         dbias[o] = sum over i, j, n of dy[i, j, n, o]                                    (4)
 
-    algorithm: "offsets", "im2col", "rows" or "auto". Raises ShapeError when x is smaller than the kernel.
+    algorithm: "offsets", "im2col", "rows", "dft" or "auto". Raises ShapeError when x is smaller than the kernel.
     """
 
     in_channels: int
@@ -36,8 +38,10 @@ class Conv2d:
     algorithm: str = "auto"
 
     def __post_init__(self) -> None:
+        if min(*self.weight_shape, self.stride) < 1 or self.padding < 0:
+            raise ScratchnetError(f"{self}: channels, kernel and stride are at least 1, padding at least 0")
         if self.algorithm not in {"auto", *conv.ALGORITHMS}:
-            raise ValueError(f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}")
+            raise ScratchnetError(f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}")
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -58,25 +62,25 @@ class Conv2d:
         expect_shape("Conv2d: weight", weight, "kh kw C O", kh=kh, kw=kw, C=C, O=O)
         expect_shape("Conv2d: bias", bias, "O", O=O)
         expect_shape("Conv2d: x", x, "H W N C", C=C)
-        expect_precision(x=x, weight=weight, bias=bias)
+        expect_precision("Conv2d", x=x, weight=weight, bias=bias)
         x = conv.pad(x, self.padding)
         if x.shape[0] < kh or x.shape[1] < kw:
             raise ShapeError(f"Conv2d: x is (H={x.shape[0]}, W={x.shape[1]}) with its padding, "
                              f"smaller than the kernel (kh={kh}, kw={kw})")
-        y = self._algorithm[0](x, weight, self.stride)
+        y, kept = self._algorithm(x).forward(x, weight, self.stride)
         y += bias
-        return y, Conv2dCache(x, weight)
+        return y, Conv2dCache(x, weight, kept)
 
     def backward(self, dy: Array, cache: Conv2dCache) -> tuple[Array, Params]:
-        x, weight = cache
+        x, weight, kept = cache
         array_module(dy, x)
         kh, kw, _, O = weight.shape
-        Ho, Wo = conv.output_size(x.shape[0], kh, self.stride), conv.output_size(x.shape[1], kw, self.stride)
+        Ho, Wo = output_size(x.shape[0], kh, self.stride), output_size(x.shape[1], kw, self.stride)
         expect_shape("Conv2d: dy", dy, "Ho Wo N O", Ho=Ho, Wo=Wo, N=x.shape[2], O=O)
-        dx, dweight = self._algorithm[1](dy, x, weight, self.stride)
+        expect_precision("Conv2d", dy=dy, x=x)
+        dx, dweight = self._algorithm(x).backward(dy, x, weight, self.stride, kept)
         return conv.unpad(dx, self.padding), {"weight": dweight, "bias": dy.sum(axis=(0, 1, 2))}    # (4)
 
-    @property
-    def _algorithm(self) -> tuple[Any, Any]:
-        name = conv.choose(self.weight_shape) if self.algorithm == "auto" else self.algorithm
-        return conv.ALGORITHMS[name]
+    def _algorithm(self, x: Array) -> conv.Algorithm:
+        auto = self.algorithm == "auto"
+        return conv.ALGORITHMS[conv.choose(x.shape, self.weight_shape, self.stride) if auto else self.algorithm]

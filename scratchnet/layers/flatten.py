@@ -29,12 +29,13 @@ class Flatten:
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, FlattenCache]:
         array_module(x)
         expect_shape("Flatten: x", x, "H W N C")
-        expect_precision(x=x)
+        expect_precision("Flatten", x=x)
         H, W, N, C = x.shape
-        return x.transpose(2, 0, 1, 3).reshape(N, H * W * C).copy(), FlattenCache((H, W, N, C))
+        return x.transpose(2, 0, 1, 3).reshape(N, H * W * C), FlattenCache((H, W, N, C))
 
     def backward(self, dy: Array, cache: FlattenCache) -> tuple[Array, Params]:
         H, W, N, C = cache.shape
         array_module(dy)
         expect_shape("Flatten: dy", dy, "N D", N=N, D=H * W * C)
+        expect_precision("Flatten", dy=dy)
         return dy.reshape(N, H, W, C).transpose(1, 2, 0, 3).copy(), {}      # (1); a copy, never a view of dy

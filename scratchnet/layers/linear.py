@@ -40,12 +40,13 @@ class Linear:
         expect_shape("Linear: weight", weight, "C O", C=self.in_features, O=self.out_features)
         expect_shape("Linear: bias", bias, "O", O=self.out_features)
         expect_shape("Linear: x", x, "N C", C=self.in_features)
-        expect_precision(x=x, weight=weight, bias=bias)
+        expect_precision("Linear", x=x, weight=weight, bias=bias)
         return x @ weight + bias, LinearCache(x, weight)
 
     def backward(self, dy: Array, cache: LinearCache) -> tuple[Array, Params]:
         x, weight = cache
         array_module(dy, x)
         expect_shape("Linear: dy", dy, "N O", N=x.shape[0], O=weight.shape[1])
+        expect_precision("Linear", dy=dy, x=x)
         dx = dy @ weight.T                                          # (1)
         return dx, {"weight": x.T @ dy, "bias": dy.sum(axis=0)}     # (2), (3)

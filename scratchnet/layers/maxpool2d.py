@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
-from scratchnet.errors import ShapeError
-from scratchnet.ops import conv, pool
+from scratchnet.errors import ScratchnetError, ShapeError
+from scratchnet.ops import pool
+from scratchnet.ops.windows import output_size
 from scratchnet.shapes import expect_precision, expect_shape
 
 
@@ -31,6 +32,10 @@ class MaxPool2d:
     kernel_size: int
     stride: int | None = None
 
+    def __post_init__(self) -> None:
+        if min(self.kernel_size, self._stride) < 1:
+            raise ScratchnetError(f"{self}: window and stride are at least 1")
+
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """No parameters."""
         return {}
@@ -38,7 +43,7 @@ class MaxPool2d:
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, MaxPool2dCache]:
         array_module(x)
         expect_shape("MaxPool2d: x", x, "H W N C")
-        expect_precision(x=x)
+        expect_precision("MaxPool2d", x=x)
         if min(x.shape[:2]) < self.kernel_size:
             raise ShapeError(f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
                              f"smaller than the window (kh=kw={self.kernel_size})")
@@ -48,10 +53,11 @@ class MaxPool2d:
     def backward(self, dy: Array, cache: MaxPool2dCache) -> tuple[Array, Params]:
         x, y = cache
         array_module(dy, x)
-        Ho, Wo = (conv.output_size(size, self.kernel_size, self._stride) for size in x.shape[:2])
+        Ho, Wo = (output_size(size, self.kernel_size, self._stride) for size in x.shape[:2])
         expect_shape("MaxPool2d: dy", dy, "Ho Wo N C", Ho=Ho, Wo=Wo, N=x.shape[2], C=x.shape[3])
+        expect_precision("MaxPool2d", dy=dy, x=x)
         return pool.backward(dy, x, y, self.kernel_size, self._stride), {}      # (1)
 
     @property
     def _stride(self) -> int:
-        return self.stride or self.kernel_size
+        return self.kernel_size if self.stride is None else self.stride

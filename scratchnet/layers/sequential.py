@@ -14,7 +14,7 @@ from scratchnet.layers.base import Layer, prefixed, running_statistics, under
 class Sequential:
     """y = layer_k(... layer_2(layer_1(x))); backward is the chain rule, read from the last layer to the first.
 
-    The parameters of the layer called "conv1" are "conv1.weight", "conv1.bias".
+    The parameters of the layer called "conv1" are "conv1.weight", "conv1.bias". The cache is theirs, by name.
     """
 
     layers: Mapping[str, Layer]

@@ -35,7 +35,7 @@ class WeightedL1:
     features: int
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        """Distance speaks against sameness: every weight -4 / D, so that sigmoid embeddings start near logit 0."""
+        """Distance speaks against sameness: the logit starts as 1 - 4 times the mean of |h1 - h2|."""
         return {"weight": np.full(self.features, -4 / self.features, dtype), "bias": np.ones(1, dtype)}
 
     def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, WeightedL1Cache]:
@@ -43,7 +43,7 @@ class WeightedL1:
         xp = array_module(h1, h2, weight, bias)
         expect_shape("WeightedL1: weight", weight, "D", D=self.features)
         expect_shape("WeightedL1: bias", bias, "one", one=1)
-        expect_precision(h1=h1, h2=h2, weight=weight, bias=bias)
+        expect_precision("WeightedL1", h1=h1, h2=h2, weight=weight, bias=bias)
         if h1.shape[-1:] != weight.shape or h2.shape[-1:] != weight.shape:
             raise ShapeError(f"WeightedL1: h1 {h1.shape} and h2 {h2.shape}, expected (..., D={self.features}) for both")
         difference = h1 - h2
@@ -53,7 +53,8 @@ class WeightedL1:
     def backward(self, dlogit: Array, cache: WeightedL1Cache) -> tuple[tuple[Array, Array], Params]:
         h1, h2, distance, weight = cache
         xp = array_module(dlogit, distance)
-        expect_same_shape("WeightedL1: dlogit", dlogit, distance[..., 0])
+        expect_same_shape("WeightedL1: dlogit", dlogit, "logit", distance[..., 0])
+        expect_precision("WeightedL1", dlogit=dlogit, distance=distance)
         sign = xp.sign((h1 - h2).real)
         ddifference = dlogit[..., None] * (weight * sign)
         dh1 = sum_to_shape(ddifference, h1.shape)                                   # (1)

@@ -1,4 +1,4 @@
-"""Convolution in three algorithms that agree.
+"""Convolution in four algorithms that agree.
 
 What the field calls convolution is a cross-correlation: the kernel is not flipped. With x (H, W, N, C),
 weight (kh, kw, C, O), stride s, and x padded already, the output y (Ho, Wo, N, O) and the gradients are
@@ -11,32 +11,20 @@ weight (kh, kw, C, O), stride s, and x padded already, the output y (Ho, Wo, N, 
 offsets (a, b). "offsets" is these three lines, one product for each offset. "im2col" writes the pixels of a
 window side by side, which makes one large product of all offsets at the price of copying each pixel kh kw times.
 "rows" writes side by side only the kw pixels of a window that lie in one row of x, and adds up kh products: it
-copies kh times less, and each row is written once for all the output rows that see it (Cho and Brand 2017).
+copies kh times less, and each row is written once for all the output rows that see it (Cho and Brand 2017). "dft"
+multiplies spectra, which costs the same for kernels of any size; `ops/conv_dft.py` shows why it is the same sum.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from scratchnet.backend import Array, array_module
+from scratchnet.ops.conv_dft import backward_dft, forward_dft
+from scratchnet.ops.windows import output_size, windows
 
 # The columns of im2col are made for a few output rows at a time: at 128 pairs of the paper's network the whole
-# would be 5.7 GB for the second layer, and a block that stays near the cache is faster as well.
+# would be 5.7 GB for the second layer. 4 MB was the best of 4, 16 and 64 on a processor with 2 MB of cache a core.
 COLUMN_BYTES = 4 * 2**20
-
-
-def output_size(size: int, kernel_size: int, stride: int) -> int:
-    """How many windows of `kernel_size` fit into `size` pixels, `stride` apart."""
-    return (size - kernel_size) // stride + 1
-
-
-def windows(x: Array, kernel_size: tuple[int, int], stride: int) -> Iterator[tuple[int, int, Array]]:
-    """For each offset (a, b) of a window, row by row: the pixels there, a view (Ho, Wo, N, C) of x (H, W, N, C)."""
-    kh, kw = kernel_size
-    rows = (output_size(x.shape[0], kh, stride) - 1) * stride + 1
-    columns = (output_size(x.shape[1], kw, stride) - 1) * stride + 1
-    for a in range(kh):
-        for b in range(kw):
-            yield a, b, x[a : a + rows : stride, b : b + columns : stride]
 
 
 def pad(x: Array, padding: int) -> Array:
@@ -173,17 +161,70 @@ def _row_blocks(
         yield slice(start, stop), slice(start * stride, (stop - 1) * stride + kh)
 
 
-def choose(weight_shape: tuple[int, ...]) -> str:
-    """The algorithm that "auto" stands for: a 1 x 1 kernel has nothing to write side by side."""
-    kh, kw, _, _ = weight_shape
-    return "offsets" if kh * kw == 1 else "rows"
+class Algorithm(NamedTuple):
+    """forward(x, weight, stride) -> (y, kept), and backward(dy, x, weight, stride, kept) -> (dx, dweight)."""
+
+    forward: Callable[[Array, Array, int], tuple[Array, Any]]
+    backward: Callable[[Array, Array, Array, int, Any], tuple[Array, Array]]
 
 
-ALGORITHMS: dict[str, tuple[Any, Any]] = {
-    "offsets": (forward_offsets, backward_offsets),
-    "im2col": (forward_im2col, backward_im2col),
-    "rows": (forward_rows, backward_rows),
+def _keeping_nothing(forward: Any, backward: Any) -> Algorithm:
+    """An algorithm whose backward has no use for anything that its forward computed."""
+    return Algorithm(
+        lambda x, weight, stride: (forward(x, weight, stride), None),
+        lambda dy, x, weight, stride, kept: backward(dy, x, weight, stride),
+    )
+
+
+ALGORITHMS = {
+    "offsets": _keeping_nothing(forward_offsets, backward_offsets),
+    "im2col": _keeping_nothing(forward_im2col, backward_im2col),
+    "rows": _keeping_nothing(forward_rows, backward_rows),
+    "dft": Algorithm(forward_dft, backward_dft),
 }
+
+
+# What moving one number costs, in multiply-adds: products run near the peak of the processor, copies and sums at the
+# speed of its memory. Fitted to the step times of ten layers on two cores with AVX-512; benchmarks/conv.py measures it.
+MOVE = 60
+
+
+def costs(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int) -> dict[str, float]:
+    """About how long forward and backward take with each algorithm, in multiply-adds.
+
+    Counts the products of matrices, and the numbers that are copied or added up besides (MOVE each).
+    """
+    H, W, N, C = x_shape
+    kh, kw, _, O = weight_shape
+    Ho, Wo = output_size(H, kh, stride), output_size(W, kw, stride)
+    pixels, window = Ho * Wo * N, kh * kw * C
+    direct = 3 * pixels * window * O
+    row = min(H, kh * Ho) * Wo * N * kw * C  # all rows, written side by side
+    return {
+        "offsets": direct + MOVE * kh * kw * pixels * (O + 2 * C),
+        "im2col": direct + MOVE * 6 * pixels * window,
+        "rows": direct + MOVE * (3 * row + kh * pixels * O + kh * row),
+        "dft": _cost_of_dft(H, W, N, C, O, kh, kw),
+    }
+
+
+def _cost_of_dft(H: int, W: int, N: int, C: int, O: int, kh: int, kw: int) -> float:
+    """As in `ops/conv_dft.py`: X, K and Y in forward, G, dK and dX in backward. Strides save it nothing."""
+    U, V, Ho, Wo = H // 2 + 1, W, H - kh + 1, W - kw + 1
+
+    def transform(h: int, w: int, numbers: int) -> int:
+        return 2 * U * w * numbers * (h + 2 * V)
+
+    products = 3 * 4 * U * V * N * C * O
+    transforms = 2 * (transform(H, W, N * C) + transform(Ho, Wo, N * O) + transform(kh, kw, C * O))
+    moved = 16 * U * V * (N * C + N * O + C * O)
+    return products + transforms + MOVE * moved
+
+
+def choose(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int) -> str:
+    """The algorithm that "auto" stands for: the one with the least cost."""
+    found = costs(x_shape, weight_shape, stride)
+    return min(found, key=found.__getitem__)
 
 
 def to_torch(weight: Array) -> Array:

@@ -5,7 +5,7 @@ Complex numbers are compared by their real parts, so that the complex step sees 
 """
 
 from scratchnet.backend import Array, array_module
-from scratchnet.ops.conv import windows
+from scratchnet.ops.windows import windows
 
 
 def forward(x: Array, kernel_size: int, stride: int) -> Array:

@@ -54,3 +54,11 @@ def test_ink_is_float32_from_0_to_1_in_the_order_asked_for(device, alphabets):
 def test_no_alphabets_are_refused():
     with pytest.raises(DataError, match="expected at least one"):
         Drawings.of([], 16)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_drawing_that_is_no_number_is_refused_by_the_name_of_its_alphabet(value, rng):
+    images = rng.random((2, 2, 16, 16)).astype(np.float32)
+    images[1, 0, 3, 4] = value
+    with pytest.raises(DataError, match="alphabet Spoilt has a NaN or an infinity"):
+        Drawings.of([Alphabet("Spoilt", images)], 16)

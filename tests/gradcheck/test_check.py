@@ -7,7 +7,7 @@ import pytest
 
 from scratchnet.backend import Array
 from scratchnet.errors import ScratchnetError
-from scratchnet.gradcheck import check
+from scratchnet.gradcheck import Report, check
 from scratchnet.layers import Conv2d, Linear, Sigmoid, WeightedL1
 
 SEEDS = range(20)
@@ -122,7 +122,8 @@ def test_a_zero_gradient_is_reported_as_proof_of_nothing(rng):
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        (lambda dx, grads: (dx[:1], grads), r"dx has shape \(1, 5\), expected \(3, 5\)"),
+        (lambda dx, grads: (dx[:1], grads), r"dx has shape \(1, 5\), expected an array of shape \(3, 5\)"),
+        (lambda dx, grads: (None, grads), r"dx is None, expected an array of shape \(3, 5\)"),
         (lambda dx, grads: ((dx, dx), grads), "2 input gradients for 1 inputs"),
         (lambda dx, grads: (dx, grads | {"scale": dx}), "gradients of scale, which are no parameters"),
     ],
@@ -133,10 +134,34 @@ def test_a_backward_of_another_form_is_a_clear_error(mistake, message, rng):
         check(Wrong(layer, mistake), layer.init(rng, np.float64), rng.standard_normal((3, 5)))
 
 
+def test_a_forgotten_gradient_is_an_error_unless_it_is_named(rng):
+    layer = Linear(5, 2)
+    forgetful = Wrong(layer, lambda dx, grads: (dx, {"weight": grads["weight"]}))
+    params, x = layer.init(rng, np.float64), rng.standard_normal((3, 5))
+    with pytest.raises(ScratchnetError, match="no gradient of bias: name what has none in without_gradient"):
+        check(forgetful, params, x)
+    assert [t.name for t in check(forgetful, params, x, without_gradient=["bias"]).tensors] == ["x", "weight"]
+
+
+def test_a_check_of_nothing_does_not_pass():
+    assert not Report((), seed=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_anything_but_float64_is_refused(dtype, rng):
+    with pytest.raises(ScratchnetError, match=f"x is {np.dtype(dtype)}, expected float64"):
+        check(Sigmoid(), {}, rng.standard_normal((2, 3)).astype(dtype))
+
+
+def test_a_parameter_that_is_called_like_an_input_is_refused(rng):
+    with pytest.raises(ScratchnetError, match="a parameter is called x like an input"):
+        check(Wrong(Sigmoid(), lambda dx, grads: (dx, {"x": dx})), {"x": rng.random(2)}, rng.random((2, 3)))
+
+
 def test_saturated_sigmoids_keep_their_digits(rng):
     assert check(Sigmoid(), {}, np.array([[-700.0, -40.0, 0.0, 37.0, 200.0]]) + rng.random((1, 5)))
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="method 'forward' is none of complex, central"):
+    with pytest.raises(ScratchnetError, match="method 'forward' is none of complex, central"):
         check(Sigmoid(), {}, np.zeros((2, 2)), method="forward")

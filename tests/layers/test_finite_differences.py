@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchnet.verify import CASES
+from scratchnet.gradcases import CASES
 
 STEP = 1e-5
 CHEAP = {

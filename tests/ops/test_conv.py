@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchnet.backend import to_host
+from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Conv2d
 from scratchnet.ops import conv
+from scratchnet.ops.windows import output_size
 
 RELATIVE_ERROR = {np.float32: 2e-6, np.float64: 1e-12, np.complex128: 1e-12}
 
@@ -15,7 +17,7 @@ RELATIVE_ERROR = {np.float32: 2e-6, np.float64: 1e-12, np.complex128: 1e-12}
 def definition(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
     """Equation (1), number by number, in double precision."""
     kh, kw, _, out_channels = weight.shape
-    n_rows, n_columns = conv.output_size(x.shape[0], kh, stride), conv.output_size(x.shape[1], kw, stride)
+    n_rows, n_columns = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
     y = np.empty((n_rows, n_columns, x.shape[2], out_channels), np.result_type(x, weight, np.float64))
     for i in range(n_rows):
         for j in range(n_columns):
@@ -33,7 +35,7 @@ def problems(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     x = rng.standard_normal((height, width, n, c)).astype(dtype)
     weight = rng.standard_normal((kh, kw, c, o)).astype(dtype)
-    dy_shape = conv.output_size(height, kh, stride), conv.output_size(width, kw, stride), n, o
+    dy_shape = output_size(height, kh, stride), output_size(width, kw, stride), n, o
     return x, weight, rng.standard_normal(dy_shape).astype(dtype), stride
 
 
@@ -50,8 +52,9 @@ def test_every_algorithm_is_the_definition(algorithm, problem):
     x, weight, dy, stride = problem
     forward, backward = conv.ALGORITHMS[algorithm]
     wide = x.astype(np.float64), weight.astype(np.float64)
-    assert_close(forward(x, weight, stride), definition(*wide, stride), x.dtype.type)
-    dx, dweight = backward(dy, x, weight, stride)
+    y, kept = forward(x, weight, stride)
+    assert_close(y, definition(*wide, stride), x.dtype.type)
+    dx, dweight = backward(dy, x, weight, stride, kept)
     expected = conv.backward_offsets(dy.astype(np.float64), *wide, stride)
     assert_close(dx, expected[0], x.dtype.type)
     assert_close(dweight, expected[1], x.dtype.type)
@@ -76,9 +79,24 @@ def test_the_algorithms_agree_on_every_device(algorithm, device, rng):
     dy = rng.standard_normal((4, 4, 2, 4)).astype(np.float32)
     forward, backward = conv.ALGORITHMS[algorithm]
     there = [device.upload(array) for array in (dy, x, weight)]
+    y, kept = forward(*there[1:], 1)
     expected = [conv.forward_offsets(x, weight, 1), *conv.backward_offsets(dy, x, weight, 1)]
-    for found, wanted in zip([forward(*there[1:], 1), *backward(*there, 1)], expected, strict=True):
+    for found, wanted in zip([y, *backward(*there, 1, kept)], expected, strict=True):
         np.testing.assert_allclose(to_host(found), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", conv.ALGORITHMS)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_algorithms_take_complex_numbers(algorithm, stride, rng):
+    x, weight = (
+        rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for shape in [(6, 5, 2, 3), (3, 2, 3, 4)]
+    )
+    y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride)
+    assert_close(y, definition(x, weight, stride), np.complex128)
+    dy = rng.standard_normal(y.shape) + 1j * rng.standard_normal(y.shape)
+    found = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, kept)
+    for gradient, expected in zip(found, conv.backward_offsets(dy, x, weight, stride), strict=True):
+        assert_close(gradient, expected, np.complex128)
 
 
 def test_the_kernel_is_not_flipped():
@@ -87,9 +105,16 @@ def test_the_kernel_is_not_flipped():
     assert conv.forward_offsets(x, weight, 1).item() == 3210.0
 
 
-def test_auto_takes_the_product_without_a_copy_for_a_1_by_1_kernel(rng):
-    assert conv.choose((1, 1, 8, 8)) == "offsets"
-    assert conv.choose((3, 3, 8, 8)) == "rows"
+@pytest.mark.parametrize(
+    ("x_shape", "weight_shape", "algorithm"),
+    [
+        ((12, 12, 64, 32), (1, 1, 32, 32), "offsets"),  # nothing to write side by side
+        ((14, 14, 160, 32), (3, 3, 32, 64), "rows"),
+        ((48, 48, 64, 64), (7, 7, 64, 128), "dft"),  # the second layer of the paper
+    ],
+)
+def test_auto_takes_what_costs_least(x_shape, weight_shape, algorithm):
+    assert conv.choose(x_shape, weight_shape, 1) == algorithm
 
 
 def test_weights_go_to_pytorchs_order_and_back(rng):
@@ -99,7 +124,7 @@ def test_weights_go_to_pytorchs_order_and_back(rng):
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(ValueError, match="algorithm 'winograd' is none of auto, offsets, im2col, rows"):
+    with pytest.raises(ScratchnetError, match="algorithm 'winograd' is none of auto, offsets, im2col, rows, dft"):
         Conv2d(1, 1, 3, algorithm="winograd")
 
 

@@ -1,0 +1,73 @@
+"""Where a training stands, and how that is shown."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from scratchnet.recipes import Recipe
+
+CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
+
+
+@dataclass
+class Progress:
+    """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The record of the first epoch with the highest validation accuracy."""
+        return max(self.history, key=lambda record: record["validation"], default=None)
+
+    def finished(self, recipe: Recipe) -> bool:
+        """Whether all epochs are done, or too many have passed without a better one."""
+        waited = self.epoch - self.best["epoch"] if self.best else 0
+        return self.epoch >= recipe.epochs or waited >= recipe.patience
+
+
+class Display:
+    """A progress bar on a terminal, a plain line an epoch elsewhere; both on stderr."""
+
+    def __init__(self, recipe: Recipe, steps: int, progress: Progress, quiet: bool) -> None:
+        self.recipe, self.steps, self.quiet = recipe, steps, quiet
+        self.terminal = sys.stderr.isatty() and not quiet
+        self.started, self.done_before = time.monotonic(), progress.epoch * steps + progress.step
+        self.images = 0
+        self.bar = tqdm(
+            total=recipe.epochs * steps, initial=self.done_before, disable=not self.terminal, leave=False,
+            bar_format="{desc} {bar} {n}/{total} steps, {remaining} left{postfix}",
+        )
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def batch(self, progress: Progress, images: int) -> None:
+        self.images += images
+        rate = self.images / max(time.monotonic() - self.started, CLOCK_TICK)
+        best = f", best validation {progress.best['validation']:.1%}" if progress.best else ""
+        self.bar.set_description_str(f"epoch {progress.epoch + 1}/{self.recipe.epochs}", refresh=False)
+        self.bar.set_postfix_str(f"loss {np.mean(progress.losses[-50:]):.3f}, {rate:.0f} images/s{best}", refresh=False)
+        self.bar.update()
+
+    def epoch(self, progress: Progress) -> None:
+        if self.quiet:
+            return
+        record = progress.history[-1]
+        done = progress.epoch * self.steps
+        per_step = (time.monotonic() - self.started) / max(1, done - self.done_before)  # 0 if resumed at an epoch's end
+        left = (self.recipe.epochs * self.steps - done) * per_step
+        line = (f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  "
+                f"validation {record['validation']:.1%}  {record['images_per_second']:.0f} images/s  "
+                f"{left / 60:.1f} min left")
+        self.bar.write(line, file=sys.stderr)
