@@ -453,8 +453,9 @@ def test_evaluate_without_baselines_prints_the_network_alone(ask, run):
     assert not any(name in answer.out for name in BASELINES)
 
 
-@pytest.mark.parametrize("option", [["--pairs", "10"], ["--way", "5"], ["--across"], ["--trials", "40"], ["--seed", "1"]])
+@pytest.mark.parametrize("option", ["--pairs 10", "--way 5", "--across", "--trials 40", "--seed 1"])
 def test_options_of_random_trials_are_refused_on_the_official_runs(option, run, refused):
+    option = option.split()
     message = refused("evaluate", run, "--on", "official", *option)
     assert f"{option[0]} means nothing on the official runs: name other data with --on" in message
 
