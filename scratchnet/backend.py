@@ -38,6 +38,8 @@ class Device:
     download: Callable[[Array], np.ndarray]
 
 
+BLOCK_BYTES = 2**19  # of an array that is worked on together with a few others like it
+
 CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
 _devices = {"cpu": CPU}
 
@@ -117,7 +119,8 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
     lock, so threads of Python do run at the same time; BLAS takes one thread for each of them meanwhile, which for
     many products of middling size is faster than all threads for one product after the other.
     """
-    if device_of(like) is not CPU or thread_count() == 1:
+    items = list(items)
+    if device_of(like) is not CPU or thread_count() == 1 or len(items) < 2:
         for item in items:
             function(item)
         return
@@ -125,6 +128,18 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
         calls = [(copy_context(), item) for item in items]  # NumPy's errstate belongs to the context of the caller
         for _ in _pool(thread_count()).map(lambda call: call[0].run(function, call[1]), calls):
             pass  # map raises here what a call raised
+
+
+def blocks(array: Array, axis: int = 0) -> list[slice]:
+    """Slices along an axis, one of which fits a processor's cache: what several steps on it should be done in turn.
+
+    All of the axis on another device, where a kernel is the larger the better.
+    """
+    length = array.shape[axis]
+    if device_of(array) is not CPU:
+        return [slice(0, length)]
+    step = max(1, BLOCK_BYTES * length // max(1, array.nbytes))
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 @lru_cache(maxsize=1)

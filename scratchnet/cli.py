@@ -260,7 +260,7 @@ def _compared(
     shots = len(runs[0].support_labels) // len(set(runs[0].support_labels))
     if not quiet:
         way = len(set(runs[0].support_labels))
-        print(f"{title}: {way}-way {shots}-shot, {runs[0].scope}, each query judged alone")
+        print(f"{title}: {way}-way {shots}-shot, each query judged alone")
     results = {}
     for name, scorer in scorers.items():
         results[name] = oneshot.evaluate(scorer, runs)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from scratchnet.backend import Params, array_module
+from scratchnet.backend import Array, Params, array_module, blocks, for_each
 from scratchnet.errors import ScratchnetError
 from scratchnet.shapes import expect_same_shape
 
@@ -59,12 +60,8 @@ class SGD:
             weight = params[name]
             if name not in self.velocity:
                 self.velocity[name] = array_module(weight).zeros_like(weight)
-            velocity = self.velocity[name]
-            velocity *= momentum
-            velocity -= lr * gradient
-            if weight_decay:
-                velocity -= (2 * lr * weight_decay) * weight
-            weight += velocity
+            update = partial(_update, weight, self.velocity[name], gradient, lr, momentum, weight_decay)
+            for_each(update, blocks(weight), like=weight)
 
     def expect_prefixes_to_fit(self, names: Iterable[str]) -> None:
         """Raise ScratchnetError unless every prefix of `per_layer` fits one of the parameters called `names`."""
@@ -91,6 +88,18 @@ class SGD:
     def _setting(self, setting: str, name: str) -> Any:
         fitting = [prefix for prefix, settings in self.per_layer.items() if setting in settings and _fits(prefix, name)]
         return self.per_layer[max(fitting, key=len)][setting] if fitting else getattr(self, setting)
+
+
+def _update(
+    weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float, rows: slice
+) -> None:
+    """The update of some rows, in place: a few at a time, so that they stay in the cache from step to step."""
+    v, w = velocity[rows], weight[rows]
+    v *= momentum
+    v -= lr * gradient[rows]
+    if weight_decay:
+        v -= (2 * lr * weight_decay) * w
+    w += v
 
 
 def _fits(prefix: str, name: str) -> bool:

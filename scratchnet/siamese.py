@@ -13,7 +13,7 @@ from scratchnet.backend import Array, Device, Params, array_module, device_of, t
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.images import read_image
 from scratchnet.layers import Layer, WeightedL1, sigmoid
-from scratchnet.layers.base import prefixed, running_statistics, under
+from scratchnet.layers.base import backward_params, prefixed, running_statistics, under
 from scratchnet.ops.resize import resize
 
 Images = Array | Sequence[Image.Image | str | Path]
@@ -76,15 +76,23 @@ class SiameseNet:
 
     def backward(self, dlogits: Array, cache: SiameseCache) -> tuple[tuple[Array, Array], Params]:
         """(da, db) and the gradients of the parameters, from dlogits shaped like the logits."""
-        xp = array_module(dlogits)
-        (dh1, dh2), head_grads = self.head.backward(dlogits, cache.head)
-        features = dh1.shape[-1]
-        dh = xp.concatenate([dh1.reshape(-1, features), dh2.reshape(-1, features)])
+        dh, head_grads = self._backward_head(dlogits, cache)
         dx, encoder_grads = self.encoder.backward(dh, cache.encoder)
         dtwins = dx[..., 0].transpose(2, 0, 1)                                                    # (N, H, W)
         n_a = math.prod(cache.shape_a[:-2])
         da, db = dtwins[:n_a].reshape(cache.shape_a), dtwins[n_a:].reshape(cache.shape_b)
-        return (da, db), prefixed("encoder", encoder_grads) | prefixed("head", head_grads)
+        return (da, db), prefixed("encoder", encoder_grads) | head_grads
+
+    def backward_params(self, dlogits: Array, cache: SiameseCache) -> Params:
+        """The gradients of the parameters alone, which is all that training needs."""
+        dh, head_grads = self._backward_head(dlogits, cache)
+        return prefixed("encoder", backward_params(self.encoder, dh, cache.encoder)) | head_grads
+
+    def _backward_head(self, dlogits: Array, cache: SiameseCache) -> tuple[Array, Params]:
+        """The gradient of both twins' embeddings as one batch (N, D), and those of the head's parameters."""
+        (dh1, dh2), grads = self.head.backward(dlogits, cache.head)
+        dh = array_module(dlogits).concatenate([dh.reshape(-1, dh.shape[-1]) for dh in (dh1, dh2)])
+        return dh, prefixed("head", grads)
 
     def running_statistics(self, cache: SiameseCache) -> Params:
         """What batch norm measured in a forward in training, for the training step to write back."""

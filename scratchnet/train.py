@@ -57,7 +57,7 @@ def train_step(
     loss_value = float(to_host(value))  # the one synchronisation of a step
     if not np.isfinite(loss_value):
         raise NonFiniteError(f"the loss is {loss_value}: look for a NaN in the images, or lower the learning rate")
-    _, grads = net.backward(loss.backward(1.0, loss_cache), cache)
+    grads = net.backward_params(loss.backward(1.0, loss_cache), cache)
     optimiser.step(net.params, grads)
     net.params.update(net.running_statistics(cache))
     return loss_value

@@ -161,6 +161,16 @@ def test_on_another_device_the_items_are_visited_in_order(processors):
     assert visited == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (1, 5), (7, 10**5), (10**5, 3)])
+def test_blocks_cover_an_axis_once_and_fit_the_cache(shape):
+    array = np.zeros(shape, np.float32)
+    slices = backend.blocks(array)
+    covered = np.concatenate([np.arange(shape[0])[s] for s in slices]) if slices else np.arange(0)
+    np.testing.assert_array_equal(covered, np.arange(shape[0]))
+    assert all(array[s].nbytes <= backend.BLOCK_BYTES or s.stop - s.start == 1 for s in slices)
+    assert backend.blocks(to_device(array, "strict")) == [slice(0, shape[0])]
+
+
 def test_what_a_call_raises_is_raised_and_blas_gets_its_threads_back(processors):
     get_threads, _ = backend._openblas()
     before = get_threads()

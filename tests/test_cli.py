@@ -429,7 +429,7 @@ def test_evaluate_prints_the_network_beside_the_baselines(ask, run, all_baseline
     answer = ask("evaluate", run, "--trials", "40")
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
-    assert lines[0] == "random trials, glyphs: 20-way 1-shot, within one alphabet, each query judged alone"
+    assert lines[0] == "random trials, glyphs: 20-way 1-shot, each query judged alone"
     assert [line[:30].strip() for line in lines[1:]] == ["scratchnet", *BASELINES]
     assert all("of 40, 95 % interval" in line for line in lines[1:])
 

@@ -34,6 +34,12 @@ class Layer(Protocol):
         """dx and the gradients of the parameters, from dy and the cache of the same forward."""
 
 
+def backward_params(layer: Layer, dy: Array, cache: Any) -> Params:
+    """The gradients of the parameters alone, without dx where the layer knows how to save it."""
+    shortcut = getattr(layer, "backward_params", None)
+    return shortcut(dy, cache) if shortcut else layer.backward(dy, cache)[1]
+
+
 def under(prefix: str, params: Mapping[str, Array]) -> Params:
     """The parameters of one part of a network, without its prefix: "conv1.weight" under "conv1" is "weight"."""
     start = prefix + "."

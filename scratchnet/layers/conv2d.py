@@ -72,14 +72,22 @@ class Conv2d:
         return y, Conv2dCache(x, weight, kept)
 
     def backward(self, dy: Array, cache: Conv2dCache) -> tuple[Array, Params]:
+        dx, grads = self._backward(dy, cache, needs_dx=True)
+        return conv.unpad(dx, self.padding), grads
+
+    def backward_params(self, dy: Array, cache: Conv2dCache) -> Params:
+        """The gradients of the parameters alone: a first layer has no use for dx, a third of the work."""
+        return self._backward(dy, cache, needs_dx=False)[1]
+
+    def _backward(self, dy: Array, cache: Conv2dCache, needs_dx: bool) -> tuple[Array, Params]:
         x, weight, kept = cache
         array_module(dy, x)
         kh, kw, _, O = weight.shape
         Ho, Wo = output_size(x.shape[0], kh, self.stride), output_size(x.shape[1], kw, self.stride)
         expect_shape("Conv2d: dy", dy, "Ho Wo N O", Ho=Ho, Wo=Wo, N=x.shape[2], O=O)
         expect_precision("Conv2d", dy=dy, x=x)
-        dx, dweight = self._algorithm(x).backward(dy, x, weight, self.stride, kept)
-        return conv.unpad(dx, self.padding), {"weight": dweight, "bias": dy.sum(axis=(0, 1, 2))}    # (4)
+        dx, dweight = self._algorithm(x).backward(dy, x, weight, self.stride, kept, needs_dx)
+        return dx, {"weight": dweight, "bias": dy.sum(axis=(0, 1, 2))}      # (4)
 
     def _algorithm(self, x: Array) -> conv.Algorithm:
         auto = self.algorithm == "auto"

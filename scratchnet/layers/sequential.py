@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.layers.base import Layer, prefixed, running_statistics, under
+from scratchnet.layers.base import Layer, backward_params, prefixed, running_statistics, under
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,20 @@ class Sequential:
         return x, caches
 
     def backward(self, dy: Array, cache: dict[str, Any]) -> tuple[Array, Params]:
-        grads: dict[str, Params] = {}
-        for name in reversed(list(self.layers)):
-            dy, grads[name] = self.layers[name].backward(dy, cache[name])
-        in_order = (prefixed(name, grads[name]) for name in self.layers)
-        return dy, {name: grad for part in in_order for name, grad in part.items()}
+        return self._backward_through(list(self.layers), dy, cache)
+
+    def backward_params(self, dy: Array, cache: dict[str, Any]) -> Params:
+        """The gradients of the parameters alone; the first layer need not find its dx."""
+        first, *others = self.layers
+        dy, grads = self._backward_through(others, dy, cache)
+        return prefixed(first, backward_params(self.layers[first], dy, cache[first])) | grads
+
+    def _backward_through(self, names: list[str], dy: Array, cache: dict[str, Any]) -> tuple[Array, Params]:
+        grads: Params = {}
+        for name in reversed(names):
+            dy, own = self.layers[name].backward(dy, cache[name])
+            grads = prefixed(name, own) | grads
+        return dy, grads
 
     def running_statistics(self, cache: dict[str, Any]) -> Params:
         """What the layers measured in a forward in training, by dotted name."""

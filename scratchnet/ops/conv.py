@@ -51,7 +51,9 @@ def forward_offsets(x: Array, weight: Array, stride: int) -> Array:
     return y
 
 
-def backward_offsets(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Array, Array]:
+def backward_offsets(
+    dy: Array, x: Array, weight: Array, stride: int, needs_dx: bool = True
+) -> tuple[Array | None, Array]:
     """Equations (2) and (3), one product for each offset: dx (H, W, N, C), dweight (kh, kw, C, O)."""
     xp = array_module(dy, x, weight)
     dx = xp.zeros(x.shape, dtype=xp.result_type(dy.dtype, weight.dtype))
@@ -59,8 +61,9 @@ def backward_offsets(dy: Array, x: Array, weight: Array, stride: int) -> tuple[A
     dx_windows = windows(dx, weight.shape[:2], stride)
     for (a, b, x_ab), (_, _, dx_ab) in zip(windows(x, weight.shape[:2], stride), dx_windows, strict=True):
         dweight[a, b] = xp.tensordot(x_ab, dy, axes=((0, 1, 2), (0, 1, 2)))      # (2)
-        dx_ab += dy @ weight[a, b].T                                            # (3)
-    return dx, dweight
+        if needs_dx:
+            dx_ab += dy @ weight[a, b].T                                        # (3)
+    return dx if needs_dx else None, dweight
 
 
 def forward_im2col(x: Array, weight: Array, stride: int) -> Array:
@@ -76,7 +79,9 @@ def forward_im2col(x: Array, weight: Array, stride: int) -> Array:
     return y
 
 
-def backward_im2col(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Array, Array]:
+def backward_im2col(
+    dy: Array, x: Array, weight: Array, stride: int, needs_dx: bool = True
+) -> tuple[Array | None, Array]:
     """Equations (2) and (3), two products for a block of output rows: dx (H, W, N, C), dweight (kh, kw, C, O)."""
     xp = array_module(dy, x, weight)
     out_channels = weight.shape[3]
@@ -87,10 +92,12 @@ def backward_im2col(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Ar
         columns = _im2col(x[x_rows], weight.shape[:2], stride)
         dy_rows = dy[rows].reshape(-1, out_channels)
         dmatrix += columns.T @ dy_rows                                          # (2)
+        if not needs_dx:
+            continue
         dcolumns = (dy_rows @ matrix.T).reshape(*dy[rows].shape[:3], *weight.shape[:3])
         for a, b, dx_ab in windows(dx[x_rows], weight.shape[:2], stride):
             dx_ab += dcolumns[:, :, :, a, b]                                    # (3)
-    return dx, dmatrix.reshape(weight.shape)
+    return dx if needs_dx else None, dmatrix.reshape(weight.shape)
 
 
 def forward_rows(x: Array, weight: Array, stride: int) -> Array:
@@ -107,7 +114,9 @@ def forward_rows(x: Array, weight: Array, stride: int) -> Array:
     return y.reshape(n_rows, n_columns, x.shape[2], out_channels)
 
 
-def backward_rows(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Array, Array]:
+def backward_rows(
+    dy: Array, x: Array, weight: Array, stride: int, needs_dx: bool = True
+) -> tuple[Array | None, Array]:
     """Equations (2) and (3), row by row like `forward_rows`: dx (H, W, N, C), dweight (kh, kw, C, O)."""
     xp = array_module(dy, x, weight)
     kh, kw, channels, out_channels = weight.shape
@@ -118,14 +127,17 @@ def backward_rows(dy: Array, x: Array, weight: Array, stride: int) -> tuple[Arra
     dy_rows = dy.reshape(n_rows, n_columns * n, out_channels)
     for row, seen_by in _rows_seen(x.shape[0], kh, stride):
         columns = _im2col(x[row : row + 1], (1, kw), stride)
-        dcolumns = xp.zeros(columns.shape, dtype=dx.dtype)
         for i, a in seen_by:
             dmatrices[a] += columns.T @ dy_rows[i]                              # (2)
+        if not needs_dx:
+            continue
+        dcolumns = xp.zeros(columns.shape, dtype=dx.dtype)
+        for i, a in seen_by:
             dcolumns += dy_rows[i] @ matrices[a].T                              # (3), before it is put in place
         dcolumns = dcolumns.reshape(n_columns, n, kw, channels)
         for _, b, dx_b in windows(dx[row : row + 1], (1, kw), stride):
             dx_b += dcolumns[None, :, :, b]
-    return dx, dmatrices.reshape(weight.shape)
+    return dx if needs_dx else None, dmatrices.reshape(weight.shape)
 
 
 def _rows_seen(height: int, kh: int, stride: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
@@ -162,17 +174,20 @@ def _row_blocks(
 
 
 class Algorithm(NamedTuple):
-    """forward(x, weight, stride) -> (y, kept), and backward(dy, x, weight, stride, kept) -> (dx, dweight)."""
+    """forward(x, weight, stride) -> (y, kept), and backward(dy, x, weight, stride, kept, needs_dx) -> (dx, dweight).
+
+    Without needs_dx, which the first layer of a network has no use for, dx is None.
+    """
 
     forward: Callable[[Array, Array, int], tuple[Array, Any]]
-    backward: Callable[[Array, Array, Array, int, Any], tuple[Array, Array]]
+    backward: Callable[[Array, Array, Array, int, Any, bool], tuple[Array | None, Array]]
 
 
 def _keeping_nothing(forward: Any, backward: Any) -> Algorithm:
     """An algorithm whose backward has no use for anything that its forward computed."""
     return Algorithm(
         lambda x, weight, stride: (forward(x, weight, stride), None),
-        lambda dy, x, weight, stride, kept: backward(dy, x, weight, stride),
+        lambda dy, x, weight, stride, kept, needs_dx: backward(dy, x, weight, stride, needs_dx),
     )
 
 

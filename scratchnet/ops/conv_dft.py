@@ -53,7 +53,9 @@ def forward_dft(x: Array, weight: Array, stride: int) -> tuple[Array, Spectra | 
     return (xp.ascontiguousarray(y[::stride, ::stride]) if stride > 1 else y), spectra
 
 
-def backward_dft(dy: Array, x: Array, weight: Array, stride: int, spectra: Spectra | None) -> tuple[Array, Array]:
+def backward_dft(
+    dy: Array, x: Array, weight: Array, stride: int, spectra: Spectra | None, needs_dx: bool = True
+) -> tuple[Array | None, Array]:
     """dx (H, W, N, C) and dweight (kh, kw, C, O)."""
     if spectra is None:  # complex: linear in the parts
         terms = [
@@ -70,16 +72,18 @@ def backward_dft(dy: Array, x: Array, weight: Array, stride: int, spectra: Spect
         dy[::stride, ::stride] = sparse
     rows = along_rows(dy, H, +1)                                                # (U, 2, Wo, N, O)
     U = rows.shape[0]
-    dx_back = xp.empty((U, 2, W, N, C), dtype=dy.dtype)
+    dx_back = xp.empty((U if needs_dx else 0, 2, W, N, C), dtype=dy.dtype)
     dweight_back = xp.empty((U, 2, kw, C, O), dtype=dy.dtype)
 
     def frequencies(u: int) -> None:
         gradient = along_columns(rows[u], W, +1)                                # (V, 2, N, O)
         dweight_back[u] = back_along_columns(_multiply(spectra.x[u].swapaxes(-1, -2), gradient), kw, -1)     # (2)
-        dx_back[u] = back_along_columns(_multiply(gradient, spectra.weight[u].swapaxes(-1, -2)), W, +1)      # (3)
+        if needs_dx:
+            dx_back[u] = back_along_columns(_multiply(gradient, spectra.weight[u].swapaxes(-1, -2)), W, +1)  # (3)
 
     for_each(frequencies, range(U), like=dy)
-    return back_along_rows(dx_back, H, H, +1), back_along_rows(dweight_back, H, kh, -1)
+    dx = back_along_rows(dx_back, H, H, +1) if needs_dx else None
+    return dx, back_along_rows(dweight_back, H, kh, -1)
 
 
 def _multiply(a: Array, b: Array) -> Array:

@@ -18,6 +18,7 @@ from scratchnet.layers import (
     Sigmoid,
     WeightedL1,
 )
+from scratchnet.layers.base import backward_params
 from scratchnet.siamese import SiameseNet
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -103,6 +104,18 @@ def test_backward_twice_gives_the_same_bits(case, rng):
     first, second = (arrays_in(case.layer.backward(dy, cache)) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@every_case
+def test_the_gradients_of_the_parameters_alone_are_the_same_bits(case, rng):
+    params, inputs = case.draw(rng)
+    y, cache = case.layer.forward(params, *inputs, **case.options)
+    dy = np.array(rng.standard_normal(y.shape))
+    _, expected = case.layer.backward(dy, cache)
+    found = backward_params(case.layer, dy, cache)
+    assert list(found) == list(expected)
+    for name, gradient in expected.items():
+        np.testing.assert_array_equal(found[name], gradient)
 
 
 @every_case

@@ -54,7 +54,7 @@ def test_every_algorithm_is_the_definition(algorithm, problem):
     wide = x.astype(np.float64), weight.astype(np.float64)
     y, kept = forward(x, weight, stride)
     assert_close(y, definition(*wide, stride), x.dtype.type)
-    dx, dweight = backward(dy, x, weight, stride, kept)
+    dx, dweight = backward(dy, x, weight, stride, kept, True)
     expected = conv.backward_offsets(dy.astype(np.float64), *wide, stride)
     assert_close(dx, expected[0], x.dtype.type)
     assert_close(dweight, expected[1], x.dtype.type)
@@ -81,7 +81,7 @@ def test_the_algorithms_agree_on_every_device(algorithm, device, rng):
     there = [device.upload(array) for array in (dy, x, weight)]
     y, kept = forward(*there[1:], 1)
     expected = [conv.forward_offsets(x, weight, 1), *conv.backward_offsets(dy, x, weight, 1)]
-    for found, wanted in zip([y, *backward(*there, 1, kept)], expected, strict=True):
+    for found, wanted in zip([y, *backward(*there, 1, kept, True)], expected, strict=True):
         np.testing.assert_allclose(to_host(found), wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -94,7 +94,7 @@ def test_the_algorithms_take_complex_numbers(algorithm, stride, rng):
     y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride)
     assert_close(y, definition(x, weight, stride), np.complex128)
     dy = rng.standard_normal(y.shape) + 1j * rng.standard_normal(y.shape)
-    found = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, kept)
+    found = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, kept, True)
     for gradient, expected in zip(found, conv.backward_offsets(dy, x, weight, stride), strict=True):
         assert_close(gradient, expected, np.complex128)
 
