@@ -9,6 +9,7 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ class Device:
     download: Callable[[Array], np.ndarray]
 
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 BLOCK_BYTES = 2**19  # of an array that is worked on together with a few others like it
 
 CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
@@ -128,6 +130,22 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
         calls = [(copy_context(), item) for item in items]  # NumPy's errstate belongs to the context of the caller
         for _ in _pool(thread_count()).map(lambda call: call[0].run(function, call[1]), calls):
             pass  # map raises here what a call raised
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory of arrays that die for those that come next.
+
+    Memory fresh from the system arrives page by page, each page cleared first: for the large arrays of a training
+    step that takes longer than the arithmetic on them. glibc can be told so (man 3 mallopt); elsewhere this does
+    nothing. An array that somebody holds is untouched; the process does not shrink any more.
+    """
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(M_MMAP_MAX, 0)  # large arrays, too, from the heap
+        library.mallopt(M_TRIM_THRESHOLD, -1)  # which keeps what is freed
 
 
 def blocks(array: Array, axis: int = 0) -> list[slice]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet import oneshot
-from scratchnet.backend import Array, Device, Params, get_device, to_device, to_host
+from scratchnet.backend import Array, Device, Params, get_device, keep_freed_memory, to_device, to_host
 from scratchnet.batches import OBJECTIVES, VALIDATION, stream
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, load_model, save_arrays, save_model
 from scratchnet.data.drawings import Drawings
@@ -51,6 +51,7 @@ def train_step(
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
     Raises NonFiniteError, before anything is changed, when the loss is no number.
     """
+    keep_freed_memory()
     loss = loss or PairCrossEntropy()
     logits, cache = net.forward(net.params, a, b, training=True)
     value, loss_cache = loss.forward(logits, target)

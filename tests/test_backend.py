@@ -171,6 +171,15 @@ def test_blocks_cover_an_axis_once_and_fit_the_cache(shape):
     assert backend.blocks(to_device(array, "strict")) == [slice(0, shape[0])]
 
 
+def test_memory_that_is_kept_does_not_reach_into_arrays_that_live(rng):
+    backend.keep_freed_memory()
+    kept = rng.standard_normal(2**20)
+    before = kept.copy()
+    for _ in range(5):
+        np.full(2**20, np.nan)
+    np.testing.assert_array_equal(kept, before)
+
+
 def test_what_a_call_raises_is_raised_and_blas_gets_its_threads_back(processors):
     get_threads, _ = backend._openblas()
     before = get_threads()

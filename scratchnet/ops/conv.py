@@ -18,7 +18,7 @@ multiplies spectra, which costs the same for kernels of any size; `ops/conv_dft.
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from scratchnet.backend import Array, array_module
+from scratchnet.backend import Array, array_module, for_each
 from scratchnet.ops.conv_dft import backward_dft, forward_dft
 from scratchnet.ops.windows import output_size, windows
 
@@ -73,9 +73,13 @@ def forward_im2col(x: Array, weight: Array, stride: int) -> Array:
     n_rows, n_columns = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
     y = xp.empty((n_rows, n_columns, x.shape[2], out_channels), dtype=xp.result_type(x.dtype, weight.dtype))
     matrix = weight.reshape(-1, out_channels)
-    for rows, x_rows in _row_blocks(x, weight.shape, n_rows, stride):
+
+    def compute(block: tuple[slice, slice]) -> None:
+        rows, x_rows = block
         columns = _im2col(x[x_rows], (kh, kw), stride)
         y[rows] = (columns @ matrix).reshape(y[rows].shape)                      # (1)
+
+    for_each(compute, _row_blocks(x, weight.shape, n_rows, stride), like=x)
     return y
 
 
@@ -84,20 +88,27 @@ def backward_im2col(
 ) -> tuple[Array | None, Array]:
     """Equations (2) and (3), two products for a block of output rows: dx (H, W, N, C), dweight (kh, kw, C, O)."""
     xp = array_module(dy, x, weight)
-    out_channels = weight.shape[3]
-    matrix = weight.reshape(-1, out_channels)
+    kh, kw, channels, out_channels = weight.shape
+    blocks = list(_row_blocks(x, weight.shape, dy.shape[0], stride))
+    products = xp.empty((len(blocks), kh * kw * channels, out_channels), dtype=xp.result_type(dy.dtype, x.dtype))
+
+    def compute(block: int) -> None:
+        rows, x_rows = blocks[block]
+        columns = _im2col(x[x_rows], (kh, kw), stride)
+        products[block] = columns.T @ dy[rows].reshape(-1, out_channels)        # (2)
+
+    for_each(compute, range(len(blocks)), like=x)
+    dweight = products.sum(axis=0).reshape(weight.shape)
+    if not needs_dx:
+        return None, dweight
+
     dx = xp.zeros(x.shape, dtype=xp.result_type(dy.dtype, weight.dtype))
-    dmatrix = xp.zeros(matrix.shape, dtype=xp.result_type(dy.dtype, x.dtype))
-    for rows, x_rows in _row_blocks(x, weight.shape, dy.shape[0], stride):
-        columns = _im2col(x[x_rows], weight.shape[:2], stride)
-        dy_rows = dy[rows].reshape(-1, out_channels)
-        dmatrix += columns.T @ dy_rows                                          # (2)
-        if not needs_dx:
-            continue
-        dcolumns = (dy_rows @ matrix.T).reshape(*dy[rows].shape[:3], *weight.shape[:3])
-        for a, b, dx_ab in windows(dx[x_rows], weight.shape[:2], stride):
+    matrix = weight.reshape(-1, out_channels)
+    for rows, x_rows in blocks:  # one after the other, since neighbours add to the same rows of dx
+        dcolumns = (dy[rows].reshape(-1, out_channels) @ matrix.T).reshape(*dy[rows].shape[:3], *weight.shape[:3])
+        for a, b, dx_ab in windows(dx[x_rows], (kh, kw), stride):
             dx_ab += dcolumns[:, :, :, a, b]                                    # (3)
-    return dx if needs_dx else None, dmatrix.reshape(weight.shape)
+    return dx, dweight
 
 
 def forward_rows(x: Array, weight: Array, stride: int) -> Array:

@@ -20,7 +20,7 @@ frequencies, about two a pixel, whatever the size of the kernel. Backward finds 
 from itertools import product
 from typing import Any, NamedTuple
 
-from scratchnet.backend import Array, array_module, for_each
+from scratchnet.backend import Array, array_module, blocks, for_each
 from scratchnet.ops.dft import along_columns, along_rows, back_along_columns, back_along_rows
 
 
@@ -87,12 +87,13 @@ def backward_dft(
 
 
 def _multiply(a: Array, b: Array) -> Array:
-    """The complex products of (..., 2, N, C) and (..., 2, C, O), real and imaginary parts apart: (..., 2, N, O)."""
+    """The complex products of (V, 2, N, C) and (V, 2, C, O), real and imaginary parts apart: (V, 2, N, O)."""
     xp = array_module(a, b)
-    parts = xp.matmul(a[..., :, None, :, :], b[..., None, :, :, :])             # (..., 2, 2, N, O)
-    y = xp.empty((*parts.shape[:-4], *parts.shape[-3:]), dtype=parts.dtype)
-    xp.subtract(parts[..., 0, 0, :, :], parts[..., 1, 1, :, :], out=y[..., 0, :, :])
-    xp.add(parts[..., 0, 1, :, :], parts[..., 1, 0, :, :], out=y[..., 1, :, :])
+    y = xp.empty((*a.shape[:-1], b.shape[-1]), dtype=a.dtype)
+    for some in blocks(y):
+        parts = xp.matmul(a[some, :, None], b[some, None])                      # (v, 2, 2, N, O)
+        xp.subtract(parts[:, 0, 0], parts[:, 1, 1], out=y[some, 0])
+        xp.add(parts[:, 0, 1], parts[:, 1, 0], out=y[some, 1])
     return y
 
 
