@@ -14,7 +14,7 @@ from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.recipes import Recipe
 
 # What random numbers are for: each has a stream of its own.
-PAIRS, ORDER, EPISODES, DISTORTIONS, FRESH_DISTORTIONS, VALIDATION = range(1, 7)
+PAIRS, ORDER, EPISODES, DISTORTIONS, FRESH_DISTORTIONS, VALIDATION, CALIBRATION = range(1, 8)
 
 
 def stream(seed: int, purpose: int, epoch: int = 0, step: int = 0) -> np.random.Generator:

@@ -106,10 +106,14 @@ class SiameseNet:
 
     def similarity(self, a: Images, b: Images) -> Array:
         """The probability (N,) that a[i] and b[i] show the same character."""
+        return sigmoid(self.logits(a, b))
+
+    def logits(self, a: Images, b: Images) -> Array:
+        """The logit (N,) of each pair a[i] and b[i], before the sigmoid."""
         h1, h2 = self.embed(a), self.embed(b)
         if h1.shape != h2.shape:
             raise ShapeError(f"similarity: a has {h1.shape[0]} images and b {h2.shape[0]}, expected as many")
-        return sigmoid(self.head.forward(under("head", self.params), h1, h2)[0])
+        return self.head.forward(under("head", self.params), h1, h2)[0]
 
     def scores(self, queries: Images, supports: Images) -> Array:
         """The logits (Q, S) of each query against each support; every image is embedded once."""

@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ import numpy as np
 
 from scratchnet import oneshot
 from scratchnet.backend import Array, Device, Params, get_device, keep_freed_memory, to_device, to_host
-from scratchnet.batches import OBJECTIVES, VALIDATION, stream
+from scratchnet.batches import CALIBRATION, OBJECTIVES, VALIDATION, stream
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, load_model, save_arrays, save_model
+from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
@@ -33,6 +34,7 @@ from scratchnet.progress import CLOCK_TICK, Display, Progress
 from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 
+CALIBRATION_PAIRS = 500  # of validation drawings, for the bias of a network trained on episodes
 STATE, RECIPE, LOG = "state.npz", "recipe.json", "log.jsonl"
 
 
@@ -119,7 +121,9 @@ def train(
             _expect_finite(net)
             seconds = max(time.monotonic() - epoch_started, CLOCK_TICK)
             validation = oneshot.evaluate(net, validation_runs)
-            _finish_epoch(out, recipe, net, optimiser, progress, validation, seconds, images / seconds)
+            if _record_epoch(out, optimiser, progress, validation, seconds, images / seconds):
+                _save_best(out, recipe, net, split.validation, progress)
+            _save_state(out, recipe, net, optimiser, progress)
             display.epoch(progress)
             if minutes is not None and time.monotonic() - started > 60 * minutes:
                 break
@@ -135,11 +139,10 @@ def _expect_finite(net: SiameseNet) -> None:
             raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")
 
 
-def _finish_epoch(
-    out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, progress: Progress, validation: oneshot.Result,
-    seconds: float, images_per_second: float,
-) -> None:
-    """Record the epoch, keep the network if it is the best yet, and save the state from which the next one starts."""
+def _record_epoch(
+    out: Path, optimiser: SGD, progress: Progress, validation: oneshot.Result, seconds: float, images_per_second: float,
+) -> bool:
+    """Record the epoch in the log, and say whether its network is the best yet."""
     best = progress.best
     progress.epoch += 1
     progress.history.append({
@@ -149,11 +152,18 @@ def _finish_epoch(
         "images_per_second": round(images_per_second, 1),
     })
     progress.step, progress.losses = 0, []
-    if best is None or validation.accuracy > best["validation"]:
-        save_model(out / WEIGHTS, net, recipe=recipe.as_dict(), **progress.history[-1])
     lines = "".join(json.dumps(record) + "\n" for record in progress.history)
     write_bytes(out / LOG, lines.encode())
-    _save_state(out, recipe, net, optimiser, progress)
+    return best is None or validation.accuracy > best["validation"]
+
+
+def _save_best(
+    out: Path, recipe: Recipe, net: SiameseNet, validation: Sequence[Alphabet], progress: Progress
+) -> None:
+    """Write the network of the epoch just recorded; one trained on episodes gets its bias first."""
+    if recipe.objective == "episodes":
+        net = oneshot.calibrated(net, validation, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
+    save_model(out / WEIGHTS, net, recipe=recipe.as_dict(), **progress.history[-1])
 
 
 def _save_state(out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, progress: Progress) -> None:

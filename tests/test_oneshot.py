@@ -410,3 +410,16 @@ def test_verification_takes_pairs_of_the_size_of_the_network(generated, tiny_net
     result = verification(tiny_net, generated[:1], generate_alphabets(1, 5, 4, 30), 50, rng)
     assert result.trials == 50
     assert result.scope == oneshot.WITHIN
+
+
+def test_calibration_moves_the_bias_to_where_one_half_divides_best_and_no_ranks(tiny_net, rng):
+    alphabets = generate_alphabets(2, 6, 4, 16, seed=5)
+    tiny_net.params["head.bias"] = tiny_net.params["head.bias"] + np.float32(7.5)
+    found = oneshot.calibrated(tiny_net, alphabets, 200, np.random.default_rng(3))
+    a, b, labels = oneshot._pair_images(tiny_net, alphabets, 200, np.random.default_rng(3))
+    said, truth = found.similarity(a, b) > 0.5, labels > 0.5
+    assert np.mean(said == truth) == pytest.approx(
+        max(np.mean((tiny_net.logits(a, b) > t) == truth) for t in [-np.inf, *tiny_net.logits(a, b)]), abs=0.011
+    )
+    assert found.params["head.bias"].dtype == np.float32
+    np.testing.assert_allclose(np.diff(found.scores(a, b[:5])), np.diff(tiny_net.scores(a, b[:5])), atol=1e-5)
