@@ -1,170 +1,199 @@
-"""Is backward the derivative of forward? Random directions, complex step or central differences.
+"""Is backward the derivative of forward? Along random directions, by complex step or central differences.
 
 With a cotangent c and a direction r, both Gaussian, the check compares for each tensor t
 
     numeric  = sum of c * d/dh forward(t + h r) at h = 0        by differences, through forward alone
     analytic = sum of r * dt                                    with dt from backward(c)
 
-The complex step takes the imaginary part of forward(t + i h r) / h. Nothing is subtracted, so h can be 1e-30 and
-the derivative is exact to rounding (Squire and Trapp 1998). It needs a forward that can compute in complex128.
-Central differences, (forward(t + h r) - forward(t - h r)) / 2h, do for any forward, to about nine digits; where a kink
-(of a ReLU, say) lies within the step, they fail a right gradient, and another seed tells.
-
-Why random numbers and never ones: a cotangent of ones hides every error that sums to zero. With Gaussian r an
-error e in dt shows as e . r, which is N(0, |e|^2), whatever the dimension. It passes a bound tau |dt| in k directions
-with a probability of at most (sqrt(2 / pi) tau |dt| / |e|)^k.
+Random numbers and never ones: a cotangent of ones hides every error that sums to zero. `numeric.py` takes the
+derivatives, `report.py` says how sure a pass is, `diagnose.py` looks into what fails.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, device_of, to_host
+from scratchnet.backend import Array, Params, to_host
 from scratchnet.errors import ScratchnetError
+from scratchnet.gradcheck import algebra
+from scratchnet.gradcheck.diagnose import ENTRIES, Suspect, diagnose
+from scratchnet.gradcheck.numeric import NoComplexError, central, complex_step, same_bits, spot_difference
+from scratchnet.gradcheck.point import MalformedError, Point, dot, gaussian_like, misfits, norm, not_finite
+from scratchnet.gradcheck.report import DETAILED, TOLERANCE, Report, TensorCheck
 
-COMPLEX_STEP = 1e-30
-CENTRAL_STEP = 6e-6  # the cube root of the rounding error of float64, which balances it against truncation
-TOLERANCE = {"complex": 1e-10, "central": 1e-6}
-VANISHING = {"complex": 1e-13, "central": 1e-9}  # a gradient below this share of the largest one tells nothing
-DIRECTIONS = 2
+METHODS = ("auto", "complex", "central", "central4")
+VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # of the largest gradient; below it is rounding
+KINK_REDRAWS = 3  # of a direction where a kink lies within every step
+PLAUSIBLE = 1e-3  # how far complex step and a difference with one step may lie apart before a ladder decides
 
-
-@dataclass(frozen=True)
-class TensorCheck:
-    """One input or parameter: its worst relative error, |numeric - analytic| / max(|dt|, |numeric|).
-
-    vanishing: the gradient is zero to rounding both ways, as that of a bias before batch norm. It agrees, and proves
-    nothing.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    error: float
-    method: str
-    vanishing: bool = False
-
-    @property
-    def passed(self) -> bool:
-        return self.error <= TOLERANCE[self.method]  # False for NaN
-
-    def __str__(self) -> str:
-        verdict = "ok  " if self.passed else "FAIL"
-        finding = "zero gradient, proves nothing" if self.vanishing else f"relative error {self.error:.1e}"
-        return f"{verdict}  {self.name} {self.shape}: {finding} ({self.method}, at most {TOLERANCE[self.method]:.0e})"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `check` found. Truthy when every tensor passed; its text names those that did not."""
-
-    tensors: tuple[TensorCheck, ...]
-    seed: int
-
-    @property
-    def error(self) -> float:
-        """The largest relative error of all tensors."""
-        return float(np.max([tensor.error for tensor in self.tensors], initial=0.0))
-
-    def __bool__(self) -> bool:
-        return bool(self.tensors) and all(tensor.passed for tensor in self.tensors)
-
-    def __str__(self) -> str:
-        lines = [str(tensor) for tensor in self.tensors]
-        return "\n".join([*lines, f"seed {self.seed}, {DIRECTIONS} random directions a tensor"])
+Redraw = Callable[[np.random.Generator], tuple[Params, list[Array]]]
 
 
 def check(
-    layer: Any, params: Params, *inputs: Array, seed: int = 0, method: str = "complex",
-    without_gradient: Collection[str] = (), **options: Any,
+    layer: Any, params: Params, *inputs: Array, seed: int = 0, method: str = "auto",
+    without_gradient: Collection[str] = (), directions: int = 2, contract: bool = True, redraw: Redraw | None = None,
+    attempts: int = 3, entries: int = ENTRIES, **options: Any,
 ) -> Report:
     """Compare layer.backward with differences of layer.forward, for each input and each parameter.
 
     layer: any object with forward(params, *inputs) -> (y, cache) and backward(dy, cache) -> (dinputs, grads), where
     dinputs is one array, or a tuple for several inputs. params and inputs: float64, of any shape, on any device.
-    method: "complex", or "central" where forward cannot take complex numbers (it uses abs, say). without_gradient:
-    the parameters that backward rightly leaves out, such as running statistics. Options go to forward.
-    Raises ScratchnetError when backward returns other tensors or shapes than it should, or anything is not float64.
+    without_gradient: the parameters that backward rightly leaves out, such as running statistics. Options go to
+    forward.
+
+    method: "complex", "central" (order 2), "central4", or "auto": complex step where forward takes complex numbers
+    and a difference does not contradict it, central differences of order 4 elsewhere; the report says which.
+    directions: random directions a tensor. contract: also test what needs no differences, see `algebra.contract`.
+    redraw: a function that draws (params, inputs); tensors whose gradient is zero at one point are tried at others,
+    `attempts` points in all. entries: of a wrong tensor with more, only a sample is looked into.
+
+    What is wrong with the layer is in the report. Raises ScratchnetError for what is wrong with the question: an
+    unknown method, anything that is not float64, a parameter called like an input, no complex numbers for "complex".
     """
-    if method not in TOLERANCE:
-        raise ScratchnetError(f"method {method!r} is none of {', '.join(TOLERANCE)}")
-    for name, tensor in [*zip(_input_names(inputs), inputs, strict=True), *params.items()]:
-        if tensor.dtype.name != "float64":
-            raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: layer.init(rng, np.float64)")
-    rng = np.random.default_rng(seed)
-    y, cache = layer.forward(params, *inputs, **options)
-    dy = _gaussian_like(y, rng)
-    dinputs, grads = layer.backward(dy, cache)
-    dinputs = dinputs if isinstance(dinputs, tuple) else (dinputs,)
-
-    tensors = []
-    if forgotten := sorted(params.keys() - grads.keys() - set(without_gradient)):
-        raise ScratchnetError(f"backward returned no gradient of {', '.join(forgotten)}: name what has none in "
-                              "without_gradient")
-    compared = list(_with_gradients(params, inputs, dinputs, grads))
-    largest = max((_norm(gradient) for _, _, gradient in compared), default=0.0)
-    for name, tensor, gradient in compared:
-        differences, sizes = [], [_norm(gradient)]
-        for _ in range(DIRECTIONS):
-            direction = _gaussian_like(tensor, rng)
-            numeric = _derivative(layer, params, inputs, name, direction, dy, method, options)
-            differences.append(abs(numeric - float(to_host((gradient * direction).sum()))))
-            sizes.append(abs(numeric))
-        vanishing = max(sizes) <= VANISHING[method] * largest
-        error = 0.0 if vanishing else float(np.max(differences)) / max(sizes)
-        tensors.append(TensorCheck(name, tuple(tensor.shape), error, method, vanishing))
-    return Report(tuple(tensors), seed)
+    if method not in METHODS:
+        raise ScratchnetError(f"method {method!r} is none of {', '.join(METHODS)}")
+    if min(directions, attempts, entries) < 1:
+        raise ScratchnetError("directions, attempts and entries are 1 or more")
+    rng = np.random.default_rng([seed, 1])  # not the stream of `seed`: the inputs are often drawn from that one
+    checker = Checker(method, frozenset(without_gradient), directions, entries)
+    point = Point(layer, dict(params), inputs, options)
+    report = checker.at(point, rng, contract)
+    for _ in range(attempts - 1):
+        if redraw is None or not report or not report.vacuous:
+            break
+        params, drawn = redraw(rng)
+        point = Point(layer, dict(params), tuple(drawn), options)
+        again = checker.at(point, rng, contract=False, only=report.vacuous)
+        found = {tensor.name: tensor for tensor in again.tensors if not tensor.vanishing}
+        report = replace(report, problems=report.problems + again.problems,
+                         tensors=tuple(found.get(tensor.name, tensor) for tensor in report.tensors))
+    return replace(report, seed=seed)
 
 
-def _with_gradients(
-    params: Params, inputs: tuple[Array, ...], dinputs: tuple[Array, ...], grads: Params
-) -> Iterator[tuple[str, Array, Array]]:
-    """(name, tensor, gradient) of the inputs, called x1, x2, ... or x, and of the parameters in `grads`."""
-    if shared := sorted(params.keys() & set(_input_names(inputs))):
-        raise ScratchnetError(f"a parameter is called {shared[0]} like an input: give it another name")
-    if len(dinputs) != len(inputs):
-        raise ScratchnetError(f"backward returned {len(dinputs)} input gradients for {len(inputs)} inputs")
-    unknown = grads.keys() - params.keys()
-    if unknown:
-        raise ScratchnetError(f"backward returned gradients of {', '.join(sorted(unknown))}, which are no parameters")
-    named: list[tuple[str, Array, Array]] = list(zip(_input_names(inputs), inputs, dinputs, strict=True))
-    named += [(name, params[name], gradient) for name, gradient in grads.items()]
-    for name, tensor, gradient in named:
-        shape = getattr(gradient, "shape", None)  # of None and other things that are no array
-        if shape is None or tuple(shape) != tuple(tensor.shape):
-            given = f"is {gradient}" if shape is None else f"has shape {tuple(shape)}"
-            raise ScratchnetError(f"d{name} {given}, expected an array of shape {tuple(tensor.shape)}")
-        yield name, tensor, gradient
+@dataclass(frozen=True)
+class Checker:
+    """The way in which points are checked."""
+
+    method: str
+    without_gradient: frozenset[str]
+    directions: int
+    entries: int
+
+    def at(
+        self, point: Point, rng: np.random.Generator, contract: bool, only: Collection[str] | None = None
+    ) -> Report:
+        """The report of one point; of the tensors named in `only`, or of all."""
+        problems: list[str] = []
+        properties: list[str] = []
+        try:
+            before = {name: tensor.copy() for name, tensor in point.tensors.items()}
+            y, cache = point.forward()
+            if written := [name for name, tensor in point.tensors.items() if not same_bits(tensor, before[name])]:
+                return self._report(problems=[f"forward writes to {name}" for name in written])
+            if trouble := not_finite(y) or ("" if y.dtype == np.float64 else f"is {y.dtype}, expected float64"):
+                return self._report(problems=[f"y {trouble}"])
+            dy = gaussian_like(y, rng)
+            gradients = point.backward(dy.copy(), cache)
+            if misfit := list(misfits(point, gradients, self.without_gradient)):
+                return self._report(problems=misfit)
+            if contract:
+                problems, properties = algebra.contract(point, rng)
+        except MalformedError as error:
+            return self._report(problems=[str(error)])
+        if any(problem.startswith("forward is not deterministic") for problem in problems):
+            return self._report(problems, properties)  # no difference of it means anything
+
+        gradients = {name: gradients[name] for name in point.tensors if name in gradients}
+        largest = max(map(norm, gradients.values()), default=0.0)
+        measured = [
+            self._measure(_At(point, name, gradient, y, dy, largest), rng)
+            for name, gradient in gradients.items() if only is None or name in only
+        ]
+        return self._report(problems, properties, self._diagnosed(measured, rng))
+
+    def _measure(self, at: "_At", rng: np.random.Generator) -> "_Measured":
+        """One tensor along random directions, by the method that applies."""
+        directions = [gaussian_like(at.gradient, rng) for _ in range(self.directions)]
+        if self.method not in ("auto", "complex"):
+            return self._by_differences(at, directions, self.method, rng)
+        try:
+            numeric = [complex_step(at.point, at.name, r, at.dy, at.y) for r in directions]
+        except NoComplexError as error:
+            if self.method == "complex":
+                raise ScratchnetError(f"forward cannot take complex numbers ({error}): use method='auto'") from error
+            return self._by_differences(at, directions, "central4", rng, str(error))
+        measured = self._compared(at, directions, numeric, "complex")
+        if self.method == "auto" and not _plausible(at, directions[0], numeric[0], measured):
+            reason = f"it disagrees with differences in {at.name} (abs or conj in forward, or a kink)"
+            return self._by_differences(at, directions, "central4", rng, reason)
+        return measured
+
+    def _by_differences(
+        self, at: "_At", directions: list[Array], method: str, rng: np.random.Generator, reason: str = ""
+    ) -> "_Measured":
+        order, taken, numeric = 4 if method == "central4" else 2, [], []
+        for direction in directions:
+            found = central(at.point, at.name, direction, at.dy, order)
+            for _ in range(KINK_REDRAWS):
+                if not found.crosses_kink:
+                    break
+                direction = gaussian_like(at.gradient, rng)
+                found = central(at.point, at.name, direction, at.dy, order)
+            taken.append(direction)
+            numeric.append(found.value)
+        return self._compared(at, taken, numeric, method, reason)
+
+    def _compared(
+        self, at: "_At", directions: list[Array], numeric: list[float], method: str, reason: str = ""
+    ) -> "_Measured":
+        gaps = [abs(value - dot(at.gradient, r)) for value, r in zip(numeric, directions, strict=True)]
+        size, found = norm(at.gradient), max(map(abs, numeric), default=0.0)
+        vanishing = max(size, found) <= VANISHING[method] * at.largest
+        error = 0.0 if vanishing else float(np.max(gaps)) / (size or found)
+        zeros = float(np.mean(to_host(at.gradient) == 0)) if at.gradient.size else 0.0
+        check = TensorCheck(at.name, tuple(at.gradient.shape), error, method, vanishing, zeros, reason)
+        return _Measured(at, check)
+
+    def _diagnosed(self, measured: list["_Measured"], rng: np.random.Generator) -> list[TensorCheck]:
+        """The checks, with the details of those that disagree: those nearest the output, until enough are bugs."""
+        tensors, bugs = [], 0
+        for at, tensor in reversed(measured):
+            if not tensor.agrees and bugs < DETAILED:
+                suspect = Suspect(at.point, at.name, at.gradient, at.y, at.dy, tensor.method)
+                tensor = replace(tensor, mismatch=diagnose(suspect, rng, self.entries))
+                bugs += not tensor.passed
+            tensors.append(tensor)
+        return tensors[::-1]
+
+    def _report(
+        self, problems: Collection[str] = (), properties: Collection[str] = (), tensors: Collection[TensorCheck] = ()
+    ) -> Report:
+        return Report(tuple(tensors), 0, tuple(problems), tuple(properties), self.directions)
 
 
-def _derivative(
-    layer: Any, params: Params, inputs: tuple[Array, ...], name: str, direction: Array, dy: Array,
-    method: str, options: dict[str, Any],
-) -> float:
-    """d/dh of sum(dy * forward) as the tensor `name` moves by h * direction."""
+class _At(NamedTuple):
+    """A tensor at a point, what backward says of it, and the largest gradient of all tensors there."""
 
-    def moved(step: complex) -> Array:
-        def at_step(n: str, tensor: Array) -> Array:  # 0 * step makes the others complex as well
-            return tensor + (step * direction if n == name else 0 * step)
-
-        moved_inputs = [at_step(n, x) for n, x in zip(_input_names(inputs), inputs, strict=True)]
-        moved_params = {n: at_step(n, value) for n, value in params.items()}
-        return layer.forward(moved_params, *moved_inputs, **options)[0]
-
-    if method == "complex":
-        return float(to_host((dy * moved(1j * COMPLEX_STEP).imag).sum())) / COMPLEX_STEP
-    difference = moved(CENTRAL_STEP) - moved(-CENTRAL_STEP)
-    return float(to_host((dy * difference).sum())) / (2 * CENTRAL_STEP)
+    point: Point
+    name: str
+    gradient: Array
+    y: Array
+    dy: Array
+    largest: float
 
 
-def _norm(array: Array) -> float:
-    return float(np.linalg.norm(to_host(array)))
+class _Measured(NamedTuple):
+    at: _At
+    check: TensorCheck
 
 
-def _input_names(inputs: tuple[Array, ...]) -> list[str]:
-    return ["x"] if len(inputs) == 1 else [f"x{i + 1}" for i in range(len(inputs))]
-
-
-def _gaussian_like(array: Array, rng: np.random.Generator) -> Array:
-    return device_of(array).upload(np.asarray(rng.standard_normal(array.shape)))
+def _plausible(at: _At, direction: Array, numeric: float, measured: _Measured) -> bool:
+    """Does a difference confirm the complex step? One step as a rule; the whole ladder where there is doubt."""
+    scale = max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
+    near = abs(spot_difference(at.point, at.name, direction, at.dy) - numeric) <= PLAUSIBLE * scale
+    if near and measured.check.agrees:
+        return True
+    found = central(at.point, at.name, direction, at.dy)
+    return abs(found.value - numeric) <= max(4 * found.error, TOLERANCE["central"] * scale)

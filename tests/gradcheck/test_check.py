@@ -63,7 +63,7 @@ def test_a_planted_mistake_is_caught_with_every_seed(mistake):
         assert not check(Wrong(layer, mistake), params, x, seed=seed), f"seed {seed}"
 
 
-@pytest.mark.parametrize("method", ["complex", "central"])
+@pytest.mark.parametrize("method", ["auto", "complex", "central", "central4"])
 def test_a_right_gradient_passes_with_every_seed(method):
     for seed in SEEDS:
         layer, params, x = conv_problem(seed)
@@ -105,42 +105,134 @@ def test_a_layer_of_the_users_own_needs_only_forward_and_backward(rng):
     assert check(Square(), {}, rng.standard_normal((3, 4)))
 
 
+class Product:
+    """y = scale * x."""
+
+    def forward(self, params, x):
+        return params["scale"] * x, (params["scale"], x)
+
+    def backward(self, dy, cache):
+        return dy * cache[0], {"scale": (dy * cache[1]).sum(axis=0)}
+
+
 def test_a_zero_gradient_is_reported_as_proof_of_nothing(rng):
-    class Constant:
-        def forward(self, params, x):
-            return params["scale"] * x, (params["scale"], x)
-
-        def backward(self, dy, cache):
-            return dy * cache[0], {"scale": (dy * cache[1]).sum(axis=0)}
-
-    report = check(Constant(), {"scale": np.zeros(4)}, rng.standard_normal((3, 4)))
+    report = check(Product(), {"scale": np.zeros(4)}, rng.standard_normal((3, 4)))
     assert report
     assert [tensor.vanishing for tensor in report.tensors] == [True, False]
     assert "zero gradient, proves nothing" in str(report)
+    assert report.vacuous == ("x",)
+
+
+def test_a_vacuous_tensor_is_tried_at_other_points(rng):
+    def draw(rng):
+        return {"scale": rng.standard_normal(4)}, [rng.standard_normal((3, 4))]
+
+    x = rng.standard_normal((3, 4))
+    report = check(Product(), {"scale": np.zeros(4)}, x, redraw=draw)
+    assert report
+    assert report.vacuous == ()
+    wrong = Wrong(Product(), lambda dx, grads: (2 * dx, grads))  # which is invisible where scale is 0
+    assert check(wrong, {"scale": np.zeros(4)}, x)
+    assert not check(wrong, {"scale": np.zeros(4)}, x, redraw=draw)
+
+
+def test_what_stays_vacuous_is_listed(rng):
+    def always_zero(rng):
+        return {"scale": np.zeros(4)}, [rng.standard_normal((3, 4))]
+
+    report = check(Product(), {"scale": np.zeros(4)}, rng.random((3, 4)), redraw=always_zero, attempts=2)
+    assert "vacuous, zero at every point tried: x" in str(report)
 
 
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        (lambda dx, grads: (dx[:1], grads), r"dx has shape \(1, 5\), expected an array of shape \(3, 5\)"),
-        (lambda dx, grads: (None, grads), r"dx is None, expected an array of shape \(3, 5\)"),
+        (lambda dx, grads: (dx[:1], grads), "dx has shape (1, 5), expected an array of shape (3, 5)"),
+        (lambda dx, grads: (None, grads), "dx is None, expected an array of shape (3, 5)"),
         (lambda dx, grads: ((dx, dx), grads), "2 input gradients for 1 inputs"),
         (lambda dx, grads: (dx, grads | {"scale": dx}), "gradients of scale, which are no parameters"),
+        (lambda dx, grads: (dx, {"weight": grads["weight"]}), "no gradient of bias: name what has none"),
+        (lambda dx, grads: (dx.astype(np.float32), grads), "dx is float32, expected float64 like x"),
+        (lambda dx, grads: (dx, None), "backward returned a tuple, expected (dinput, gradients by name)"),
+        (lambda dx, grads: (edit(dx, (1, 2), np.nan), grads), "dx holds nan at (1, 2); 1 of its 15 entries"),
     ],
 )
-def test_a_backward_of_another_form_is_a_clear_error(mistake, message, rng):
+def test_a_backward_of_another_form_is_reported(mistake, message, rng):
     layer = Linear(5, 2)
-    with pytest.raises(ScratchnetError, match=message):
-        check(Wrong(layer, mistake), layer.init(rng, np.float64), rng.standard_normal((3, 5)))
+    report = check(Wrong(layer, mistake), layer.init(rng, np.float64), rng.standard_normal((3, 5)))
+    assert not report
+    assert message in str(report)
 
 
-def test_a_forgotten_gradient_is_an_error_unless_it_is_named(rng):
+def test_a_backward_that_returns_nothing_is_reported(rng):
+    class Nothing:
+        def forward(self, params, x):
+            return 2 * x, None
+
+        def backward(self, dy, cache):
+            return None
+
+    assert "backward returned None, expected (dinput, gradients by name)" in str(check(Nothing(), {}, rng.random(3)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: x, "forward returned a ndarray, expected (y, cache)"),
+        (lambda x: (float(x.sum()), None), "forward returned a float for y, expected an array"),
+        (lambda x: (x.astype(np.float32), None), "y is float32, expected float64"),
+    ],
+)
+def test_a_forward_of_another_form_is_reported(answer, message):
+    class Odd:
+        def forward(self, params, x):
+            return answer(x)
+
+        def backward(self, dy, cache):
+            return dy, {}
+
+    report = check(Odd(), {}, np.ones((2, 3)))
+    assert not report
+    assert message in str(report)
+
+
+def test_an_empty_batch_proves_nothing_and_fails_nothing(rng):
+    layer = Linear(5, 2)
+    report = check(layer, layer.init(rng, np.float64), np.zeros((0, 5)))
+    assert report
+    assert report.vacuous == ("x", "weight", "bias")
+
+
+@pytest.mark.parametrize("number", ["directions", "attempts", "entries"])
+def test_numbers_below_one_are_refused(number):
+    with pytest.raises(ScratchnetError, match="directions, attempts and entries are 1 or more"):
+        check(Sigmoid(), {}, np.zeros((2, 2)), **{number: 0})
+
+
+def test_a_forward_that_gives_nan_is_reported():
+    assert "y holds nan at (1,)" in str(check(Sigmoid(), {}, np.array([0.0, np.nan])))
+
+
+def test_a_layer_that_is_not_deterministic_is_reported_as_that(rng):
+    class Dropout:
+        def forward(self, params, x):
+            mask = rng.random(x.shape) < 0.5
+            return x * mask, mask
+
+        def backward(self, dy, mask):
+            return dy * mask, {}
+
+    report = check(Dropout(), {}, rng.random((3, 4)))
+    assert not report
+    assert "forward is not deterministic" in str(report)
+
+
+def test_a_parameter_without_gradient_is_named(rng):
     layer = Linear(5, 2)
     forgetful = Wrong(layer, lambda dx, grads: (dx, {"weight": grads["weight"]}))
-    params, x = layer.init(rng, np.float64), rng.standard_normal((3, 5))
-    with pytest.raises(ScratchnetError, match="no gradient of bias: name what has none in without_gradient"):
-        check(forgetful, params, x)
-    assert [t.name for t in check(forgetful, params, x, without_gradient=["bias"]).tensors] == ["x", "weight"]
+    report = check(forgetful, layer.init(rng, np.float64), rng.standard_normal((3, 5)), without_gradient=["bias"])
+    assert [tensor.name for tensor in report.tensors] == ["x", "weight"]
+    assert report
 
 
 def test_a_check_of_nothing_does_not_pass():
@@ -163,5 +255,5 @@ def test_saturated_sigmoids_keep_their_digits(rng):
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ScratchnetError, match="method 'forward' is none of complex, central"):
+    with pytest.raises(ScratchnetError, match="method 'forward' is none of auto, complex, central, central4"):
         check(Sigmoid(), {}, np.zeros((2, 2)), method="forward")

@@ -1,0 +1,314 @@
+"""The catalogue of planted bugs, examined by other gradient checkers: how many of the seeds does each catch a bug in?
+
+    python benchmarks/gradcheck_peers.py [--seeds 40] [--checkers NAME ...] [--json FILE]
+    python benchmarks/gradcheck_peers.py --merge A.json B.json     # one table from runs in several environments
+
+A checker called "rule" is the rule of that library with its default steps and tolerances, written in NumPy. The others
+are the real ones, where they are installed, with the layer wrapped as the library wants. All see the same points, at
+which the bug changes something; a backward that raises is caught. The last line counts false alarms: checks of the
+correct layers that fail. What breaks the contract only, and no derivative, is a question to real checkers alone.
+
+    scratchnet           sn.gradcheck.check as it comes
+    CS231n rule          10 random entries of each tensor, central h = 1e-5, |a - n| / (|a| + |n|) > 1e-4 fails
+    torch slow rule      the whole Jacobian, central h = 1e-6, |a - n| <= 1e-5 + 1e-3 |n|
+    torch fast rule      v' J u with fixed non-negative unit vectors u, v; the tolerance 1e-5 times sum(u) sum(v)
+    chainer rule         one direction of all tensors together, of length 1, central h = 1e-3, 1e-5 + 1e-4 |n|
+    jax rule             one fixed Gaussian direction and cotangent, central h = 1e-4, 1e-5 + 1e-5 |n|
+    torch slow, fast     torch.autograd.gradcheck(fast_mode=False, True) on a torch.autograd.Function
+    jax                  jax.test_util.check_grads(order=1, modes=["rev"]) on a jax.custom_vjp
+"""
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.gradcases import Case
+from scratchnet.planted import CATALOGUE
+
+Tensors = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A case at a point, as other checkers want it: one function of a list of tensors, and its backward."""
+
+    case: Case
+    seed: int
+
+    @cached_property
+    def _drawn(self) -> tuple[dict[str, np.ndarray], Tensors]:
+        return self.case.draw(np.random.default_rng(self.seed))
+
+    @property
+    def tensors(self) -> Tensors:
+        """The inputs and the parameters that have a gradient."""
+        params, inputs = self._drawn
+        return [*inputs, *(params[name] for name in self._trainable)]
+
+    @property
+    def _trainable(self) -> list[str]:
+        return [name for name in self._drawn[0] if not name.startswith("running_")]
+
+    def rng(self) -> np.random.Generator:
+        """What a checker draws its directions from: another stream than that of the point."""
+        return np.random.default_rng([self.seed, 1])
+
+    def forward(self, *tensors: np.ndarray) -> tuple[np.ndarray, Any]:
+        params, inputs = self._drawn
+        changed = dict(zip(self._trainable, tensors[len(inputs):], strict=True))
+        y, cache = self.case.layer.forward(params | changed, *tensors[: len(inputs)], **self.case.options)
+        return np.asarray(y), cache
+
+    def backward(self, dy: np.ndarray, cache: Any) -> Tensors:
+        """A gradient for each tensor, and None where backward forgot one."""
+        dinputs, grads = self.case.layer.backward(dy, cache)
+        dinputs = dinputs if isinstance(dinputs, tuple) else (dinputs,)
+        return [*dinputs, *(grads.get(name) for name in self._trainable)]
+
+    def slope(self, directions: Tensors, h: float) -> np.ndarray:
+        """The central difference of y as all tensors move by h times their direction."""
+        ends = [self.forward(*(t + step * r for t, r in zip(self.tensors, directions, strict=True)))[0]
+                for step in (h, -h)]
+        return (ends[0] - ends[1]) / (2 * h)
+
+    def gradients(self, dy: np.ndarray) -> Tensors:
+        return self.backward(dy, self.forward(*self.tensors)[1])
+
+
+def scratchnet(function: Function) -> bool:
+    return bool(function.case.check(function.seed))
+
+
+def cs231n_rule(function: Function) -> bool:
+    rng = function.rng()
+    dy = np.asarray(rng.standard_normal(function.forward(*function.tensors)[0].shape))
+    for k, gradient in enumerate(function.gradients(dy)):
+        for _ in range(10 if gradient.size else 0):
+            index = tuple(rng.integers(size) for size in gradient.shape)
+            directions = [np.zeros(t.shape) for t in function.tensors]
+            directions[k][index] = 1.0
+            numeric, analytic = (dy * function.slope(directions, 1e-5)).sum(), gradient[index]
+            if abs(numeric - analytic) > 1e-4 * (abs(numeric) + abs(analytic)):
+                return False
+    return True
+
+
+def torch_slow_rule(function: Function) -> bool:
+    y, cache = function.forward(*function.tensors)
+    rows = [function.backward(unit.reshape(y.shape), cache) for unit in np.eye(y.size)]
+    for k, tensor in enumerate(function.tensors):
+        analytic = np.array([row[k].reshape(-1) for row in rows]).reshape(y.size, tensor.size).T
+        directions = [np.zeros(t.shape) for t in function.tensors]
+        for entry in range(tensor.size):
+            directions[k].flat[entry] = 1.0
+            numeric = function.slope(directions, 1e-6).reshape(-1)
+            directions[k].flat[entry] = 0.0
+            if not np.allclose(analytic[entry], numeric, rtol=1e-3, atol=1e-5):
+                return False
+    return True
+
+
+def torch_fast_rule(function: Function) -> bool:
+    rng = np.random.default_rng(0)  # as the generator that every call of theirs makes anew
+
+    def unit(shape: tuple[int, ...]) -> np.ndarray:
+        vector = np.asarray(rng.random(shape))
+        return vector / max(np.linalg.norm(vector), 1e-300)
+
+    us = [unit(t.shape) for t in function.tensors]
+    v = unit(function.forward(*function.tensors)[0].shape)
+    for k, gradient in enumerate(function.gradients(v)):
+        directions = [np.zeros(t.shape) for t in function.tensors]
+        directions[k] = u = us[k]
+        numeric, analytic = (v * function.slope(directions, 1e-6)).sum(), (gradient * u).sum()
+        if not np.allclose(analytic, numeric, rtol=1e-3, atol=1e-5 * u.sum() * v.sum()):
+            return False
+    return True
+
+
+def chainer_rule(function: Function) -> bool:
+    rng = function.rng()
+    dy = np.asarray(rng.uniform(-1, 1, function.forward(*function.tensors)[0].shape))
+    drawn = [np.asarray(rng.standard_normal(t.shape)) for t in function.tensors]
+    least = 0.1 / np.sqrt(sum(r.size for r in drawn))
+    length = np.sqrt(sum((r * r).sum() for r in drawn))
+    directions = [np.copysign(np.maximum(abs(r / length), least), r) for r in drawn]
+    numeric = (dy * function.slope(directions, 1e-3)).sum()
+    analytic = sum((g * r).sum() for g, r in zip(function.gradients(dy), directions, strict=True))
+    return bool(np.allclose(analytic, numeric, rtol=1e-4, atol=1e-5))
+
+
+def jax_rule(function: Function) -> bool:
+    rng = np.random.RandomState(0)
+    directions = [np.asarray(rng.standard_normal(t.shape)) for t in function.tensors]
+    dy = np.asarray(rng.standard_normal(function.forward(*function.tensors)[0].shape))
+    numeric = (dy * function.slope(directions, 1e-4)).sum()
+    analytic = sum((g * r).sum() for g, r in zip(function.gradients(dy), directions, strict=True))
+    return bool(np.allclose(analytic, numeric, rtol=1e-5, atol=1e-5))
+
+
+def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
+    import torch  # noqa: PLC0415 - where it is installed
+
+    class Wrapped(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, function: Function, *tensors: Any) -> Any:
+            y, cache = function.forward(*(t.detach().numpy() for t in tensors))
+            ctx.function, ctx.kept = function, cache
+            return torch.from_numpy(np.array(y))
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any) -> Any:
+            gradients = ctx.function.backward(dy.numpy(), ctx.kept)
+            return None, *(None if g is None else torch.from_numpy(np.asarray(g)) for g in gradients)
+
+    def check(function: Function) -> bool:
+        # Copied into tensors of torch's own making: NumPy's empty arrays have strides of 0, which it refuses.
+        tensors = [torch.zeros(t.shape, dtype=torch.float64).copy_(torch.from_numpy(t)) for t in function.tensors]
+        tensors = [t.requires_grad_() for t in tensors]
+        return torch.autograd.gradcheck(lambda *t: Wrapped.apply(function, *t), tensors, fast_mode=fast_mode,
+                                        raise_exception=False)
+
+    return check
+
+
+def jax_check_grads() -> Callable[[Function], bool]:
+    import jax  # noqa: PLC0415 - where it is installed
+    from jax.test_util import check_grads  # noqa: PLC0415
+
+    jax.config.update("jax_enable_x64", True)
+
+    def check(function: Function) -> bool:
+        def shape_of(array: Any) -> Any:
+            return jax.ShapeDtypeStruct(array.shape, np.float64)
+
+        def host(*tensors: Any) -> Tensors:
+            return [np.array(t) for t in tensors]
+
+        y = shape_of(function.forward(*function.tensors)[0])
+        layer = jax.custom_vjp(lambda *t: jax.pure_callback(lambda *a: function.forward(*host(*a))[0], y, *t))
+
+        def backward(tensors: Any, dy: Any) -> Any:
+            def on_host(dy: Any, *tensors: Any) -> tuple[np.ndarray, ...]:
+                return tuple(function.backward(np.array(dy), function.forward(*host(*tensors))[1]))
+
+            return jax.pure_callback(on_host, tuple(map(shape_of, tensors)), dy, *tensors)
+
+        layer.defvjp(lambda *t: (layer(*t), t), backward)
+        try:
+            check_grads(layer, tuple(function.tensors), order=1, modes=["rev"])  # raises AssertionError
+        finally:
+            jax.clear_caches()  # of what it compiled for this layer, which is never asked for again
+        return True
+
+    return check
+
+
+def checkers() -> dict[str, Callable[[Function], bool]]:
+    """The checkers that can run here, by name."""
+    found = {
+        "scratchnet": scratchnet, "CS231n rule": cs231n_rule, "torch slow rule": torch_slow_rule,
+        "torch fast rule": torch_fast_rule, "chainer rule": chainer_rule, "jax rule": jax_rule,
+    }
+    if importlib.util.find_spec("torch"):
+        found |= {"torch slow": torch_gradcheck(False), "torch fast": torch_gradcheck(True)}
+    if importlib.util.find_spec("jax"):
+        found |= {"jax": jax_check_grads()}
+    return found
+
+
+def passes(check: Callable[[Function], bool], function: Function) -> bool:
+    """Whether a checker lets a function pass; any exception is a finding, as it would be to whoever runs it."""
+    try:
+        with np.errstate(all="ignore"):
+            return check(function)
+    except Exception:
+        return False
+
+
+def rows(names: list[str], seeds: int) -> Iterator[tuple[str, dict[str, int]]]:
+    """(bug, catches by checker), and at last the false alarms under the name ""."""
+    chosen = {name: check for name, check in checkers().items() if name in names}
+    for bug in CATALOGUE.values():
+        points = [bug.visible_seed(seed)[0] for seed in range(seeds)]
+        yield bug.name, {
+            name: sum(not passes(check, Function(bug.broken_case(), point)) for point in points)
+            for name, check in chosen.items() if not (bug.contract and name.endswith("rule"))
+        }
+    correct = {bug.case.name: bug.case for bug in CATALOGUE.values()}
+    yield "", {
+        name: sum(not passes(check, Function(case, seed)) for case in correct.values() for seed in range(seeds))
+        for name, check in chosen.items()
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: a line for each bug that not all checkers caught always, and how many they all did."""
+    names, seeds = results["checkers"], results["seeds"]
+    lines = ["| bug | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    always = 0
+    for bug, catches in results["bugs"].items():
+        if all(catches.get(name, seeds) == seeds for name in names) and bug not in results["contract"]:
+            always += 1
+            continue
+        cells = [f"{catches[name]}" if name in catches else "" for name in names]
+        cells = [f"**{cell}**" if cell and int(cell) < seeds else cell for cell in cells]
+        lines.append(f"| {bug}{' (contract)' if bug in results['contract'] else ''} | {' | '.join(cells)} |")
+    lines.append(f"| {always} more bugs | " + " | ".join([str(seeds)] * len(names)) + " |")
+    for kind, contract in (("derivative", False), ("contract", True)):
+        kept = [catches for bug, catches in results["bugs"].items() if (bug in results["contract"]) == contract]
+        cells = [f"{sum(c[name] for c in kept) / (seeds * len(kept)):.1%}" if name in kept[0] else "" for name in names]
+        lines.append(f"| **all {len(kept)} of {kind}** | {' | '.join(cells)} |")
+    alarms = [f"{results['false_alarms'][name] / results['correct_checks']:.1%}" for name in names]
+    lines.append(f"| **false alarms, of {results['correct_checks']} correct checks** | {' | '.join(alarms)} |")
+    return "\n".join(lines)
+
+
+def merged(files: list[Path]) -> dict[str, Any]:
+    """The results of several runs with other checkers and the same seeds, as one."""
+    first, *others = (json.loads(path.read_text()) for path in files)
+    for other in others:
+        new = [name for name in other["checkers"] if name not in first["checkers"]]
+        first["checkers"] += new
+        for name in new:
+            first["false_alarms"][name] = other["false_alarms"][name]
+            for bug, catches in other["bugs"].items():
+                first["bugs"][bug] |= {name: catches[name]} if name in catches else {}
+    return first
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--checkers", nargs="+", metavar="NAME", help="some of them (default: all that can run)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the counts to a file")
+    parser.add_argument("--merge", nargs="+", type=Path, metavar="FILE", help="only print the table of such files")
+    options = parser.parse_args()
+    if options.merge:
+        print(table(merged(options.merge)))
+        return
+    names = options.checkers or list(checkers())
+    bugs: dict[str, dict[str, int]] = {}
+    for bug, catches in rows(names, options.seeds):
+        bugs[bug] = catches
+        print(bug or "false alarms", catches, file=sys.stderr, flush=True)
+    results = {
+        "seeds": options.seeds, "checkers": names, "false_alarms": bugs.pop(""), "bugs": bugs,
+        "contract": [bug.name for bug in CATALOGUE.values() if bug.contract],
+        "correct_checks": options.seeds * len({bug.case.name for bug in CATALOGUE.values()}),
+    }
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

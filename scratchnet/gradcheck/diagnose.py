@@ -1,0 +1,204 @@
+"""Entry by entry through one tensor whose gradient is not what differences say: where, why, and of which kind.
+
+A mismatch is of one of three kinds:
+
+- kink: forward has a tie at the point, ReLU at 0 say, and every wrong entry lies between its one-sided derivatives,
+  as does the gradient along random directions. Any such value is a derivative of one branch or a mixture.
+- round-off: changing all numbers in their last place changes the difference by as much as it is.
+- bug: everything else.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scratchnet.backend import Array, device_of, to_host
+from scratchnet.gradcheck.hints import hint, rearrangements, sums_of
+from scratchnet.gradcheck.numeric import STEPS, NoComplexError, central, complex_step, one_hot, one_sided
+from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+from scratchnet.gradcheck.report import TOLERANCE, Mismatch
+from scratchnet.gradcheck.where import describe
+
+ENTRIES = 2000  # a tensor of more is sampled
+SAMPLE, BISECTIONS = 200, 3
+ONE_BY_ONE = STEPS[3:8]  # of central differences, where there are many to take
+TIES_TRIED, DIRECTIONS_TRIED, NUDGES = 50, 8, 10
+EXCUSES = {
+    "kink": "a tie of forward; the gradient lies between the derivatives to its left and to its right",
+    "round-off": "no mistake that this point could show: it has no more digits",
+}
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A tensor at a point, with the gradient that backward claims for it."""
+
+    point: Point
+    name: str
+    gradient: Array
+    y: Array
+    dy: Array
+    method: str
+
+    @property
+    def tensor(self) -> Array:
+        return self.point.tensors[self.name]
+
+    def numeric(self, direction: Array) -> float:
+        """The derivative along a direction."""
+        if self.method == "complex":
+            return complex_step(self.point, self.name, direction, self.dy, self.y)
+        order = 4 if self.method == "central4" else 2
+        return central(self.point, self.name, direction, self.dy, order, ONE_BY_ONE).value
+
+    def gap(self, direction: Array) -> float:
+        """Numeric less analytic along a direction."""
+        return self.numeric(direction) - dot(self.gradient, direction)
+
+
+def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES) -> Mismatch:
+    """Compare entries one by one: all of them, or a sample and those that bisection finds in a large tensor."""
+    size = suspect.tensor.size
+    chosen = np.arange(size) if size <= entries else _sample(suspect, rng, min(SAMPLE, entries))
+    indices = np.argwhere(np.ones(suspect.tensor.shape))[chosen] if size <= entries else np.stack(
+        np.unravel_index(chosen, suspect.tensor.shape), axis=1)
+    analytic = np.asarray(to_host(suspect.gradient)).reshape(-1)[chosen]
+    numeric = np.array([suspect.numeric(one_hot(suspect.tensor, tuple(index))) for index in indices.tolist()])
+    rms = float(np.sqrt(np.mean(numeric**2)))
+    gaps = np.abs(analytic - numeric)
+    off = gaps > 0.1 * TOLERANCE[suspect.method] * np.maximum(np.abs(numeric), rms)
+    where = describe(indices, off, off | (np.abs(numeric) > 1e-9 * rms), suspect.tensor.shape)
+
+    at_tie = _ties(suspect, indices, analytic, off, rms)
+    if off.any() and at_tie[off].all() and _between_along_directions(suspect, rng, rms):
+        kind = "kink"
+    elif _is_round_off(suspect, rng):
+        kind = "round-off"
+    else:
+        kind = "bug"
+        if (off & ~at_tie).any():
+            off &= ~at_tie
+            where = describe(indices, off, off | (np.abs(numeric) > 1e-9 * rms), suspect.tensor.shape)
+    worst = int(np.argmax(np.where(off, gaps, -1.0)))
+    index = tuple(indices[worst].tolist())
+    if kind == "bug":
+        explanation = _outside_tie(suspect, index) or _hint(suspect, analytic, numeric, off, rng)
+    else:
+        explanation = EXCUSES[kind]
+    return Mismatch(kind, index, float(analytic[worst]), float(numeric[worst]), int(off.sum()), len(chosen), where,
+                    explanation)
+
+
+def _sample(suspect: Suspect, rng: np.random.Generator, number: int) -> np.ndarray:
+    """Flat indices: random ones, and wrong ones found by halving."""
+    found = {_bisect(suspect, rng) for _ in range(BISECTIONS)}
+    drawn = rng.choice(suspect.tensor.size, number, replace=False)
+    return np.array(sorted(found | set(drawn.tolist())))
+
+
+def _bisect(suspect: Suspect, rng: np.random.Generator) -> int:
+    """A wrong entry: of the two halves of a random direction, always on with the one that is further off."""
+    direction = rng.standard_normal(suspect.tensor.size)
+    upload = device_of(suspect.tensor).upload
+
+    def gap(start: int, stop: int) -> float:
+        masked = np.zeros_like(direction)
+        masked[start:stop] = direction[start:stop]
+        return suspect.gap(upload(masked.reshape(suspect.tensor.shape)))
+
+    start, stop = 0, suspect.tensor.size
+    total = gap(start, stop)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        left = gap(start, middle)
+        if abs(left) >= abs(total - left):
+            stop, total = middle, left
+        else:
+            start, total = middle, total - left
+    return start
+
+
+def _ties(suspect: Suspect, indices: np.ndarray, analytic: np.ndarray, off: np.ndarray, rms: float) -> np.ndarray:
+    """Which of the entries that are off lie between two one-sided derivatives that differ."""
+    at_tie = np.zeros(len(off), bool)
+    for row in np.flatnonzero(off)[:TIES_TRIED]:
+        direction = one_hot(suspect.tensor, tuple(indices[row].tolist()))
+        sides = one_sided(suspect.point, suspect.name, direction, suspect.dy, suspect.y)
+        at_tie[row] = sides.kinked and sides.between(float(analytic[row]), rms)
+    return at_tie
+
+
+def _between_along_directions(suspect: Suspect, rng: np.random.Generator, rms: float) -> bool:
+    """The same along directions: two entries that tie may not both take the whole gradient."""
+    for _ in range(DIRECTIONS_TRIED):
+        direction = gaussian_like(suspect.tensor, rng)
+        sides = one_sided(suspect.point, suspect.name, direction, suspect.dy, suspect.y)
+        if not sides.between(dot(suspect.gradient, direction), rms * suspect.tensor.size**0.5):
+            return False
+    return True
+
+
+def _outside_tie(suspect: Suspect, index: tuple[int, ...]) -> str:
+    """That an entry lies at a tie, and outside of what it allows; empty where forward is smooth."""
+    sides = one_sided(suspect.point, suspect.name, one_hot(suspect.tensor, index), suspect.dy, suspect.y)
+    if not sides.kinked:
+        return ""
+    return f"at a tie of forward, but not between its one-sided derivatives {sides.left:.6g} and {sides.right:.6g}"
+
+
+def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
+    """Does the gap along a direction change by as much as it is, when every number changes in its last place?"""
+    direction = gaussian_like(suspect.tensor, rng)
+    if suspect.method != "complex":
+        order = 4 if suspect.method == "central4" else 2
+        found = central(suspect.point, suspect.name, direction, suspect.dy, order)
+        return abs(found.value - dot(suspect.gradient, direction)) <= 4 * found.error <= 0.01 * norm(suspect.gradient)
+    gap = suspect.gap(direction)
+    return abs(gap) <= 4 * max(abs(_nudged(suspect, rng).gap(direction) - gap) for _ in range(NUDGES))
+
+
+def _nudged(suspect: Suspect, rng: np.random.Generator) -> Suspect:
+    """The same layer where every number of the point is one unit in the last place up, down, or unchanged."""
+    def nudge(tensor: Array) -> Array:
+        units = rng.integers(-1, 2, tensor.shape).astype(np.float64)
+        return tensor * device_of(tensor).upload(1 + np.finfo(np.float64).eps * units)
+
+    point = suspect.point
+    point = replace(point, params={name: nudge(value) for name, value in point.params.items()},
+                    inputs=tuple(nudge(x) for x in point.inputs))
+    y, cache = point.forward()
+    dy = nudge(suspect.dy)
+    return replace(suspect, point=point, y=y, dy=dy, gradient=point.backward(dy, cache)[suspect.name])
+
+
+def _hint(
+    suspect: Suspect, analytic: np.ndarray, numeric: np.ndarray, off: np.ndarray, rng: np.random.Generator
+) -> str:
+    point, name, tensor = suspect.point, suspect.name, suspect.tensor
+    twins = len(point.inputs) == 2 and point.inputs[0].shape == point.inputs[1].shape
+    if twins and name in point.input_names and not analytic.any():
+        return "zero for one of two inputs: only one twin is counted"
+    if len(analytic) == tensor.size:
+        analytic, numeric, off = (values.reshape(tensor.shape) for values in (analytic, numeric, off))
+    sums = sums_of({"y": tuple(suspect.y.shape)} | {n: tuple(point.tensors[n].shape) for n in point.input_names})
+    return hint(analytic, numeric, off, sums) or _with_other_parameters(suspect, rng)
+
+
+def _with_other_parameters(suspect: Suspect, rng: np.random.Generator) -> str:
+    """Is it the right gradient of a layer whose weight is flipped or transposed? The classic mistake in dx."""
+    point = suspect.point
+    direction = gaussian_like(suspect.tensor, rng)
+    claimed = dot(suspect.gradient, direction)
+    for name, value in point.params.items():
+        if name == suspect.name or value.ndim < 2 or value.size > 100_000:
+            continue
+        for how, changed in rearrangements(to_host(value)):
+            changed = device_of(value).upload(np.ascontiguousarray(changed))
+            other = replace(point, params={**point.params, name: changed})
+            try:
+                found = replace(suspect, point=other, y=other.forward()[0]).numeric(direction)
+            except NoComplexError:
+                continue
+            if abs(found - claimed) < 1e-6 * norm(suspect.gradient):
+                return f"the gradient that a {name} {how.partition(':')[0]} would have"
+    return ""

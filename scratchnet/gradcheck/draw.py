@@ -1,0 +1,35 @@
+"""Random points at which to check a layer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, Device, Params, device_of, to_device
+
+Shape = tuple[int, ...]
+
+
+def draw(
+    layer: Any, *inputs: Array | Shape, params: Mapping[str, Array | Shape] | None = None,
+    seed: int | np.random.Generator = 0, device: str | Device = "cpu",
+) -> tuple[Params, list[Array]]:
+    """Parameters and inputs in float64: Gaussian numbers on `device` for each shape, arrays as and where they are.
+
+    params: by name; None takes what layer.init(rng) gives, or nothing where there is no init. None of those stays at
+    its initial value: at a bias of 0 or a scale of 1 many a mistake is invisible.
+    """
+    rng = np.random.default_rng(seed)
+
+    def drawn(given: Array | Shape) -> Array:
+        if isinstance(given, tuple):
+            return to_device(np.asarray(rng.standard_normal(given)), device)
+        device_of(given)  # raises BackendError for what is no array
+        return given
+
+    if params is None:
+        initial = layer.init(rng) if hasattr(layer, "init") else {}
+        params = {
+            name: to_device(value + 0.1 * rng.standard_normal(value.shape), device) for name, value in initial.items()
+        }
+    return {name: drawn(value) for name, value in params.items()}, [drawn(x) for x in inputs]

@@ -1,0 +1,154 @@
+"""Derivatives of forward by itself: the complex step, central differences, and the two one-sided derivatives.
+
+Complex step (Squire and Trapp 1998): the imaginary part of forward(t + i h r) / h. Nothing is subtracted, so h can be
+1e-30 and the derivative is exact to rounding. It needs a forward that computes in complex128 and is analytic, but for
+comparisons of real parts.
+
+Central differences do for any forward. With D(h) = (f(t + h r) - f(t - h r)) / 2h the error is a h^2 + b h^4 + ...,
+so (16 D(h / 4) - D(h)) / 15 leaves b h^4 (Richardson). Rounding adds eps / h. Which step balances the two depends on
+f, so a ladder of steps is tried and the one taken whose neighbours differ least; that difference is the error bar.
+A step that crosses a kink is useless at any order. A layer that tells which branch it took at each,
+
+    branches(cache) -> an array, or tuples and dictionaries of arrays: masks of ReLU, winners of max-pooling, signs
+
+is compared at both ends of the step, and steps that changed a branch are dropped.
+"""
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratchnet.backend import Array, device_of, to_host
+from scratchnet.gradcheck.point import Point, dot, norm
+
+COMPLEX_STEP = 1e-30
+STEPS = tuple(2e-2 * 4.0**-k for k in range(9))  # of central differences: 2e-2 to 3e-7 times the size of the tensor
+SPOT_STEP = 2e-6
+ONE_SIDED_STEP = 1e-5
+SAME_BRANCH_STEPS = 4  # with fewer, the ladder has no neighbours to judge by
+
+
+class NoComplexError(Exception):
+    """The forward under test does not compute with complex numbers; the text says what happened instead."""
+
+
+class Difference(NamedTuple):
+    """A central difference: its value, its error bar, its step, and whether a kink lies within every step."""
+
+    value: float
+    error: float
+    step: float
+    crosses_kink: bool
+
+
+class Sides(NamedTuple):
+    """The derivatives to the right and to the left, and between which values they leave the derivative."""
+
+    right: float
+    left: float
+    lowest: float
+    highest: float
+
+    @property
+    def kinked(self) -> bool:
+        return self.highest - self.lowest > 1e-5 * max(abs(self.highest), abs(self.lowest))
+
+    def between(self, value: float, scale: float) -> bool:
+        """Is the value a derivative that the two sides allow? `scale`: in which units their rounding is small."""
+        slack = 1e-6 * max(abs(self.highest), abs(self.lowest), scale)
+        return self.lowest - slack <= value <= self.highest + slack
+
+
+def complex_step(point: Point, name: str, direction: Array, dy: Array, y: Array) -> float:
+    """d/dh of sum(dy * forward) as the tensor `name` moves by h * direction. Raises NoComplexError where it cannot."""
+    moved = point.widened[name] + 1j * COMPLEX_STEP * direction
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            found = point.forward({**point.widened, name: moved})[0]
+        except Exception as cause:  # whatever it is: the same forward has just worked with real numbers
+            raise NoComplexError(f"{type(cause).__name__}: {' '.join(str(cause).split())[:80]}") from cause
+    if found.dtype.kind != "c":
+        raise NoComplexError(f"forward made {found.dtype} of complex numbers")
+    if norm(found.real - y) > 1e-9 * norm(y):
+        raise NoComplexError("its real part is not what forward gives for real numbers")
+    return dot(dy, found.imag) / COMPLEX_STEP
+
+
+def central(
+    point: Point, name: str, direction: Array, dy: Array, order: int = 4, steps: tuple[float, ...] = STEPS
+) -> Difference:
+    """The same derivative by central differences of order 2 or 4, with the best step of the ladder."""
+    size, slopes, clean = scale_of(point.tensors[name]), [], []
+    for step in steps:
+        value, same = slope(point, name, direction, dy, step * size)
+        slopes.append(value)
+        clean.append(same)
+    crossed = [k for k, same in enumerate(clean) if not same]
+    first = crossed[-1] + 1 if crossed else 0
+    crosses_kink = len(steps) - first < SAME_BRANCH_STEPS
+    kept = np.array(slopes[-SAME_BRANCH_STEPS:] if crosses_kink else slopes[first:])
+    if order == 4:
+        kept = (16 * kept[1:] - kept[:-1]) / 15
+    gaps = np.abs(np.diff(kept))
+    worst = np.maximum(gaps[1:], gaps[:-1])  # one small gap may be chance
+    best = int(np.argmin(worst))
+    return Difference(float(kept[best + 1]), float(worst[best]), steps[best + 1 - len(kept)] * size, crosses_kink)
+
+
+def spot_difference(point: Point, name: str, direction: Array, dy: Array) -> float:
+    """A central difference at one small step: good to three digits or more, for two forwards."""
+    return slope(point, name, direction, dy, SPOT_STEP * scale_of(point.tensors[name]))[0]
+
+
+def one_sided(point: Point, name: str, direction: Array, dy: Array, y: Array) -> Sides:
+    """Derivatives to the right and to the left, (4 f(h) - 3 f(0) - f(2h)) / 2h with h > 0 and h < 0.
+
+    At a tie each output y[o] has two, and its derivative may lie anywhere between; so sum(dy * y) lies between the
+    sums of the smaller and of the larger terms.
+    """
+    sides = []
+    for h in (ONE_SIDED_STEP, -ONE_SIDED_STEP):
+        h *= scale_of(point.tensors[name])
+        near, far = (point.at_step(name, k * h * direction)[0] for k in (1, 2))
+        sides.append(np.asarray(to_host(dy * (4 * near - 3 * y - far) / (2 * h))))
+    right, left = sides
+    lowest, highest = np.minimum(right, left).sum(), np.maximum(right, left).sum()
+    return Sides(float(right.sum()), float(left.sum()), float(lowest), float(highest))
+
+
+def scale_of(tensor: Array) -> float:
+    """The root mean square of a tensor, in which its steps are measured; 1 for zeros."""
+    return norm(tensor) / max(1, tensor.size) ** 0.5 or 1.0
+
+
+def arrays_in(value: Any) -> list[Array]:
+    """All arrays in nested tuples, lists and dictionaries; what is no array is left out."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        return [array for part in value for array in arrays_in(part)]
+    return [value] if hasattr(value, "shape") and hasattr(value, "dtype") else []
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """Equal in shape, dtype and every value, NaN being equal to itself."""
+    a, b = to_host(a), to_host(b)
+    return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+
+
+def one_hot(tensor: Array, index: tuple[int, ...]) -> Array:
+    """The direction along one entry."""
+    direction = np.zeros(tensor.shape)
+    direction[index] = 1.0
+    return device_of(tensor).upload(direction)
+
+
+def slope(point: Point, name: str, direction: Array, dy: Array, h: float) -> tuple[float, bool]:
+    """D(h), and whether forward took the same branches at both ends."""
+    (above, cache_above), (below, cache_below) = (point.at_step(name, step * direction) for step in (h, -h))
+    branches = getattr(point.layer, "branches", lambda cache: ())  # of a layer that does not say
+    patterns = [arrays_in(branches(cache)) for cache in (cache_above, cache_below)]
+    same = all(same_bits(a, b) for a, b in zip(*patterns, strict=True))
+    return dot(dy, above - below) / (2 * h), same

@@ -1,0 +1,128 @@
+"""How good can a difference be? The error of central differences against the step, from 1e-1 to 1e-12.
+
+Large steps err by truncation, h^2 at order 2 and h^4 at order 4; small ones by rounding, eps / h. On two logarithmic
+axes that is a valley with walls of slope +2 (or +4) and -1. A gradient that is wrong has no valley: its error is flat
+at the size of the mistake.
+"""
+
+import importlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, Params
+from scratchnet.errors import ScratchnetError
+from scratchnet.gradcheck.numeric import slope
+from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+
+STEPS = np.logspace(-1, -12, 45)
+MARKS = {2: "2", 4: "4"}
+HEIGHT = 18
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Relative errors of the derivative along one direction: errors[order][i] with steps[i], for the orders 2 and 4.
+
+    Relative to the norm of the gradient that backward gives, which is taken for the truth.
+    """
+
+    name: str
+    steps: np.ndarray
+    errors: dict[int, np.ndarray]
+
+    def best(self, order: int) -> tuple[float, float]:
+        """(step, error) at the bottom of the valley."""
+        lowest = int(np.argmin(self.errors[order]))
+        return float(self.steps[lowest]), float(self.errors[order][lowest])
+
+    def truncation_slope(self, order: int) -> float:
+        """How steeply the error falls with the step, for steps larger than the best; NaN where there is none."""
+        step, error = self.best(order)
+        errors = self.errors[order]
+        return _fit(self.steps, errors, (self.steps > 3 * step) & (errors > 30 * error) & (errors < 0.1))
+
+    def rounding_slope(self, order: int) -> float:
+        """How steeply the error rises again, for steps smaller than the best."""
+        step, _ = self.best(order)
+        return _fit(self.steps, self.errors[order], (self.steps < step / 10) & (self.errors[order] < 1))
+
+    def __str__(self) -> str:
+        """The valley in characters, 2 and 4 for the orders, * where they meet."""
+        exponents = {order: np.log10(np.maximum(errors, 1e-17)) for order, errors in self.errors.items()}
+        top = math.ceil(max(values.max() for values in exponents.values()))
+        bottom = math.floor(min(values.min() for values in exponents.values()))
+        rows = min(HEIGHT, top - bottom) + 1
+        grid = [[" "] * len(self.steps) for _ in range(rows)]
+        for order, values in exponents.items():
+            for column, value in enumerate(values):
+                row = round((top - value) / (top - bottom) * (rows - 1))
+                grid[row][column] = MARKS[order] if grid[row][column] == " " else "*"
+        lines = [f"relative error of central differences in {self.name}, of order 2 and 4"]
+        for row, marks in enumerate(grid):
+            lines.append(f"{10 ** (top - row * (top - bottom) / (rows - 1)):7.0e} |{''.join(marks).rstrip()}")
+        lines.append(" " * 8 + "+" + "-" * len(self.steps))
+        lines.append(" " * 9 + f"{'1e-01':<{len(self.steps) - 5}}1e-12  step")
+        for order in self.errors:
+            step, error = self.best(order)
+            slopes = f"{self.truncation_slope(order):+.1f} (truncation), {self.rounding_slope(order):+.1f} (rounding)"
+            lines.append(f"order {order}: best {error:.0e} at step {step:.0e}; slopes {slopes}")
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """The same as a picture. Raises ScratchnetError without matplotlib."""
+        try:
+            Figure = importlib.import_module("matplotlib.figure").Figure
+        except ImportError as cause:
+            raise ScratchnetError(
+                "a picture needs matplotlib, which is not installed: pip install 'scratchnet[plot]', or print the sweep"
+            ) from cause
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.subplots()
+        for order, errors in self.errors.items():
+            axes.loglog(self.steps, np.maximum(errors, 1e-17), marker=".", label=f"order {order}")
+        axes.set(xlabel="step", ylabel="relative error", title=f"Central differences in {self.name}")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        figure.savefig(path, dpi=150)
+
+
+def sweep(
+    layer: Any, params: Params, *inputs: Array, name: str | None = None, seed: int = 0, **options: Any
+) -> Sweep:
+    """Try all steps on one tensor, the first input unless named, along a random direction with a random cotangent.
+
+    layer, params, inputs and options as for `check`. Raises ScratchnetError for a name that is no tensor of it, and
+    where the gradient is zero.
+    """
+    rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
+    name = name or next(iter(point.tensors))
+    if name not in point.tensors:
+        raise ScratchnetError(f"no tensor is called {name}: there are {', '.join(point.tensors)}")
+    y, cache = point.forward()
+    dy = gaussian_like(y, rng)
+    gradient = point.backward(dy, cache).get(name)
+    if gradient is None or norm(gradient) == 0:
+        raise ScratchnetError(f"{name} has no gradient here, or a zero one: there is no relative error to measure")
+    direction = gaussian_like(gradient, rng)
+    analytic, size = dot(gradient, direction), norm(gradient)
+
+    def order_2(step: float) -> float:
+        return slope(point, name, direction, dy, step)[0]
+
+    errors = {
+        2: np.array([order_2(h) - analytic for h in STEPS]),
+        4: np.array([(4 * order_2(h) - order_2(2 * h)) / 3 - analytic for h in STEPS]),
+    }
+    return Sweep(name, STEPS, {order: np.abs(values) / size for order, values in errors.items()})
+
+
+def _fit(steps: np.ndarray, errors: np.ndarray, chosen: np.ndarray) -> float:
+    """The slope of a line through the chosen points, on two logarithmic axes."""
+    chosen = chosen & (errors > 0)
+    if chosen.sum() < 3:
+        return math.nan
+    return float(np.polyfit(np.log(steps[chosen]), np.log(errors[chosen]), 1)[0])

@@ -1,0 +1,159 @@
+"""Small correct layers that the library has no need of, for mistakes that need such a place to be made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, Params, device_of
+from scratchnet.layers import Conv2d, Linear, WeightedL1
+from scratchnet.layers.base import prefixed, under
+from scratchnet.losses import PairCrossEntropy, l2_penalty
+
+Gradients = tuple[Any, Params]  # what a backward returns: dx or (dx1, dx2), and those of the parameters
+
+
+@dataclass(frozen=True)
+class Add:
+    """y = x1 + x2, and (dx1, dx2) = (dy, dy), each in an array of its own."""
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        return {}
+
+    def forward(self, params: Params, x1: Array, x2: Array) -> tuple[Array, None]:
+        return x1 + x2, None
+
+    def backward(self, dy: Array, cache: None) -> Gradients:
+        return (dy.copy(), dy.copy()), {}
+
+
+@dataclass(frozen=True)
+class Residual:
+    """y = linear(x) + x: x is used twice, so dx is the sum over both paths."""
+
+    linear: Linear
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        return self.linear.init(rng, dtype)
+
+    def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
+        y, cache = self.linear.forward(params, x)
+        return y + x, cache
+
+    def backward(self, dy: Array, cache: Any) -> Gradients:
+        dx, grads = self.linear.backward(dy, cache)
+        return dx + dy, grads
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """y = x * mask / keep, where the mask follows from the seed, and dx = dy * mask / keep with the same mask."""
+
+    keep: float = 0.5
+    seed: int = 0
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        return {}
+
+    def forward(self, params: Params, x: Array) -> tuple[Array, Array]:
+        scale = self.draw(x, self.seed)
+        return x * scale, scale
+
+    def backward(self, dy: Array, cache: Array) -> Gradients:
+        return dy * cache, {}
+
+    def draw(self, like: Array, seed: int) -> Array:
+        """mask / keep."""
+        mask = np.random.default_rng(seed).random(like.shape) < self.keep
+        return device_of(like).upload(mask / self.keep)
+
+
+@dataclass(frozen=True)
+class DilatedConv2d:
+    """A convolution whose kernel looks at every `dilation`-th pixel: its weight has zeros in between."""
+
+    conv: Conv2d
+    dilation: int = 2
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        return self.conv.init(rng, dtype)
+
+    def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
+        spread = self._spread(params["weight"])
+        wide = Conv2d(self.conv.in_channels, self.conv.out_channels, spread.shape[:2], algorithm="offsets")
+        y, cache = wide.forward(params | {"weight": spread}, x)
+        return y, (wide, cache)
+
+    def backward(self, dy: Array, cache: Any) -> Gradients:
+        wide, wide_cache = cache
+        dx, grads = wide.backward(dy, wide_cache)
+        return dx, grads | {"weight": grads["weight"][:: self.dilation, :: self.dilation].copy()}
+
+    def _spread(self, weight: Array) -> Array:
+        kh, kw, C, O = weight.shape
+        spread = np.zeros((self.dilation * (kh - 1) + 1, self.dilation * (kw - 1) + 1, C, O), weight.dtype)
+        spread[:: self.dilation, :: self.dilation] = weight
+        return spread
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two runs of one encoder and a head on both: the gradient of a shared weight is the sum over the two runs."""
+
+    encoder: Any
+    head: WeightedL1
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        return prefixed("encoder", self.encoder.init(rng, dtype)) | prefixed("head", self.head.init(rng, dtype))
+
+    def forward(self, params: Params, a: Array, b: Array) -> tuple[Array, Any]:
+        h1, cache1 = self.encoder.forward(under("encoder", params), a)
+        h2, cache2 = self.encoder.forward(under("encoder", params), b)
+        logits, head_cache = self.head.forward(under("head", params), h1, h2)
+        return logits, (cache1, cache2, head_cache)
+
+    def backward(self, dlogits: Array, cache: Any) -> Gradients:
+        (da, db), (first, second), head = self.backward_twins(dlogits, cache)
+        return (da, db), self.collected({name: first[name] + second[name] for name in first}, head)
+
+    def backward_twins(self, dlogits: Array, cache: Any) -> tuple[tuple[Array, Array], tuple[Params, Params], Params]:
+        """(da, db), the encoder's gradients in each of the two runs, and the head's."""
+        cache1, cache2, head_cache = cache
+        (dh1, dh2), head = self.head.backward(dlogits, head_cache)
+        da, first = self.encoder.backward(dh1, cache1)
+        db, second = self.encoder.backward(dh2, cache2)
+        return (da, db), (first, second), head
+
+    @staticmethod
+    def collected(encoder: Params, head: Params) -> Params:
+        """The gradients of both parts under their names in the whole."""
+        return prefixed("encoder", encoder) | prefixed("head", head)
+
+
+@dataclass(frozen=True)
+class Penalised:
+    """The objective that is trained: the cross-entropy of pairs, and the L2 penalty on some of the parameters."""
+
+    head: WeightedL1
+    labels: tuple[float, ...]
+    strengths: Mapping[str, float]
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        return self.head.init(rng, dtype)
+
+    def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, Any]:
+        logits, head_cache = self.head.forward(params, h1, h2)
+        labels = device_of(logits).upload(np.array(self.labels, dtype=logits.real.dtype.name))
+        loss, loss_cache = PairCrossEntropy().forward(logits, labels)
+        penalty, penalty_grads = l2_penalty(params, self.strengths)
+        return loss + penalty, (head_cache, loss_cache, penalty_grads)
+
+    def backward(self, dloss: Array, cache: Any) -> Gradients:
+        dh, grads = self.backward_loss(dloss, cache)
+        return dh, grads | {name: grads[name] + dloss * value for name, value in cache[2].items()}
+
+    def backward_loss(self, dloss: Array, cache: Any) -> Gradients:
+        """The gradients of the loss without the penalty."""
+        head_cache, loss_cache, _ = cache
+        return self.head.backward(PairCrossEntropy().backward(dloss, loss_cache), head_cache)

@@ -1,0 +1,206 @@
+"""What needs no differences: every broken promise of a pure backward is caught, and called by its name."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scratchnet.gradcases import CASES
+from scratchnet.gradcheck import adjoint, batch_sum, check, twin_sum
+from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU
+from scratchnet.layers.base import prefixed
+from scratchnet.siamese import SiameseNet
+
+
+class Good:
+    """y = x * w, right in every respect; each layer below breaks one thing."""
+
+    def forward(self, params, x):
+        return x * params["w"], (x, params["w"])
+
+    def backward(self, dy, cache):
+        x, w = cache
+        return dy * w, {"w": (dy * x).sum(axis=0)}
+
+
+class RemembersTheLast(Good):
+    def forward(self, params, x):
+        self.x = x
+        return super().forward(params, x)
+
+    def backward(self, dy, cache):
+        return super().backward(dy, (self.x, cache[1]))
+
+
+class AddsUp(Good):
+    def __init__(self):
+        self.total = 0.0
+
+    def backward(self, dy, cache):
+        dx, grads = super().backward(dy, cache)
+        self.total = self.total + grads["w"]
+        return dx, {"w": self.total}
+
+
+class UsesUpItsCache(Good):
+    def forward(self, params, x):
+        y, cache = super().forward(params, x)
+        return y, [cache]
+
+    def backward(self, dy, cache):
+        return super().backward(dy, cache.pop())
+
+
+class WritesToX(Good):
+    def forward(self, params, x):
+        y, cache = super().forward(params, x)
+        x += 0.5
+        return y, cache
+
+
+class WritesToXInBackward(Good):
+    def backward(self, dy, cache):
+        answer = super().backward(dy, cache)
+        cache[0][...] *= 2
+        return answer
+
+
+class WritesToDy(Good):
+    def backward(self, dy, cache):
+        dy *= cache[1]
+        return dy.copy(), {"w": (dy / cache[1] * cache[0]).sum(axis=0)}
+
+
+class ReturnsDy(Good):
+    def forward(self, params, x):
+        return x + params["w"], None
+
+    def backward(self, dy, cache):
+        return dy, {"w": dy.sum(axis=0)}
+
+
+class NotLinear(Good):
+    def backward(self, dy, cache):
+        return super().backward(dy * np.abs(dy), cache)
+
+
+class NotZero(Good):
+    def backward(self, dy, cache):
+        dx, grads = super().backward(dy, cache)
+        return dx, {"w": grads["w"] + 1.0}
+
+
+class NeedsRowsInOrder(Good):
+    def forward(self, params, x):
+        flat = np.frombuffer(x.tobytes(order="A"), x.dtype).reshape(x.shape)
+        return flat * params["w"], (flat, params["w"])
+
+
+class RefusesStrides(Good):
+    def backward(self, dy, cache):
+        if not dy.flags.c_contiguous:
+            raise ValueError("a contiguous array, please")
+        return super().backward(dy, cache)
+
+
+BROKEN = {
+    "stale cache: dw of a call changes when another forward": RemembersTheLast,
+    "backward twice from one cache gives two values of dw": AddsUp,
+    "deterministic: not so, IndexError is raised": UsesUpItsCache,
+    "forward writes to x": WritesToX,
+    "backward writes to x": WritesToXInBackward,
+    "backward writes to dy": WritesToDy,
+    "dx shares memory with dy": ReturnsDy,
+    "backward is not linear in the cotangent: dx": NotLinear,
+    "a cotangent of zero gives a dw that is not zero": NotZero,
+    "Fortran-ordered arrays give another y": NeedsRowsInOrder,
+    "strided arrays make it raise ValueError: a contiguous array, please": RefusesStrides,
+}
+
+
+@pytest.mark.parametrize(("line", "broken"), BROKEN.items(), ids=BROKEN)
+def test_every_broken_promise_is_reported(line, broken, rng):
+    params = {"w": rng.standard_normal(4)}
+    report = check(broken(), params, rng.standard_normal((3, 4)))
+    assert not report
+    assert line in str(report)
+
+
+def test_the_good_layer_keeps_all_promises(rng):
+    report = check(Good(), {"w": rng.standard_normal(4)}, rng.standard_normal((3, 4)))
+    assert report
+    assert set(report.properties) == {
+        "writes to no argument", "deterministic", "returns no view", "zero for a zero cotangent",
+        "linear in the cotangent", "any memory layout", "no state between calls",
+    }
+
+
+def test_the_promises_are_not_asked_for_when_the_caller_does_not_care(rng):
+    assert check(ReturnsDy(), {"w": rng.standard_normal(4)}, rng.standard_normal((3, 4)), contract=False)
+
+
+@pytest.mark.parametrize("algorithm", ["offsets", "im2col", "bands", "dft"])
+def test_convolution_is_linear_in_its_input_and_in_its_weight(algorithm, rng):
+    layer = Conv2d(2, 3, (3, 2), stride=2, padding=1, algorithm=algorithm)
+    params, x = layer.init(rng, np.float64), rng.standard_normal((6, 7, 2, 2))
+    for name in (None, "x", "weight", "bias"):
+        assert adjoint(layer, params, x, of=name)
+
+
+def test_a_backward_that_is_no_adjoint_is_told_apart(rng):
+    class Flipped(Conv2d):
+        def backward(self, dy, cache):
+            return super().backward(dy, cache._replace(weight=cache.weight[::-1].copy(), kept=None))
+
+    layer = Flipped(2, 3, 3, algorithm="offsets")
+    report = adjoint(layer, layer.init(rng, np.float64), rng.standard_normal((6, 7, 2, 2)))
+    assert not report
+    assert "not so: backward is the adjoint of forward in x" in str(report)
+
+
+def test_what_is_not_linear_has_no_adjoint(rng):
+    assert not adjoint(ReLU(), {}, rng.standard_normal((3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "axis"), [(Conv2d(2, 3, 3), (5, 6, 4, 2), 2), (MaxPool2d(2), (5, 6, 4, 2), 2),
+                                 (Linear(5, 3), (4, 5), 0), (BatchNorm2d(2), (5, 6, 4, 2), 2)])
+def test_the_gradient_of_a_batch_is_the_sum_over_its_samples(layer, shape, axis, rng):
+    assert batch_sum(layer, layer.init(rng, np.float64), rng.standard_normal(shape), axis)
+
+
+def test_batch_norm_in_training_mixes_its_samples(rng):
+    layer = BatchNorm2d(2)
+    report = batch_sum(layer, layer.init(rng, np.float64), rng.standard_normal((5, 6, 4, 2)), 2, training=True)
+    assert not report
+    assert "not so: the gradient of a batch is the sum over its samples; see dx" in str(report)
+
+
+def with_head(net):
+    return lambda wrap: replace(net, head=wrap(net.head))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_both_twins_have_the_sum_of_their_single_gradients(training, rng):
+    case = CASES["Siamese pairs on (2, 12, 12) and (2, 12, 12)"]
+    params, inputs = case.draw(rng)
+    report = twin_sum(with_head(case.layer), params, *inputs, training=training)
+    assert report, report
+
+
+@pytest.mark.parametrize("twin", [0, 1])
+def test_a_network_that_counts_one_twin_only_is_caught(twin, rng):
+    case = CASES["Siamese pairs on (2, 12, 12) and (2, 12, 12)"]
+    params, inputs = case.draw(rng)
+
+    class OneSided(SiameseNet):
+        def backward(self, dlogits, cache):
+            dh, _ = self._backward_head(dlogits, cache)
+            dh[2 * (1 - twin) :][:2] = 0  # the embeddings of two images each, one twin after the other
+            dinputs, grads = super().backward(dlogits, cache)
+            return dinputs, grads | prefixed("encoder", self.encoder.backward(dh, cache.encoder)[1])
+
+    net = OneSided(case.layer.encoder, case.layer.head, case.layer.image_size)
+    report = twin_sum(with_head(net), params, *inputs)
+    assert not report
+    assert f"twin {2 - twin} adds nothing to" in str(report)

@@ -1,0 +1,110 @@
+"""The adapters in examples/gradcheck, and what docs/gradcheck.md tells people to type."""
+
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_pytest_plugin import run_pytest
+
+from scratchnet.gradcheck import check, draw, from_functions
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples" / "gradcheck"
+GUIDE = (ROOT / "docs" / "gradcheck.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
+
+
+def run_example(name: str, library: str) -> dict:
+    """All that an example defines, after running it; skips where its library is not installed."""
+    pytest.importorskip(library, reason=f"needs {library}, which is an extra: pip install 'scratchnet[{library}]'")
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))
+
+
+def assert_only_the_second_input_is_wrong(layer) -> None:
+    params, inputs = draw(layer, (4, 3), (4, 3), seed=0)
+    assert [tensor.name for tensor in check(layer, params, *inputs).failed] == ["x2"]
+
+
+def test_every_example_has_under_40_lines():
+    assert len(list(EXAMPLES.glob("*.py"))) == 4
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 40, path
+
+
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [("function_pair", "numpy"), ("torch_function", "torch"), ("jax_custom_vjp", "jax"),
+     ("autograd_primitive", "autograd")],
+)  # fmt: skip
+def test_an_example_finds_its_gradient_right(name, library, capsys):
+    run_example(name, library)
+    printed = capsys.readouterr().out
+    assert printed.count("ok  ") == 2
+    assert "complex step" in printed
+    assert "FAIL" not in printed
+
+
+def test_a_wrong_function_pair_is_caught():
+    example = run_example("function_pair", "numpy")
+    gradient = example["gate_gradient"]
+    halved = from_functions(example["gate"], lambda dy, x, g: (gradient(dy, x, g)[0], gradient(dy, x, g)[1] / 2))
+    assert_only_the_second_input_is_wrong(halved)
+
+
+def test_a_wrong_torch_function_is_caught():
+    example = run_example("torch_function", "torch")
+
+    class Halved(example["Gate"]):
+        @staticmethod
+        def backward(ctx, dy):
+            dx, dg = example["Gate"].backward(ctx, dy)
+            return dx, dg / 2
+
+    assert_only_the_second_input_is_wrong(example["TorchLayer"](Halved))
+
+
+def test_a_wrong_jax_rule_is_caught():
+    example = run_example("jax_custom_vjp", "jax")
+    gate = example["gate"]
+    gate.defvjp(lambda x, g: (gate(x, g), (x, g)), lambda residuals, dy: (dy / (1 + np.exp(-residuals[1])), dy))
+    assert_only_the_second_input_is_wrong(example["JaxLayer"](gate))
+
+
+def test_a_wrong_autograd_primitive_is_caught():
+    example = run_example("autograd_primitive", "autograd")
+    example["defvjp"](example["gate"], lambda y, x, g: lambda dy: dy * example["sigmoid"](g), lambda *_: lambda dy: dy)
+    assert_only_the_second_input_is_wrong(example["AutogradLayer"](example["gate"]))
+
+
+def test_the_guide_runs(tmp_path, capsys):
+    namespace: dict = {}
+    for block in BLOCKS:
+        if name := re.match(r"# (test_\w+\.py)\n", block):
+            (tmp_path / name[1]).write_text(block)
+        else:
+            exec(block, namespace)
+    printed = capsys.readouterr().out
+    assert "ok    x (4, 3)" in printed
+    assert re.search(r"^6\.36\d*e-09$", printed, flags=re.MULTILINE)
+    tests = run_pytest(tmp_path, "-q", "-W", "error")
+    assert re.search(r"^4 passed, 2 skipped|^6 passed", tests, flags=re.MULTILINE), tests
+
+
+def test_the_failure_in_the_guide_is_what_the_fixture_says(tmp_path):
+    """The layer of the guide with its one mistake, under the name that the guide gives it; numbers may differ."""
+    (shown,) = re.findall(r"```text\n(.*?)```", GUIDE, flags=re.DOTALL)
+    source = (
+        BLOCKS[0].replace("class Scale", "class Averaged").replace("[Scale()]", "[]").replace("Scale()", "Averaged()")
+    )
+    (tmp_path / "test_scale.py").write_text(source.replace(".sum(axis=0)", ".mean(axis=0)"))
+    tests = run_pytest(tmp_path, "-q", "-k", "test_scale")
+    printed = without_numbers(tests.replace("AssertionError: ", ""))
+    for line in without_numbers(shown).splitlines():
+        assert line.strip() in printed, tests
+
+
+def without_numbers(text: str) -> str:
+    """Errors, values and the place of the worst entry depend on the seed."""
+    return re.sub(r"-?\d+\.\d+(e[-+]\d+)?|worst at \(\d,\)", "#", text)
