@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,17 +27,60 @@ from scratchnet.errors import BackendError
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
+STATM = Path("/proc/self/statm")
+HEAP_GAPS = 0.1  # of the bytes in arrays, lost between them; 6 to 11 % in training steps of koch2015
+
+
+def resident_memory() -> int:
+    """The bytes of memory that this process has now; 0 where the system is not Linux and does not tell.
+
+    What was freed and kept for reuse does not count: glibc gives it back first.
+    """
+    if library := _glibc():
+        library.malloc_trim(0)
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if STATM.exists() else 0
+
+
+@lru_cache(maxsize=1)
+def _glibc() -> Any:
+    """The C library where it is GNU's, else None."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+def traced_peak(function: Callable[[], object]) -> int:
+    """The bytes that `function` has at most taken in addition while it ran, by NumPy's reports to tracemalloc.
+
+    With what the heap loses between arrays, which nobody reports.
+    """
+    tracing = tracemalloc.is_tracing()
+    if not tracing:
+        tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        function()
+        return round((1 + HEAP_GAPS) * (tracemalloc.get_traced_memory()[1] - before))
+    finally:
+        if not tracing:
+            tracemalloc.stop()
 
 
 @dataclass(frozen=True)
 class Device:
-    """A memory, the array module that computes in it, and the two ways across."""
+    """A memory, the array module that computes in it, the two ways across, and how to wait until it has computed.
+
+    held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
+    """
 
     name: str
     module: Any
     array_types: tuple[type, ...]
     upload: Callable[[np.ndarray], Array]
     download: Callable[[Array], np.ndarray]
+    synchronise: Callable[[], None] = lambda: None
+    held_memory: Callable[[], int] = resident_memory
+    peak_memory: Callable[[Callable[[], object]], int] = traced_peak
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -126,10 +170,32 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
         for item in items:
             function(item)
         return
-    with _one_blas_thread():
+    with one_blas_thread():
         calls = [(copy_context(), item) for item in items]  # NumPy's errstate belongs to the context of the caller
         for _ in _pool(thread_count()).map(lambda call: call[0].run(function, call[1]), calls):
             pass  # map raises here what a call raised
+
+
+SMALL_PRODUCT = 10_000_000  # multiply-adds, of which a thread does about a hundred in the time that it takes to tell it
+
+
+def product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a @ b for matrices (M, K) and (K, N), in as many pieces as there are threads, on all of them."""
+    xp = array_module(a, b)
+    (M, K), N = a.shape, b.shape[1]
+    if out is None:
+        out = xp.empty((M, N), dtype=xp.result_type(a.dtype, b.dtype))
+    pieces = thread_count() if M * K * N > SMALL_PRODUCT and device_of(a) is CPU else 1
+
+    def multiply(piece: int) -> None:
+        some = slice(piece * max(M, N) // pieces, (piece + 1) * max(M, N) // pieces)
+        if M >= N:
+            xp.matmul(a[some], b, out=out[some])
+        else:
+            xp.matmul(a, b[:, some], out=out[:, some])
+
+    for_each(multiply, range(pieces), like=a)
+    return out
 
 
 @lru_cache(maxsize=1)
@@ -140,24 +206,48 @@ def keep_freed_memory() -> None:
     step that takes longer than the arithmetic on them. glibc can be told so (man 3 mallopt); elsewhere this does
     nothing. An array that somebody holds is untouched; the process does not shrink any more.
     """
-    if sys.platform != "linux":
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "gnu_get_libc_version"):
+    if library := _glibc():
         library.mallopt(M_MMAP_MAX, 0)  # large arrays, too, from the heap
         library.mallopt(M_TRIM_THRESHOLD, -1)  # which keeps what is freed
 
 
-def blocks(array: Array, axis: int = 0) -> list[slice]:
-    """Slices along an axis, one of which fits a processor's cache: what several steps on it should be done in turn.
+def blocks(array: Array) -> list[slice]:
+    """Slices along the first axis, of a size that stays in a processor's cache from one step on them to the next.
 
-    All of the axis on another device, where a kernel is the larger the better.
+    All of it in one on another device, where a kernel is the larger the better.
     """
-    length = array.shape[axis]
+    length = array.shape[0]
     if device_of(array) is not CPU:
         return [slice(0, length)]
     step = max(1, BLOCK_BYTES * length // max(1, array.nbytes))
-    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)] or [slice(0, 0)]
+
+
+def map_blocks(function: Callable[..., Any], *arrays: Array) -> Array:
+    """An array like the first: function(out, *arrays), which writes `out`, called for each block of the first axis.
+
+    All arrays are as long as the first. What NumPy does with one thread, all threads do, and a block stays in the
+    cache from one step of `function` to the next.
+    """
+    out = array_module(*arrays).empty_like(arrays[0])
+
+    def compute(rows: slice) -> None:
+        function(out[rows], *(array[rows] for array in arrays))
+
+    for_each(compute, blocks(out), like=out)
+    return out
+
+
+def sum_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
+    """The sum over the first axis of function(*arrays), called for each block of that axis."""
+    parts = blocks(arrays[0])
+    sums: list[Array] = [None] * len(parts)
+
+    def compute(number: int) -> None:
+        sums[number] = function(*(array[parts[number]] for array in arrays)).sum(axis=0)
+
+    for_each(compute, range(len(parts)), like=arrays[0])
+    return sum(sums[1:], start=sums[0])
 
 
 @lru_cache(maxsize=1)
@@ -171,8 +261,12 @@ _blas_threads = 1
 
 
 @contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """OpenBLAS computes each product with one thread inside; the number is a global of the process, so users count."""
+def one_blas_thread() -> Iterator[None]:
+    """OpenBLAS computes each product with one thread inside; the number is a global of the process, so users count.
+
+    Its own threads, once woken, turn in a loop for some 25 ms in wait of the next product, on the processors that ours
+    need. So where ours do the work, it should rather not wake them at all.
+    """
     global _blas_users, _blas_threads  # noqa: PLW0603
     get_threads, set_threads = _openblas()
     with _blas_lock:
@@ -222,7 +316,18 @@ def _load_cuda() -> Device:
         (cupy.ones(2) @ cupy.ones(2) + 1).item()  # needs the compiler and cuBLAS, which load late
     except Exception as cause:
         raise _libraries_missing(cause) from cause
-    return Device("cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy)
+
+    def peak_memory(function: Callable[[], object]) -> int:
+        pool = cupy.get_default_memory_pool()
+        pool.free_all_blocks()
+        before = pool.used_bytes()
+        function()
+        return pool.total_bytes() - before  # the pool keeps all that it took of the GPU
+
+    return Device(
+        "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
+        lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory,
+    )
 
 
 def _libraries_missing(cause: Exception) -> BackendError:

@@ -9,15 +9,17 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
-from scratchnet import gradcases, oneshot
+from scratchnet import gradcases, oneshot, planted
 from scratchnet.backend import get_device, thread_count, to_host
+from scratchnet.bench import machine, measure, peers, report
+from scratchnet.bench.workload import Workload
 from scratchnet.checkpoint import load_model, load_model_with_notes
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.download import ARCHIVES, download
@@ -25,6 +27,7 @@ from scratchnet.data.locate import cache_folder, find_data
 from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import background_split, glyph_split, mnist_digits
 from scratchnet.errors import BackendError, DataError, ScratchnetError
+from scratchnet.gradcheck.check import METHODS
 from scratchnet.images import FORMATS
 from scratchnet.models import ARCHITECTURES
 from scratchnet.recipes import RECIPES, VALIDATION_ALPHABETS, Recipe, find_recipe, override
@@ -43,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = ["scratchnet", "train", "--resume", "--out", str(options.out)]
         again += ["--data", options.data] if options.data else []
         again += ["--device", options.device] if options.device else []
+        again += ["--memory", f"{options.memory:g}"] if options.memory else []
         return _say(f"{stop}; go on with: {shlex.join(again)}", 130)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = error.filename or "a file"
         return _say(f"{place}: {error.strerror or error}, check the path, its permissions and the disk", 2)
     except MemoryError as error:
-        return _say(f"out of memory ({error}): use a smaller batch, --set batch_size=N", 2)
+        return _say(f"out of memory ({error}): use a smaller batch, --set batch_size=N or --pairs N", 2)
 
 
 def _say(message: str, code: int) -> int:
@@ -79,10 +83,11 @@ def _at_least(least: int) -> Callable[[str], int]:
     return number
 
 
-def _minutes(text: str) -> float:
+def _over_zero(text: str) -> float:
+    """The type of an option that takes a time or a size."""
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no time, give a number over 0")
+        raise argparse.ArgumentTypeError(f"{text} is too small or no number, give a number over 0")
     return value
 
 
@@ -106,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--data", metavar="DIR_OR_ZIP", help="where Omniglot is (default: SCRATCHNET_DATA)")
     added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    added.add_argument("--minutes", type=_minutes, help="stop after the epoch during which they have passed")
+    added.add_argument("--minutes", type=_over_zero, help="stop after the epoch during which they have passed")
+    added.add_argument("--memory", type=_over_zero, metavar="GIB",
+                       help="keep to about so much memory: batches in pieces, one after the other, the same result to "
+                            "rounding; another cap is fine on --resume")
     added.add_argument("--seed", type=_at_least(0), help="of weights, batches and distortions (default: the recipe's)")
     added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                        help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
@@ -141,9 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     device(added)
 
     added = command("gradcheck", _gradcheck, "Check the gradients of every layer, loss and network.")
-    added.add_argument("--method", choices=("complex", "central"), default="complex",
-                       help="complex step (default), or central differences")
-    added.add_argument("--seed", type=_at_least(0), default=0, help="of points and directions (default 0)")
+    _add_gradcheck_options(added)
+
+    device(_bench_options(command("bench", _bench, "Time a training step and its layers, beside other libraries.")))
 
     added = command("download", _download, "Fetch Omniglot from its public home, verified; run again to resume.")
     added.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to (default: the cache folder)")
@@ -153,12 +161,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_gradcheck_options(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--method", choices=METHODS, default="auto",
+                       help="complex step, central differences of order 2 or 4, or whichever applies (default: auto)")
+    added.add_argument("--seed", type=_at_least(0), help="of points and directions (default 0; of a quiz, any)")
+    instead = added.add_mutually_exclusive_group()
+    instead.add_argument("--network", choices=list(ARCHITECTURES),
+                         help="check this network in its full size, all parameters of it")
+    instead.add_argument("--self-test", action="store_true",
+                         help="check the checker: plant bugs and count how many it catches")
+    instead.add_argument("--quiz", action="store_true", help="plant one bug, and guess it from the report")
+    added.add_argument("--seeds", type=_at_least(1), metavar="N",
+                       help="points for each planted bug and each correct layer of the self-test (default 3)")
+    added.add_argument("--answer", action="store_true", help="tell the answer of the quiz of --seed")
+
+
 def _train(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
     out = options.out or _fresh_folder(recipe.name)
     options.out = out  # what to resume when interrupted
     split = load_split(recipe, options.data)
-    net = train(recipe, split, out, options.device, options.minutes, options.resume, quiet=options.json)
+    net = train(recipe, split, out, options.device, options.minutes, options.resume, options.json, options.memory)
     log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     best = max(log, key=lambda record: record["validation"])
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
@@ -295,11 +318,22 @@ def _classify(options: argparse.Namespace) -> int:
 
 
 def _gradcheck(options: argparse.Namespace) -> int:
+    if options.seeds and not options.self_test:
+        raise ScratchnetError("--seeds means nothing without --self-test")
+    if options.answer and (not options.quiz or options.seed is None):
+        raise ScratchnetError("--answer is that of a quiz: give --quiz --seed S, as the quiz says")
+    if options.self_test:
+        return _self_test(options, range(options.seed or 0, (options.seed or 0) + (options.seeds or 3)))
+    if options.quiz:
+        return _quiz(options, int(np.random.default_rng().integers(10**6)) if options.seed is None else options.seed)
+    return _check_network(options) if options.network else _check_all(options)
+
+
+def _check_all(options: argparse.Namespace) -> int:
     errors: dict[str, list[float]] = {}
-    failed = []
-    progress = tqdm(gradcases.CASES.items(), leave=False, disable=options.json or not sys.stderr.isatty())
-    for name, case in progress:
-        report = case.check(options.seed, options.method)
+    failed, seed = [], options.seed or 0
+    for name, case in _with_progress(options, gradcases.CASES.items()):
+        report = case.check(seed, options.method)
         errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
         if not report:
             failed.append(name)
@@ -308,10 +342,109 @@ def _gradcheck(options: argparse.Namespace) -> int:
         for kind, found in errors.items():
             print(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
         passed = len(gradcases.CASES) - len(failed)
-        print(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {options.seed})")
-    figures = {"method": options.method, "seed": options.seed, "failed": failed,
+        print(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
+    figures = {"method": options.method, "seed": seed, "failed": failed,
                "largest_error": {kind: max(found) for kind, found in errors.items()}}
     return _finish(options, figures, code=1 if failed else 0)
+
+
+def _bench_options(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    added.add_argument("--network", choices=sorted(ARCHITECTURES), default="koch2015", help="default: koch2015")
+    added.add_argument("--image-size", type=_at_least(1), metavar="PIXELS", help="default: the network's own")
+    added.add_argument("--pairs", type=_at_least(1), default=64, help="pairs in a batch (default 64)")
+    added.add_argument("--rounds", type=_at_least(1), default=5, help="steps timed, after one that is not (default 5)")
+    added.add_argument("--against", nargs="+", choices=sorted(peers.MODULES), default=[], metavar="LIBRARY",
+                       help=f"time the same step in {', '.join(sorted(peers.MODULES))} in turns, where installed")
+    added.add_argument("--memory-peak", action="store_true",
+                       help="also the peak memory of scratchnet and of each library, in processes of their own")
+    return added
+
+
+def _bench(options: argparse.Namespace) -> int:
+    size = {"image_size": options.image_size} if options.image_size else {}
+    workload = Workload(options.network, options.pairs, options.device, size)
+    figures: dict[str, Any] = {}
+    for name, section in measure.sections(workload, options.rounds, options.against, options.memory_peak):
+        figures[name] = section
+        if not options.json:
+            print(report.render(name, section), flush=True)
+    return _finish(options, figures, code=1 if any(row.get("failed") for row in figures.get("peers", [])) else 0)
+
+
+def _check_network(options: argparse.Namespace) -> int:
+    report = gradcases.whole_network(options.network, options.seed or 0, options.method)
+    if not options.json:
+        print(f"{report}\n{options.network}: {'passed' if report else 'FAILED'}")
+    return _finish(options, {
+        "network": options.network, "seed": options.seed or 0, "passed": bool(report), "largest_error": report.error,
+        "problems": list(report.problems), "failed": [tensor.name for tensor in report.failed],
+    }, code=0 if report else 1)
+
+
+def _self_test(options: argparse.Namespace, seeds: range) -> int:
+    bugs, correct = planted.CATALOGUE, planted.correct_cases()
+    outcomes = {name: planted.hunt(bug, seeds) for name, bug in _with_progress(options, bugs.items())}
+    false_alarms = [f"{name}, seed {seed}" for name, case in _with_progress(options, correct.items())
+                    for seed in seeds if not case.check(seed)]
+    missed = [name for name, outcome in outcomes.items() if outcome.caught < outcome.seeds]
+    planted_count, checks = len(bugs) * len(seeds), len(correct) * len(seeds)
+    caught, redraws = (sum(counts) for counts in list(zip(*outcomes.values(), strict=True))[::2])
+    if not options.json:
+        for name, outcome in outcomes.items():
+            verdict = "MISSED" if name in missed else "caught"
+            print(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
+        print(f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
+              f"{redraws} points drawn again, where a bug changed nothing")
+        print(f"{len(correct)} correct cases at {len(seeds)} points each: "
+              f"{len(false_alarms)} false alarms in {checks} checks")
+    for alarm in false_alarms:
+        print(f"FALSE ALARM  {alarm}", file=sys.stderr)
+    return _finish(options, {
+        "seeds": len(seeds), "bugs": {name: outcome._asdict() for name, outcome in outcomes.items()},
+        "planted": planted_count, "caught": caught, "missed": missed,
+        "correct_checks": checks, "false_alarms": false_alarms,
+    }, code=1 if missed or false_alarms else 0)
+
+
+def _quiz(options: argparse.Namespace, seed: int) -> int:
+    quiz = planted.make_quiz(seed)
+    again = f"scratchnet gradcheck --quiz --seed {seed} --answer"
+    figures = {"seed": seed, "layer": quiz.layer, "report": quiz.report, "stories": quiz.stories}
+    answer = f"{quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
+    if options.json:
+        return _finish(options, figures | ({"answer": quiz.answer, "bug": quiz.bug.name} if options.answer else {}))
+    print(f"Quiz {seed}: a bug has been planted in the backward of\n\n{quiz.layer}\n\n"
+          f"The checker reports\n\n{quiz.report}\n\nWhat did the programmer do?")
+    for number, story in enumerate(quiz.stories, start=1):
+        print(f"  {number}  {story}")
+    if options.answer:
+        print(f"\n{answer}")
+    elif not sys.stdin.isatty():
+        print(f"\nThe answer: {again}")
+    elif guess := _guess(len(quiz.stories)):
+        print(f"{'Right' if guess == quiz.answer else 'No'}, {answer}")
+    else:
+        print(f"\nThe answer, when you want it: {again}")
+    return 0
+
+
+def _guess(choices: int) -> int | None:
+    """What the reader types: a number from 1 to `choices`, asked for until it is one; None for an empty line."""
+    while text := _ask(f"1 to {choices}, or nothing to think about it: "):
+        if text.isdigit() and 1 <= int(text) <= choices:
+            return int(text)
+    return None
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        return ""
+
+
+def _with_progress(options: argparse.Namespace, items: Collection[Any]) -> Iterator[Any]:
+    return iter(tqdm(items, leave=False, disable=options.json or not sys.stderr.isatty()))
 
 
 def _download(options: argparse.Namespace) -> int:
@@ -333,10 +466,9 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     facts = {
         "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
-        "blas": f"{blas['name']} {blas['version']}", "threads": thread_count(),
+        "blas": machine.blas(), "threads": thread_count(),
         "device": os.environ.get("SCRATCHNET_DEVICE") or "cpu", "cuda": _cuda(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
         "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),

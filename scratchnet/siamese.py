@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from scratchnet.backend import Array, Device, Params, array_module, device_of, to_device
+from scratchnet.backend import Array, Device, Params, array_module, device_of, one_blas_thread, to_device
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.images import read_image
 from scratchnet.layers import Layer, WeightedL1, sigmoid
-from scratchnet.layers.base import backward_params, prefixed, running_statistics, under
+from scratchnet.layers.base import backward_params, branches, prefixed, running_statistics, under
 from scratchnet.ops.resize import resize
 
 Images = Array | Sequence[Image.Image | str | Path]
 
-EMBED_BATCH = 128  # images embedded at a time, so that memory does not grow with the number asked for
 SCORE_ELEMENTS = 2**24  # elements of |h1 - h2| held at a time
 
 
@@ -38,7 +37,8 @@ class SiameseNet:
 
     `params` holds the parameters by dotted name, "encoder.conv1.weight" ... "head.bias". forward and backward
     follow the layer protocol and take the parameters by hand; embed, similarity and scores use `params`.
-    `architecture` is what `models.build` needs to make the network again.
+    `architecture` is what `models.build` needs to make the network again. `embed_batch` images are embedded at a time,
+    so that memory does not grow with the number asked for.
     """
 
     encoder: Layer
@@ -46,6 +46,7 @@ class SiameseNet:
     image_size: int = 105
     params: Params = field(default_factory=dict, repr=False)
     architecture: Mapping[str, Any] = field(default_factory=dict)
+    embed_batch: int = 128
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Fresh parameters on the host."""
@@ -94,6 +95,10 @@ class SiameseNet:
         dh = array_module(dlogits).concatenate([dh.reshape(-1, dh.shape[-1]) for dh in (dh1, dh2)])
         return dh, prefixed("head", grads)
 
+    def branches(self, cache: SiameseCache) -> dict[str, Any]:
+        """The branches that the encoder and the head took at their kinks."""
+        return {"encoder": branches(self.encoder, cache.encoder), "head": branches(self.head, cache.head)}
+
     def running_statistics(self, cache: SiameseCache) -> Params:
         """What batch norm measured in a forward in training, for the training step to write back."""
         return prefixed("encoder", running_statistics(self.encoder, cache.encoder))
@@ -101,7 +106,9 @@ class SiameseNet:
     def embed(self, images: Images) -> Array:
         """The embeddings (N, D) of images: (N, H, W) arrays of any size, ink 1 and paper 0, or a list of files."""
         x = self._prepare(images)
-        batches = [self._encode(self.params, x[i : i + EMBED_BATCH])[0] for i in range(0, max(1, len(x)), EMBED_BATCH)]
+        step = self.embed_batch
+        with one_blas_thread():
+            batches = [self._encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
         return array_module(x).concatenate(batches)
 
     def similarity(self, a: Images, b: Images) -> Array:

@@ -3,7 +3,8 @@
 A run folder holds recipe.json; weights.npz, the best network so far; state.npz, all that is needed to go on; and
 log.jsonl, one line an epoch. Every file is written whole or not at all. The random numbers of a batch depend on the
 seed, the epoch and the step alone, so a run that was stopped and resumed ends with the same bits as one that was
-not, on the same machine with the same number of threads.
+not, on the same machine with the same number of threads. Under a memory cap it is the same to rounding, since the
+pieces of a batch depend on what the process has taken when it starts.
 """
 
 import json
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet import oneshot
-from scratchnet.backend import Array, Device, Params, get_device, keep_freed_memory, to_device, to_host
+from scratchnet.backend import Array, Device, Params, get_device, keep_freed_memory, one_blas_thread, to_device, to_host
 from scratchnet.batches import CALIBRATION, OBJECTIVES, VALIDATION, stream
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, load_model, save_arrays, save_model
 from scratchnet.data.alphabets import Alphabet
@@ -28,6 +29,7 @@ from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
 from scratchnet.files import write_bytes
 from scratchnet.losses import Loss, PairCrossEntropy
+from scratchnet.microbatches import GIB, Plan, gradients, plan
 from scratchnet.models import build
 from scratchnet.optim import SGD
 from scratchnet.progress import CLOCK_TICK, Display, Progress
@@ -45,24 +47,23 @@ class Interrupted(Exception):
 @np.errstate(over="ignore", invalid="ignore")  # a loss that is no number is an error of its own
 def train_step(
     net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array,
-    loss: Loss | None = None,
+    loss: Loss | None = None, pieces: int = 1,
 ) -> float:
     """One forward, backward and update on a batch; returns the loss before the update.
 
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
+    pieces: take the batch in so many, one after the other, for less memory and the same result to rounding.
     Raises NonFiniteError, before anything is changed, when the loss is no number.
     """
     keep_freed_memory()
-    loss = loss or PairCrossEntropy()
-    logits, cache = net.forward(net.params, a, b, training=True)
-    value, loss_cache = loss.forward(logits, target)
-    loss_value = float(to_host(value))  # the one synchronisation of a step
-    if not np.isfinite(loss_value):
-        raise NonFiniteError(f"the loss is {loss_value}: look for a NaN in the images, or lower the learning rate")
-    grads = net.backward_params(loss.backward(1.0, loss_cache), cache)
-    optimiser.step(net.params, grads)
-    net.params.update(net.running_statistics(cache))
+    with one_blas_thread():
+        found = gradients(net, loss or PairCrossEntropy(), a, b, target, pieces)
+        loss_value = float(to_host(found.loss))  # the one synchronisation of a step
+        if not np.isfinite(loss_value):
+            raise NonFiniteError(f"the loss is {loss_value}: look for a NaN in the images, or lower the learning rate")
+        optimiser.step(net.params, found.params)
+    net.params.update(found.running_statistics)
     return loss_value
 
 
@@ -75,14 +76,16 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
 
 def train(
     recipe: Recipe, split: Split, out: Path, device: str | Device | None = None, minutes: float | None = None,
-    resume: bool = False, quiet: bool = False,
+    resume: bool = False, quiet: bool = False, memory: float | None = None,
 ) -> SiameseNet:
     """Train by the recipe, keeping everything in the folder `out`; returns the network of the best epoch.
 
     minutes: stop after the epoch during which they have passed. resume: go on where the run in `out` stopped.
+    memory: GiB that the process may take; batches are cut into as many pieces as that needs. It is no part of the
+    recipe, and a run may go on under another cap, or none: the pieces change the numbers by rounding alone.
     Raises Interrupted on SIGINT or SIGTERM, once the batch under way is finished and the state saved;
     CheckpointError when `out` holds a run and `resume` is not given, or none and it is; NonFiniteError when the loss
-    is no number, with the last state kept.
+    is no number, with the last state kept; ScratchnetError when the memory is too little for any piece.
     """
     place = get_device(device)
     net = build(recipe.architecture, seed=recipe.seed, device=place)
@@ -98,11 +101,14 @@ def train(
         raise DataError("no alphabets to choose the best epoch by: name some in validation_alphabets")
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
     validation_runs = oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+    cut = None if memory is None else plan(net, optimiser, batches.loss, batches.batch(0, 0), GIB * memory)
+    if cut:
+        net.embed_batch = min(net.embed_batch, cut.images)  # validation takes no more than training
 
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
     if not quiet:
-        print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
+        _announce(recipe, out, cut)
     started = time.monotonic()
     with _stop_requests() as stop, Display(recipe, batches.steps, progress, quiet) as display:
         while not progress.finished(recipe):
@@ -110,7 +116,7 @@ def train(
             epoch_started, images = time.monotonic(), 0
             while progress.step < batches.steps:
                 a, b, target, count = batches.batch(progress.epoch, progress.step)
-                progress.losses.append(train_step(net, optimiser, a, b, target, batches.loss))
+                progress.losses.append(train_step(net, optimiser, a, b, target, batches.loss, cut.pieces if cut else 1))
                 progress.step += 1
                 images += count
                 display.batch(progress, count)
@@ -129,7 +135,15 @@ def train(
                 break
             if stop.requested:
                 raise Interrupted(f"stopped after epoch {progress.epoch}, state saved")
+    del net, optimiser  # the best network comes in their place
     return load_model(out, place)
+
+
+def _announce(recipe: Recipe, out: Path, cut: Plan | None) -> None:
+    print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
+    if cut:
+        print(f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
+              f"forecast: {cut.bytes / GIB:.2f} GiB", file=sys.stderr)
 
 
 def _expect_finite(net: SiameseNet) -> None:

@@ -1,7 +1,9 @@
 """Where arrays live, and what is said when they cannot live there."""
 
+import mmap
 import sys
 import threading
+import tracemalloc
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from standin import STRICT, strict
 
 from scratchnet import backend
-from scratchnet.backend import array_module, for_each, get_device, thread_count, to_device, to_host
+from scratchnet.backend import CPU, array_module, for_each, get_device, thread_count, to_device, to_host
 from scratchnet.errors import BackendError
 
 
@@ -115,6 +117,88 @@ def test_a_cupy_that_works_is_loaded_once(monkeypatch):
     assert get_device("cuda") is device
 
 
+def test_the_memory_of_a_gpu_is_what_its_pool_took(monkeypatch):
+    class Pool:
+        used, held = 300, 1000
+
+        def free_all_blocks(self):
+            self.held = self.used
+
+        def used_bytes(self):
+            return self.used
+
+        def total_bytes(self):
+            return self.held
+
+    pool = Pool()
+    fake_cupy(
+        monkeypatch,
+        cuda=SimpleNamespace(is_available=lambda: True),
+        ones=np.ones,
+        ndarray=type("ndarray", (), {}),
+        asarray=np.asarray,
+        asnumpy=np.asarray,
+        get_default_memory_pool=lambda: pool,
+    )
+
+    def work():
+        pool.held += 50
+
+    device = get_device("cuda")
+    assert device.held_memory() == 300
+    assert device.peak_memory(work) == 50
+
+
+def test_the_peak_of_a_function_is_that_of_its_arrays():
+    def work():
+        for _ in range(3):
+            np.empty(2**22, np.uint8)
+        kept = np.empty(2**23, np.uint8)
+        del kept
+
+    gaps = 1 + backend.HEAP_GAPS
+    for _ in range(2):
+        assert CPU.peak_memory(work) == pytest.approx(gaps * 2**23, rel=0.01)
+    assert not tracemalloc.is_tracing()
+
+
+def test_a_peak_is_found_beside_somebody_elses_tracing():
+    tracemalloc.start()
+    try:
+        before = np.zeros(2**23, np.uint8)
+        peak = CPU.peak_memory(lambda: np.empty(2**22, np.uint8))
+        assert peak == pytest.approx((1 + backend.HEAP_GAPS) * 2**22, rel=0.01)
+        assert tracemalloc.get_traced_memory()[0] > before.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(not backend.STATM.exists(), reason="the system does not tell how much memory a process has taken")
+def test_memory_that_is_written_to_counts_as_held():
+    before = CPU.held_memory()
+    with mmap.mmap(-1, 2**26) as fresh:  # from the system, not from memory that the process has kept
+        assert CPU.held_memory() - before < 2**25
+        fresh.write(b"x" * len(fresh))
+        assert CPU.held_memory() - before > 2**25
+
+
+@pytest.mark.skipif(not backend.STATM.exists(), reason="the system does not tell how much memory a process has taken")
+def test_memory_that_is_only_kept_for_reuse_does_not_count_as_held():
+    backend.keep_freed_memory()
+    before = CPU.held_memory()
+    arrays = [np.ones(2**22, np.uint8) for _ in range(32)]
+    last = arrays.pop()  # holds the end of the heap, so that freeing the others does not shrink it
+    assert CPU.held_memory() - before > 30 * 2**22
+    del arrays
+    assert CPU.held_memory() - before < 8 * 2**22
+    assert last.all()
+
+
+def test_where_the_system_does_not_tell_no_memory_is_held(monkeypatch, tmp_path):
+    monkeypatch.setattr(backend, "STATM", tmp_path / "absent")
+    assert CPU.held_memory() == 0
+
+
 @pytest.fixture
 def processors(monkeypatch):
     """A machine of eight processors, and no wishes in the environment."""
@@ -211,3 +295,10 @@ def test_several_threads_may_use_for_each_at_once(processors):
         worker.join()
     assert (totals == sum(range(50))).all()
     assert backend._blas_users == 0
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(3, 400, 9_000), (9_000, 400, 3), (2, 3, 4), (0, 3, 4), (1, 10_000_001, 1)])
+def test_a_product_in_pieces_is_the_product(m, k, n, rng):
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    np.testing.assert_allclose(backend.product(a, b), a @ b, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(backend.product(b.T, a.T), (a @ b).T, rtol=1e-10, atol=1e-10)

@@ -21,9 +21,13 @@ shapes
 backend
 images
 ops.windows ops.dft
-ops.conv_dft
-ops.conv
+ops.conv_im2col ops.conv_bands ops.conv_dft
+ops.conv ops.conv_cost
 ops.pool ops.resize ops.warp
+gradcheck.adapters gradcheck.draw
+gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
+gradcheck.numeric
+gradcheck.algebra gradcheck.diagnose gradcheck.sweep gradcheck.precision
 gradcheck.check
 gradcheck
 layers.base
@@ -42,14 +46,27 @@ oneshot
 checkpoint
 recipes
 batches progress
-gradcases
+gradcases microbatches
+planted.parts
+planted.bug
+planted.maps planted.vectors planted.siamese
+planted.contract
+planted.trials
+planted
 train
+bench.timing bench.workload bench.channels_first
+bench.machine bench.profile bench.peers
+bench.torch_peer bench.jax_peer bench.dezero_peer
+bench.memory
+bench.measure bench.report
+bench
 __init__
+pytest_plugin
 cli
 __main__
 """
 LINE_OF = {f"scratchnet.{name}": line for line, names in enumerate(LAYOUT.split("\n")) for name in names.split()}
-OPTIONAL = {"cupy", "matplotlib", "torch", "jax", "scipy", "pytest", "hypothesis"}
+OPTIONAL = {"cupy", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis"}
 
 
 def modules() -> dict[str, Path]:
@@ -67,7 +84,8 @@ def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.startswith("scratchnet")}
+            names = {alias.name for alias in node.names if alias.name.startswith("scratchnet")}
+            found |= {"scratchnet.__init__" if name == "scratchnet" else name for name in names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("scratchnet"):
             inside = {f"{node.module}.{alias.name}" for alias in node.names} & LINE_OF.keys()
             found |= inside or {node.module}
@@ -84,11 +102,29 @@ def test_a_module_imports_only_from_lines_above_it(name):
     assert imports(modules()[name]) <= above
 
 
-def test_importing_scratchnet_imports_no_optional_library():
-    code = "import sys, scratchnet; print(*{name.partition('.')[0] for name in sys.modules})"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+def loaded_by(code: str) -> set[str]:
+    """The libraries that a fresh interpreter has loaded after running `code`."""
+    code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    return set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_the_public_names_import_no_optional_library():
+    loaded = loaded_by("from scratchnet import *")
     assert "numpy" in loaded
-    assert not OPTIONAL & set(loaded)
+    assert not OPTIONAL & loaded
+
+
+@pytest.mark.parametrize("module", ["scratchnet", "scratchnet.pytest_plugin"])
+def test_what_every_run_of_pytest_imports_loads_no_library(module):
+    assert not {"numpy", "PIL", "tqdm"} & loaded_by(f"import pytest, {module}")
+
+
+def test_a_name_that_is_not_public_is_no_attribute():
+    with pytest.raises(AttributeError, match="module 'scratchnet' has no attribute 'gradchek'"):
+        _ = scratchnet.gradchek
+    assert set(scratchnet.__all__) <= set(dir(scratchnet))
 
 
 def test_the_version_is_that_of_the_installed_package():

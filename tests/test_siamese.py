@@ -192,7 +192,7 @@ def test_batches_and_blocks_do_not_change_the_answers(net, rng, monkeypatch):
         return encode_whole(self, params, x, training)
 
     monkeypatch.setattr(SiameseNet, "_encode", watched)
-    monkeypatch.setattr(siamese, "EMBED_BATCH", 4)
+    net = replace(net, embed_batch=4)
     monkeypatch.setattr(siamese, "SCORE_ELEMENTS", 2 * supports.shape[0] * 8)  # two queries at a time
     np.testing.assert_allclose(net.embed(queries), embedded, rtol=0, atol=1e-6)
     assert sizes == [4, 4, 3]

@@ -22,6 +22,7 @@ from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError, ScratchnetError
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.microbatches import GIB, Plan
 from scratchnet.optim import SGD
 from scratchnet.recipes import RECIPES
 from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train, train_step
@@ -441,6 +442,49 @@ def test_both_signals_stop_training_and_mean_again_afterwards_what_they_meant(ho
     assert signal.getsignal(how) is before
 
 
+# Under a memory cap
+
+PLAIN = replace(
+    RUNS["pairs, fixed distortions"],
+    architecture={"name": "koch2015", "image_size": 65, "channels": [2, 2, 2, 2], "features": 4},
+)
+
+
+@pytest.fixture
+def in_pieces_of_two(monkeypatch):
+    """Whatever the cap, batches are cut into pieces of two; the caps asked for, in bytes."""
+    caps = []
+
+    def cut(_net, _optimiser, _loss, batch, cap):
+        caps.append(cap)
+        return Plan(len(batch.target) // 2, 2, 4, 1.5 * GIB)
+
+    monkeypatch.setattr(training, "plan", cut)
+    return caps
+
+
+def test_a_run_under_a_cap_takes_pieces_and_ends_as_one_without(split, tmp_path, steps, in_pieces_of_two, capsys):
+    train(PLAIN, split, tmp_path / "whole", quiet=True)
+    whole = [loss for _, _, loss in steps]
+    assert (in_pieces_of_two, steps[0][0].embed_batch) == ([], 128)
+    steps.clear()
+    train(PLAIN, split, tmp_path / "cut", memory=2)
+    assert in_pieces_of_two == [2 * GIB]
+    assert {net.embed_batch for net, _, _ in steps} == {4}
+    assert "batches of 6 in pieces of 2 (3 a batch), forecast: 1.50 GiB" in capsys.readouterr().err.splitlines()
+    np.testing.assert_allclose([loss for _, _, loss in steps], whole, rtol=1e-4)
+
+
+def test_a_run_may_go_on_under_another_cap_or_none(split, tmp_path, steps, in_pieces_of_two):
+    train(PLAIN, split, tmp_path / "whole", quiet=True)
+    whole = [loss for _, _, loss in steps]
+    steps.clear()
+    for number, memory in enumerate((None, 2, None)):
+        train(PLAIN, split, tmp_path / "run", minutes=0, resume=number > 0, quiet=True, memory=memory)
+    assert in_pieces_of_two == [2 * GIB]
+    np.testing.assert_allclose([loss for _, _, loss in steps], whole, rtol=1e-4)
+
+
 # What is refused
 
 
@@ -536,6 +580,12 @@ def test_a_damaged_state_is_refused_and_left_alone(finished, split):
 )
 def test_a_recipe_that_does_not_fit_the_data_is_refused_before_a_folder_is_made(kind, change, message, split, tmp_path):
     assert message in refusal_of(kind, replace(TINY, **change), split, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_little_memory_is_refused_before_a_folder_is_made(split, tmp_path):
+    assert "the smallest step takes about" in refusal_of(ScratchnetError, PLAIN, split, tmp_path / "run", memory=1e-3)
+    assert "batch norm sees the whole batch" in refusal_of(ScratchnetError, TINY, split, tmp_path / "run", memory=1e-3)
     assert not (tmp_path / "run").exists()
 
 

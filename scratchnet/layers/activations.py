@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend import Array, Params, array_module, map_blocks
 from scratchnet.shapes import expect_precision, expect_same_shape
 
 
@@ -22,16 +22,16 @@ def sigmoid(x: Array) -> Array:
 
 
 class ReLUCache(NamedTuple):
-    positive: Array  # bool: one byte an element
+    y: Array  # the next layer keeps it anyway
 
 
 @dataclass(frozen=True)
 class ReLU:
     """y = max(x, 0). Shapes: x and y alike, any.
 
-        dx = dy where x > 0, else 0     (1)
+        dx = dy where y > 0, else 0     (1)
 
-    At x = 0, where there is no derivative, the gradient is 0.
+    y > 0 where x > 0. At x = 0, where there is no derivative, the gradient is 0.
     """
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
@@ -41,14 +41,25 @@ class ReLU:
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, ReLUCache]:
         array_module(x)
         expect_precision("ReLU", x=x)
-        positive = x.real > 0
-        return x * positive, ReLUCache(positive)
+        y = _where_positive(x, x)
+        return y, ReLUCache(y)
 
     def backward(self, dy: Array, cache: ReLUCache) -> tuple[Array, Params]:
-        array_module(dy, cache.positive)
-        expect_same_shape("ReLU: dy", dy, "x", cache.positive)
-        expect_precision("ReLU", dy=dy)
-        return dy * cache.positive, {}      # (1)
+        array_module(dy, cache.y)
+        expect_same_shape("ReLU: dy", dy, "x", cache.y)
+        expect_precision("ReLU", dy=dy, x=cache.y)
+        return _where_positive(dy, cache.y), {}     # (1)
+
+    def branches(self, cache: ReLUCache) -> Array:
+        """Which inputs are positive."""
+        return cache.y.real > 0
+
+
+def _where_positive(values: Array, condition: Array) -> Array:
+    """`values` where the real part of `condition` is positive, 0 elsewhere."""
+    multiply = array_module(values, condition).multiply
+    flat = map_blocks(lambda out, v, c: multiply(v, c.real > 0, out=out), values.reshape(-1), condition.reshape(-1))
+    return flat.reshape(values.shape)
 
 
 class SigmoidCache(NamedTuple):

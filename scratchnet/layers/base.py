@@ -51,6 +51,15 @@ def prefixed(prefix: str, params: Mapping[str, Array]) -> Params:
     return {f"{prefix}.{name}": value for name, value in params.items()}
 
 
+def branches(layer: Any, cache: Any) -> Any:
+    """Which branch a layer took at each of its kinks, as arrays; () of a layer that is smooth.
+
+    Two forwards with the same branches lie on one smooth piece, which is what a difference between them needs.
+    """
+    tell = getattr(layer, "branches", None)
+    return tell(cache) if tell else ()
+
+
 def running_statistics(layer: Layer, cache: Any) -> Params:
     """The statistics that a forward in training mode measured, for the caller to write back; most layers have none."""
     measure = getattr(layer, "running_statistics", None)

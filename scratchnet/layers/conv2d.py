@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend import Array, Params, array_module, blocks, for_each, sum_blocks
 from scratchnet.errors import ScratchnetError, ShapeError
-from scratchnet.ops import conv
+from scratchnet.ops import conv, conv_cost
 from scratchnet.ops.windows import output_size
 from scratchnet.shapes import expect_precision, expect_shape
 
 
 class Conv2dCache(NamedTuple):
-    x: Array  # padded
+    x: Array
     weight: Array
     kept: Any  # what the algorithm computed of them and can use again
 
@@ -27,7 +27,7 @@ class Conv2d:
 
         dbias[o] = sum over i, j, n of dy[i, j, n, o]                                    (4)
 
-    algorithm: "offsets", "im2col", "rows", "dft" or "auto". Raises ShapeError when x is smaller than the kernel.
+    algorithm: "offsets", "im2col", "bands", "dft" or "auto". Raises ShapeError when x is smaller than the kernel.
     """
 
     in_channels: int
@@ -63,17 +63,20 @@ class Conv2d:
         expect_shape("Conv2d: bias", bias, "O", O=O)
         expect_shape("Conv2d: x", x, "H W N C", C=C)
         expect_precision("Conv2d", x=x, weight=weight, bias=bias)
-        x = conv.pad(x, self.padding)
-        if x.shape[0] < kh or x.shape[1] < kw:
-            raise ShapeError(f"Conv2d: x is (H={x.shape[0]}, W={x.shape[1]}) with its padding, "
+        height, width = (size + 2 * self.padding for size in x.shape[:2])
+        if height < kh or width < kw:
+            raise ShapeError(f"Conv2d: x is (H={height}, W={width}) with its padding, "
                              f"smaller than the kernel (kh={kh}, kw={kw})")
-        y, kept = self._algorithm(x).forward(x, weight, self.stride)
-        y += bias
+        y, kept = self._algorithm(x).forward(x, weight, self.stride, self.padding)
+
+        def add_bias(rows: slice) -> None:
+            y[rows] += bias
+
+        for_each(add_bias, blocks(y), like=y)
         return y, Conv2dCache(x, weight, kept)
 
     def backward(self, dy: Array, cache: Conv2dCache) -> tuple[Array, Params]:
-        dx, grads = self._backward(dy, cache, needs_dx=True)
-        return conv.unpad(dx, self.padding), grads
+        return self._backward(dy, cache, needs_dx=True)
 
     def backward_params(self, dy: Array, cache: Conv2dCache) -> Params:
         """The gradients of the parameters alone: a first layer has no use for dx, a third of the work."""
@@ -83,12 +86,14 @@ class Conv2d:
         x, weight, kept = cache
         array_module(dy, x)
         kh, kw, _, O = weight.shape
-        Ho, Wo = output_size(x.shape[0], kh, self.stride), output_size(x.shape[1], kw, self.stride)
+        Ho, Wo = (output_size(n + 2 * self.padding, k, self.stride) for n, k in zip(x.shape, (kh, kw), strict=False))
         expect_shape("Conv2d: dy", dy, "Ho Wo N O", Ho=Ho, Wo=Wo, N=x.shape[2], O=O)
         expect_precision("Conv2d", dy=dy, x=x)
-        dx, dweight = self._algorithm(x).backward(dy, x, weight, self.stride, kept, needs_dx)
-        return dx, {"weight": dweight, "bias": dy.sum(axis=(0, 1, 2))}      # (4)
+        dx, dweight = self._algorithm(x).backward(dy, x, weight, self.stride, self.padding, kept, needs_dx)
+        dbias = sum_blocks(lambda dy: dy, dy.reshape(Ho * Wo, -1)).reshape(x.shape[2], O).sum(axis=0)      # (4)
+        return dx, {"weight": dweight, "bias": dbias}
 
     def _algorithm(self, x: Array) -> conv.Algorithm:
         auto = self.algorithm == "auto"
-        return conv.ALGORITHMS[conv.choose(x.shape, self.weight_shape, self.stride) if auto else self.algorithm]
+        name = conv_cost.choose(x.shape, self.weight_shape, self.stride, self.padding) if auto else self.algorithm
+        return conv.ALGORITHMS[name]

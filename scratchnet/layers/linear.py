@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend import Array, Params, array_module, product
 from scratchnet.shapes import expect_precision, expect_shape
 
 
@@ -41,12 +41,12 @@ class Linear:
         expect_shape("Linear: bias", bias, "O", O=self.out_features)
         expect_shape("Linear: x", x, "N C", C=self.in_features)
         expect_precision("Linear", x=x, weight=weight, bias=bias)
-        return x @ weight + bias, LinearCache(x, weight)
+        return product(x, weight) + bias, LinearCache(x, weight)
 
     def backward(self, dy: Array, cache: LinearCache) -> tuple[Array, Params]:
         x, weight = cache
         array_module(dy, x)
         expect_shape("Linear: dy", dy, "N O", N=x.shape[0], O=weight.shape[1])
         expect_precision("Linear", dy=dy, x=x)
-        dx = dy @ weight.T                                          # (1)
-        return dx, {"weight": x.T @ dy, "bias": dy.sum(axis=0)}     # (2), (3)
+        dx = product(dy, weight.T)                                          # (1)
+        return dx, {"weight": product(x.T, dy), "bias": dy.sum(axis=0)}     # (2), (3)

@@ -8,13 +8,12 @@ import numpy as np
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import pool
-from scratchnet.ops.windows import output_size
 from scratchnet.shapes import expect_precision, expect_shape
 
 
 class MaxPool2dCache(NamedTuple):
-    x: Array
-    y: Array
+    winners: Array  # (Ho, Wo, N, C): which pixel of its window, in row-major order
+    size: tuple[int, int]  # H, W
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,20 @@ class MaxPool2d:
         if min(x.shape[:2]) < self.kernel_size:
             raise ShapeError(f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
                              f"smaller than the window (kh=kw={self.kernel_size})")
-        y = pool.forward(x, self.kernel_size, self._stride)
-        return y, MaxPool2dCache(x, y)
+        y, winners = pool.forward(x, self.kernel_size, self._stride)
+        return y, MaxPool2dCache(winners, x.shape[:2])
 
     def backward(self, dy: Array, cache: MaxPool2dCache) -> tuple[Array, Params]:
-        x, y = cache
-        array_module(dy, x)
-        Ho, Wo = (output_size(size, self.kernel_size, self._stride) for size in x.shape[:2])
-        expect_shape("MaxPool2d: dy", dy, "Ho Wo N C", Ho=Ho, Wo=Wo, N=x.shape[2], C=x.shape[3])
-        expect_precision("MaxPool2d", dy=dy, x=x)
-        return pool.backward(dy, x, y, self.kernel_size, self._stride), {}      # (1)
+        winners, size = cache
+        array_module(dy, winners)
+        Ho, Wo, N, C = winners.shape
+        expect_shape("MaxPool2d: dy", dy, "Ho Wo N C", Ho=Ho, Wo=Wo, N=N, C=C)
+        expect_precision("MaxPool2d", dy=dy)
+        return pool.backward(dy, winners, size, self.kernel_size, self._stride), {}     # (1)
+
+    def branches(self, cache: MaxPool2dCache) -> Array:
+        """The winner of every window."""
+        return cache.winners
 
     @property
     def _stride(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.layers.base import Layer, backward_params, prefixed, running_statistics, under
+from scratchnet.layers.base import Layer, backward_params, branches, prefixed, running_statistics, under
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Sequential:
             dy, own = self.layers[name].backward(dy, cache[name])
             grads = prefixed(name, own) | grads
         return dy, grads
+
+    def branches(self, cache: dict[str, Any]) -> dict[str, Any]:
+        """Those of the layers, by name."""
+        return {name: branches(layer, cache[name]) for name, layer in self.layers.items()}
 
     def running_statistics(self, cache: dict[str, Any]) -> Params:
         """What the layers measured in a forward in training, by dotted name."""

@@ -62,6 +62,10 @@ class WeightedL1:
         dweight = dlogit.reshape(-1) @ distance.reshape(-1, self.features)          # (3)
         return (dh1, dh2), {"weight": dweight, "bias": dlogit.sum().reshape(1)}     # (4)
 
+    def branches(self, cache: WeightedL1Cache) -> Array:
+        """The sign of every difference."""
+        return array_module(cache.h1).sign((cache.h1 - cache.h2).real)
+
 
 def sum_to_shape(gradient: Array, shape: tuple[int, ...]) -> Array:
     """The backward of broadcasting: `gradient` summed over the axes along which `shape` was stretched."""

@@ -1,14 +1,16 @@
 """Convolution as a product of spectra.
 
-Take the kernel to the grid of x (H, W, N, C), whose DFT wraps around, and write X for the spectrum of x with sign -1
-and K for that of the kernel with sign +1 (`ops/dft.py` defines both). For each frequency
+Let x (H, W, N, C), with its padding, stand on a grid of pixels whose DFT wraps around, and the kernel on another; write
+X for the spectrum of x with sign -1 and K for that of the kernel with sign +1 (`ops/dft.py` defines both). For each
+frequency
 
     X[u, v] @ K[u, v] = sum over p, q, a, b of  x[p, q] @ weight[a, b]  exp(-2 pi i (u (p - a) / H + v (q - b) / W)),
 
 which is the spectrum, with sign -1, of   sum over a, b of x[i + a, j + b] @ weight[a, b]:   equation (1) of
 `ops/conv.py`, with i + a and j + b taken modulo H and W. For the rows i = 0 .. H - kh and the columns j = 0 .. W - kw
-of the output nothing wraps around, so the two are equal, and only those are transformed back. With G for the spectrum
-of dy with sign +1, and in the same way,
+of the output nothing wraps around, so the two are equal, and only those are transformed back. (Of the zeros on either
+side of x, the grid needs those on one side only: wrapping around, it finds the same.) With G for the spectrum of dy
+with sign +1, and in the same way,
 
     X[u, v].T @ G[u, v]    is the spectrum of dweight, with sign -1,     (2)
     G[u, v] @ K[u, v].T    is the spectrum of dx, with sign +1.          (3)
@@ -31,59 +33,69 @@ class Spectra(NamedTuple):
     weight: Array
 
 
-def forward_dft(x: Array, weight: Array, stride: int) -> tuple[Array, Spectra | None]:
+def forward_dft(x: Array, weight: Array, stride: int, padding: int) -> tuple[Array, Spectra | None]:
     """y (Ho, Wo, N, O) and the spectra."""
     if x.dtype.kind == "c":  # only to be differentiated: convolution is linear in the parts
-        return sum(1j ** (p + q) * forward_dft(x_p, w_q, stride)[0]
+        return sum(1j ** (p + q) * forward_dft(x_p, w_q, stride, padding)[0]
                    for (p, x_p), (q, w_q) in product(_parts(x), _parts(weight))), None
     xp = array_module(x, weight)
-    H, W, N, C = x.shape
-    kh, kw, _, O = weight.shape
-    rows = along_rows(x, H, -1)                                                 # (U, 2, W, N, C)
-    U = rows.shape[0]
-    spectra = Spectra(xp.empty((U, W, 2, N, C), dtype=x.dtype), along_columns(along_rows(weight, H, +1), W, +1))
-    back = xp.empty((U, 2, W - kw + 1, N, O), dtype=x.dtype)
+    height, width, Ho, Wo = _grid(x, weight, padding)
+    _, _, N, C = x.shape
+    O = weight.shape[3]
+    x_rows = along_rows(x, height, -1, start=padding)                           # (U, 2, W, N, C)
+    weight_rows = along_rows(weight, height, +1)                                # (U, 2, kw, C, O)
+    U = x_rows.shape[0]
+    spectra = Spectra(xp.empty((U, width, 2, N, C), dtype=x.dtype), xp.empty((U, width, 2, C, O), dtype=x.dtype))
+    back = xp.empty((U, 2, Wo, N, O), dtype=x.dtype)
 
     def frequencies(u: int) -> None:
-        spectra.x[u] = along_columns(rows[u], W, -1)
-        back[u] = back_along_columns(_multiply(spectra.x[u], spectra.weight[u]), W - kw + 1, -1)     # (1)
+        along_columns(x_rows[u], width, -1, start=padding, out=spectra.x[u])
+        along_columns(weight_rows[u], width, +1, out=spectra.weight[u])
+        back_along_columns(_multiply(spectra.x[u], spectra.weight[u]), Wo, -1, out=back[u])     # (1)
 
     for_each(frequencies, range(U), like=x)
-    y = back_along_rows(back, H, H - kh + 1, -1)
+    y = back_along_rows(back, height, Ho, -1)
     return (xp.ascontiguousarray(y[::stride, ::stride]) if stride > 1 else y), spectra
 
 
 def backward_dft(
-    dy: Array, x: Array, weight: Array, stride: int, spectra: Spectra | None, needs_dx: bool = True
+    dy: Array, x: Array, weight: Array, stride: int, padding: int, spectra: Spectra | None, needs_dx: bool = True
 ) -> tuple[Array | None, Array]:
     """dx (H, W, N, C) and dweight (kh, kw, C, O)."""
     if spectra is None:  # complex: linear in the parts
         terms = [
-            (1j ** (p + q), backward_dft(dy_p, x_q, w_q, stride, forward_dft(x_q, w_q, stride)[1]))
+            (1j ** (p + q), backward_dft(dy_p, x_q, w_q, stride, padding, forward_dft(x_q, w_q, stride, padding)[1]))
             for (p, dy_p), ((q, x_q), (_, w_q)) in product(_parts(dy), zip(_parts(x), _parts(weight), strict=True))
         ]
         return sum(unit * dx for unit, (dx, _) in terms), sum(unit * dweight for unit, (_, dweight) in terms)
     xp = array_module(dy, x, weight)
-    H, W, N, C = x.shape
-    kh, kw, _, O = weight.shape
+    height, width, Ho, Wo = _grid(x, weight, padding)
+    (H, W, N, C), (kh, kw, _, O) = x.shape, weight.shape
     if stride > 1:
         sparse = dy
-        dy = xp.zeros((H - kh + 1, W - kw + 1, N, O), dtype=dy.dtype)
+        dy = xp.zeros((Ho, Wo, N, O), dtype=dy.dtype)
         dy[::stride, ::stride] = sparse
-    rows = along_rows(dy, H, +1)                                                # (U, 2, Wo, N, O)
-    U = rows.shape[0]
+    dy_rows = along_rows(dy, height, +1)                                        # (U, 2, Wo, N, O)
+    U = dy_rows.shape[0]
     dx_back = xp.empty((U if needs_dx else 0, 2, W, N, C), dtype=dy.dtype)
     dweight_back = xp.empty((U, 2, kw, C, O), dtype=dy.dtype)
 
     def frequencies(u: int) -> None:
-        gradient = along_columns(rows[u], W, +1)                                # (V, 2, N, O)
-        dweight_back[u] = back_along_columns(_multiply(spectra.x[u].swapaxes(-1, -2), gradient), kw, -1)     # (2)
+        gradient = along_columns(dy_rows[u], width, +1, out=xp.empty((width, 2, N, O), dtype=dy.dtype))
+        back_along_columns(_multiply(spectra.x[u].swapaxes(-1, -2), gradient), kw, -1, out=dweight_back[u])     # (2)
         if needs_dx:
-            dx_back[u] = back_along_columns(_multiply(gradient, spectra.weight[u].swapaxes(-1, -2)), W, +1)  # (3)
+            product_x = _multiply(gradient, spectra.weight[u].swapaxes(-1, -2))
+            back_along_columns(product_x, W, +1, start=padding, out=dx_back[u])                                 # (3)
 
     for_each(frequencies, range(U), like=dy)
-    dx = back_along_rows(dx_back, H, H, +1) if needs_dx else None
-    return dx, back_along_rows(dweight_back, H, kh, -1)
+    dx = back_along_rows(dx_back, height, H, +1, start=padding) if needs_dx else None
+    return dx, back_along_rows(dweight_back, height, kh, -1)
+
+
+def _grid(x: Array, weight: Array, padding: int) -> tuple[int, int, int, int]:
+    """The rows and columns of the grid, and of the output at stride 1."""
+    (H, W), (kh, kw) = x.shape[:2], weight.shape[:2]
+    return H + padding, W + padding, H + 2 * padding - kh + 1, W + 2 * padding - kw + 1
 
 
 def _multiply(a: Array, b: Array) -> Array:

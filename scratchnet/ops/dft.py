@@ -1,8 +1,9 @@
 """The discrete Fourier transform of a feature map, as matrix products.
 
-The map x (h, w, N, C) stands in the corner of a grid of H x W pixels, zero elsewhere. Its spectrum is
+The map x (h, w, N, C) stands on a grid of H x W pixels, zero elsewhere, with its corner at pixel (start, start).
+Its spectrum is
 
-    X[u, v] = sum over p, q of x[p, q] exp(sign 2 pi i (u p / H + v q / W)),      sign -1 or +1,
+    X[u, v] = sum over p, q of x[p, q] exp(sign 2 pi i (u (start + p) / H + v (start + q) / W)),      sign -1 or +1,
 
 one (N, C) matrix a frequency. A real map has X[-u, -v] = conj X[u, v], so the frequencies u = 0 .. H // 2 say it all.
 Real and imaginary parts are kept apart, on an axis of two: a spectrum is (U, V, 2, N, C) with U = H // 2 + 1 and
@@ -15,64 +16,65 @@ from functools import lru_cache
 
 import numpy as np
 
-from scratchnet.backend import Array, array_module, device_of
+from scratchnet.backend import Array, array_module, device_of, product
 
 
-def along_rows(x: Array, height: int, sign: int) -> Array:
+def along_rows(x: Array, height: int, sign: int, start: int = 0) -> Array:
     """The sum over p: x (h, w, N, C) real to (U, 2, w, N, C), the real and the imaginary part."""
     h, *rest = x.shape
-    matrix = device_of(x).upload(_rows_matrix(height, h, sign, x.dtype.name))           # (U 2, h)
-    return (matrix @ x.reshape(h, -1)).reshape(height // 2 + 1, 2, *rest)
+    matrix = device_of(x).upload(_rows_matrix(height, start, h, sign, x.dtype.name))   # (U 2, h)
+    return product(matrix, x.reshape(h, -1)).reshape(height // 2 + 1, 2, *rest)
 
 
-def along_columns(x: Array, width: int, sign: int) -> Array:
-    """The sum over q, for one u or several: (..., 2, w, N, C) complex to (..., V, 2, N, C)."""
-    *batch, _, w, n, c = x.shape
-    matrix = device_of(x).upload(_columns_matrix(width, w, sign, x.dtype.name))         # (V 2, 2 w)
-    return array_module(x).matmul(matrix, x.reshape(*batch, 2 * w, n * c)).reshape(*batch, width, 2, n, c)
+def along_columns(x: Array, width: int, sign: int, out: Array, start: int = 0) -> Array:
+    """The sum over q, for one u: (2, w, N, C) complex to `out` (V, 2, N, C)."""
+    w = x.shape[1]
+    matrix = device_of(x).upload(_columns_matrix(width, start, w, sign, x.dtype.name))   # (V 2, 2 w)
+    array_module(x, out).matmul(matrix, x.reshape(2 * w, -1), out=out.reshape(2 * width, -1))
+    return out
 
 
-def back_along_columns(spectrum: Array, w: int, sign: int) -> Array:
-    """The inverse of `along_columns`, of which the first w columns are kept: (..., V, 2, N, C) to (..., 2, w, N, C)."""
-    *batch, width, _, n, c = spectrum.shape
-    matrix = device_of(spectrum).upload(_columns_inverse(width, w, sign, spectrum.dtype.name))     # (2 w, V 2)
-    flat = spectrum.reshape(*batch, width * 2, n * c)
-    return array_module(spectrum).matmul(matrix, flat).reshape(*batch, 2, w, n, c)
+def back_along_columns(spectrum: Array, w: int, sign: int, out: Array, start: int = 0) -> Array:
+    """The inverse of `along_columns`, of which w columns are kept: (V, 2, N, C) to `out` (2, w, N, C)."""
+    width = spectrum.shape[0]
+    matrix = device_of(spectrum).upload(_columns_inverse(width, start, w, sign, spectrum.dtype.name))   # (2 w, V 2)
+    array_module(spectrum, out).matmul(matrix, spectrum.reshape(2 * width, -1), out=out.reshape(2 * w, -1))
+    return out
 
 
-def back_along_rows(x: Array, height: int, h: int, sign: int) -> Array:
-    """The inverse of `along_rows`, of which the first h rows are kept: (U, 2, w, N, C) to (h, w, N, C) real."""
+def back_along_rows(x: Array, height: int, h: int, sign: int, start: int = 0) -> Array:
+    """The inverse of `along_rows`, of which h rows are kept: (U, 2, w, N, C) to (h, w, N, C) real."""
     rest = x.shape[2:]
-    matrix = device_of(x).upload(_rows_inverse(height, h, sign, x.dtype.name))          # (h, U 2)
-    return (matrix @ x.reshape(matrix.shape[1], -1)).reshape(h, *rest)
+    matrix = device_of(x).upload(_rows_inverse(height, start, h, sign, x.dtype.name))   # (h, U 2)
+    return product(matrix, x.reshape(matrix.shape[1], -1)).reshape(h, *rest)
 
 
-def _waves(size: int, frequencies: int, kept: int, sign: int) -> np.ndarray:
-    """exp(sign 2 pi i u p / size), (frequencies, kept) complex128."""
-    turns = np.outer(np.arange(frequencies), np.arange(kept)) % size / size
+def _waves(size: int, frequencies: int, start: int, kept: int, sign: int) -> np.ndarray:
+    """exp(sign 2 pi i u (start + p) / size), (frequencies, kept) complex128."""
+    turns = np.outer(np.arange(frequencies), np.arange(start, start + kept)) % size / size
     return np.exp(sign * 2j * np.pi * turns)
 
 
 @lru_cache(maxsize=64)
-def _rows_matrix(height: int, h: int, sign: int, dtype: str) -> np.ndarray:
-    waves = _waves(height, height // 2 + 1, h, sign)                                    # (U, h)
+def _rows_matrix(height: int, start: int, h: int, sign: int, dtype: str) -> np.ndarray:
+    waves = _waves(height, height // 2 + 1, start, h, sign)     # (U, h)
     return np.stack([waves.real, waves.imag], axis=1).reshape(-1, h).astype(dtype)
 
 
 @lru_cache(maxsize=64)
-def _columns_matrix(width: int, w: int, sign: int, dtype: str) -> np.ndarray:
-    return _as_real(_waves(width, width, w, sign)).reshape(2 * width, 2 * w).astype(dtype)
+def _columns_matrix(width: int, start: int, w: int, sign: int, dtype: str) -> np.ndarray:
+    return _as_real(_waves(width, width, start, w, sign)).reshape(2 * width, 2 * w).astype(dtype)
 
 
 @lru_cache(maxsize=64)
-def _columns_inverse(width: int, w: int, sign: int, dtype: str) -> np.ndarray:
-    inverse = _as_real(_waves(width, width, w, -sign).T / width)                        # (w, 2, 2, V)
+def _columns_inverse(width: int, start: int, w: int, sign: int, dtype: str) -> np.ndarray:
+    inverse = _as_real(_waves(width, width, start, w, -sign).T / width)     # (w, 2, 2, V)
     return inverse.transpose(1, 0, 3, 2).reshape(2 * w, 2 * width).astype(dtype)
 
 
 @lru_cache(maxsize=64)
-def _rows_inverse(height: int, h: int, sign: int, dtype: str) -> np.ndarray:
-    waves = _waves(height, height // 2 + 1, h, -sign).T / height                        # (h, U)
+def _rows_inverse(height: int, start: int, h: int, sign: int, dtype: str) -> np.ndarray:
+    waves = _waves(height, height // 2 + 1, start, h, -sign).T / height     # (h, U)
     # Each frequency but the first, and the last of an even size, stands for its conjugate as well.
     both = np.full(height // 2 + 1, 2.0)
     both[0] = 1

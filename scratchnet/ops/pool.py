@@ -1,47 +1,63 @@
 """Max-pooling: each output is the largest pixel of its window.
 
 Where several pixels of a window are equal, the first in row-major order wins and takes the whole gradient.
-Complex numbers are compared by their real parts, so that the complex step sees the same winners. The images of a
-batch have nothing to do with each other, so they are pooled a few at a time, on several threads.
+Complex numbers are compared by their real parts, so that the complex step sees the same winners. Forward notes the
+winners in a byte for each output, which is all that backward needs: the map x, the largest of a network, is not kept.
 """
 
 from scratchnet.backend import Array, array_module, blocks, for_each
 from scratchnet.ops.windows import output_size, windows
 
 
-def forward(x: Array, kernel_size: int, stride: int) -> Array:
-    """y[i, j] = max over a, b of x[s i + a, s j + b]; x (H, W, N, C), y (Ho, Wo, N, C)."""
+def forward(x: Array, kernel_size: int, stride: int) -> tuple[Array, Array]:
+    """y[i, j] = max over a, b of x[s i + a, s j + b], and the number kernel_size a + b of the winner.
+
+    x (H, W, N, C); y and winners (Ho, Wo, N, C).
+    """
     xp = array_module(x)
     Ho, Wo = (output_size(size, kernel_size, stride) for size in x.shape[:2])
     y = xp.empty((Ho, Wo, *x.shape[2:]), dtype=x.dtype)
+    winners = xp.zeros(y.shape, dtype="uint8" if kernel_size <= 16 else "uint32")
 
-    def pool(images: slice) -> None:
-        first, *others = (x_ab for _, _, x_ab in windows(x[:, :, images], (kernel_size, kernel_size), stride))
-        largest = y[:, :, images]
-        largest[...] = first
-        for x_ab in others:
+    def pool(rows: slice) -> None:
+        largest, winner = y[rows], winners[rows]
+        for a, b, x_ab in windows(x[_rows_seen(rows, kernel_size, stride)], (kernel_size, kernel_size), stride):
+            if a == b == 0:
+                largest[...] = x_ab
+                continue
+            larger = x_ab.real > largest.real
+            xp.maximum(winner, xp.multiply(larger, kernel_size * a + b, dtype=winner.dtype), out=winner)
             if x.dtype.kind == "c":
-                largest[...] = xp.where(x_ab.real > largest.real, x_ab, largest)
+                largest[...] = xp.where(larger, x_ab, largest)
             else:
                 xp.maximum(largest, x_ab, out=largest)
 
-    for_each(pool, blocks(y, axis=2), like=x)
-    return y
+    for_each(pool, blocks(y), like=x)
+    return y, winners
 
 
-def backward(dy: Array, x: Array, y: Array, kernel_size: int, stride: int) -> Array:
-    """dx[s i + a, s j + b] += dy[i, j] where (a, b) is the winner of window (i, j)."""
-    xp = array_module(dy, x, y)
-    dx = xp.zeros(x.shape, dtype=dy.dtype)
+def backward(dy: Array, winners: Array, size: tuple[int, int], kernel_size: int, stride: int) -> Array:
+    """dx[s i + a, s j + b] += dy[i, j] where (a, b) is the winner of window (i, j); dx has the rows and columns `size`.
+    """
+    xp = array_module(dy, winners)
+    Ho, Wo, N, C = winners.shape
+    overlap = stride < kernel_size
+    each_pixel_in_one_window = stride == kernel_size and size == (stride * Ho, stride * Wo)
+    dx = (xp.empty if each_pixel_in_one_window else xp.zeros)((*size, N, C), dtype=dy.dtype)
 
-    def unpool(images: slice) -> None:
-        undecided = xp.ones(y[:, :, images].shape, dtype=bool)
-        x_windows = windows(x[:, :, images], (kernel_size, kernel_size), stride)
-        dx_windows = windows(dx[:, :, images], (kernel_size, kernel_size), stride)
-        for (_, _, x_ab), (_, _, dx_ab) in zip(x_windows, dx_windows, strict=True):
-            wins = undecided & (x_ab.real == y[:, :, images].real)
-            dx_ab += dy[:, :, images] * wins
-            undecided &= ~wins
+    def unpool(rows: slice) -> None:
+        for a, b, dx_ab in windows(dx[_rows_seen(rows, kernel_size, stride)], (kernel_size, kernel_size), stride):
+            wins = winners[rows] == kernel_size * a + b
+            if overlap:
+                dx_ab += dy[rows] * wins
+            else:
+                xp.multiply(dy[rows], wins, out=dx_ab)
 
-    for_each(unpool, blocks(y, axis=2), like=x)
+    # Rows of windows that overlap add to the same pixels: one block after the other.
+    for_each(unpool, [slice(0, Ho)] if overlap else blocks(dy), like=dy)
     return dx
+
+
+def _rows_seen(rows: slice, kernel_size: int, stride: int) -> slice:
+    """The rows of x that some rows of y see."""
+    return slice(rows.start * stride, max(rows.start, rows.stop - 1) * stride + kernel_size)

@@ -1,5 +1,9 @@
 """The convolution algorithms agree with the definition and with each other."""
 
+import importlib.util
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,14 +12,15 @@ from hypothesis import strategies as st
 from scratchnet.backend import to_host
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Conv2d
-from scratchnet.ops import conv
+from scratchnet.ops import conv, conv_cost, conv_im2col
 from scratchnet.ops.windows import output_size
 
 RELATIVE_ERROR = {np.float32: 2e-6, np.float64: 1e-12, np.complex128: 1e-12}
 
 
-def definition(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
+def definition(x: np.ndarray, weight: np.ndarray, stride: int, padding: int = 0) -> np.ndarray:
     """Equation (1), number by number, in double precision."""
+    x = np.pad(x, ((padding, padding), (padding, padding), (0, 0), (0, 0)))
     kh, kw, _, out_channels = weight.shape
     n_rows, n_columns = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
     y = np.empty((n_rows, n_columns, x.shape[2], out_channels), np.result_type(x, weight, np.float64))
@@ -27,16 +32,17 @@ def definition(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
 
 @st.composite
 def problems(draw):
-    """(x, weight, dy, stride) of any small shape, float32 or float64."""
+    """(x, weight, dy, stride, padding) of any small shape, float32 or float64."""
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     kh, kw, stride = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
-    height, width = kh + draw(st.integers(0, 6)), kw + draw(st.integers(0, 6))
+    padding = draw(st.integers(0, min(kh, kw) - 1))
+    height, width = (max(1, k - 2 * padding) + draw(st.integers(0, 6)) for k in (kh, kw))
     n, c, o = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     x = rng.standard_normal((height, width, n, c)).astype(dtype)
     weight = rng.standard_normal((kh, kw, c, o)).astype(dtype)
-    dy_shape = output_size(height, kh, stride), output_size(width, kw, stride), n, o
-    return x, weight, rng.standard_normal(dy_shape).astype(dtype), stride
+    dy_shape = *(output_size(size + 2 * padding, k, stride) for size, k in ((height, kh), (width, kw))), n, o
+    return x, weight, rng.standard_normal(dy_shape).astype(dtype), stride, padding
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray, dtype: type) -> None:
@@ -49,26 +55,40 @@ def assert_close(found: np.ndarray, expected: np.ndarray, dtype: type) -> None:
 @given(problem=problems())
 @settings(max_examples=60, deadline=None)
 def test_every_algorithm_is_the_definition(algorithm, problem):
-    x, weight, dy, stride = problem
+    x, weight, dy, stride, padding = problem
     forward, backward = conv.ALGORITHMS[algorithm]
     wide = x.astype(np.float64), weight.astype(np.float64)
-    y, kept = forward(x, weight, stride)
-    assert_close(y, definition(*wide, stride), x.dtype.type)
-    dx, dweight = backward(dy, x, weight, stride, kept, True)
-    expected = conv.backward_offsets(dy.astype(np.float64), *wide, stride)
-    assert_close(dx, expected[0], x.dtype.type)
+    y, kept = forward(x, weight, stride, padding)
+    assert_close(y, definition(*wide, stride, padding), x.dtype.type)
+    dx, dweight = backward(dy, x, weight, stride, padding, kept, True)
+    expected = conv.backward_offsets(dy.astype(np.float64), conv.pad(wide[0], padding), wide[1], stride)
+    assert_close(dx, conv.unpad(expected[0], padding), x.dtype.type)
     assert_close(dweight, expected[1], x.dtype.type)
+
+
+@pytest.mark.parametrize("algorithm", conv.ALGORITHMS)
+@pytest.mark.parametrize("padding", [3, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_padding_may_be_wider_than_the_kernel(algorithm, padding, stride, rng):
+    x, weight = rng.standard_normal((4, 3, 2, 3)), rng.standard_normal((3, 2, 3, 4))
+    y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride, padding)
+    np.testing.assert_allclose(y, definition(x, weight, stride, padding), atol=1e-12)
+    dy = rng.standard_normal(y.shape)
+    dx, dweight = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, padding, kept, True)
+    expected = conv.backward_offsets(dy, conv.pad(x, padding), weight, stride)
+    np.testing.assert_allclose(dx, conv.unpad(expected[0], padding), atol=1e-12)
+    np.testing.assert_allclose(dweight, expected[1], atol=1e-12)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 700, 10**9])
 def test_im2col_does_not_depend_on_the_size_of_its_blocks(block_bytes, monkeypatch, rng):
     x, weight = rng.standard_normal((7, 6, 2, 3)), rng.standard_normal((3, 2, 3, 4))
-    monkeypatch.setattr(conv, "COLUMN_BYTES", block_bytes)
-    y = conv.forward_im2col(x, weight, 2)
+    monkeypatch.setattr(conv_im2col, "COLUMN_BYTES", block_bytes)
+    y = conv_im2col.forward_im2col(x, weight, 2)
     np.testing.assert_allclose(y, definition(x, weight, 2), rtol=1e-12)
     dy = rng.standard_normal(y.shape)
     for found, expected in zip(
-        conv.backward_im2col(dy, x, weight, 2), conv.backward_offsets(dy, x, weight, 2), strict=True
+        conv_im2col.backward_im2col(dy, x, weight, 2), conv.backward_offsets(dy, x, weight, 2), strict=True
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
@@ -79,9 +99,9 @@ def test_the_algorithms_agree_on_every_device(algorithm, device, rng):
     dy = rng.standard_normal((4, 4, 2, 4)).astype(np.float32)
     forward, backward = conv.ALGORITHMS[algorithm]
     there = [device.upload(array) for array in (dy, x, weight)]
-    y, kept = forward(*there[1:], 1)
+    y, kept = forward(*there[1:], 1, 0)
     expected = [conv.forward_offsets(x, weight, 1), *conv.backward_offsets(dy, x, weight, 1)]
-    for found, wanted in zip([y, *backward(*there, 1, kept, True)], expected, strict=True):
+    for found, wanted in zip([y, *backward(*there, 1, 0, kept, True)], expected, strict=True):
         np.testing.assert_allclose(to_host(found), wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -91,10 +111,10 @@ def test_the_algorithms_take_complex_numbers(algorithm, stride, rng):
     x, weight = (
         rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for shape in [(6, 5, 2, 3), (3, 2, 3, 4)]
     )
-    y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride)
+    y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride, 0)
     assert_close(y, definition(x, weight, stride), np.complex128)
     dy = rng.standard_normal(y.shape) + 1j * rng.standard_normal(y.shape)
-    found = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, kept, True)
+    found = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, 0, kept, True)
     for gradient, expected in zip(found, conv.backward_offsets(dy, x, weight, stride), strict=True):
         assert_close(gradient, expected, np.complex128)
 
@@ -108,13 +128,35 @@ def test_the_kernel_is_not_flipped():
 @pytest.mark.parametrize(
     ("x_shape", "weight_shape", "algorithm"),
     [
-        ((12, 12, 64, 32), (1, 1, 32, 32), "offsets"),  # nothing to write side by side
-        ((14, 14, 160, 32), (3, 3, 32, 64), "rows"),
-        ((48, 48, 64, 64), (7, 7, 64, 128), "dft"),  # the second layer of the paper
+        ((14, 14, 1, 32), (3, 3, 32, 64), "im2col"),  # one image: small products would be all overhead
+        ((105, 105, 64, 1), (10, 10, 1, 64), "bands"),  # the first layer of the paper: nothing for dft to save
+        ((48, 48, 64, 64), (7, 7, 64, 128), "dft"),  # its second
     ],
 )
 def test_auto_takes_what_costs_least(x_shape, weight_shape, algorithm):
-    assert conv.choose(x_shape, weight_shape, 1) == algorithm
+    assert conv_cost.choose(x_shape, weight_shape, 1, 0) == algorithm
+
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "conv.py"
+
+
+@pytest.mark.skipif(not BENCHMARK.exists(), reason="the benchmarks are not here, as in an installed package")
+def test_auto_is_near_the_best_of_what_was_measured(monkeypatch):
+    spec = importlib.util.spec_from_file_location("benchmark_conv", BENCHMARK)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    record = json.loads(BENCHMARK.with_suffix(".json").read_text())
+    assert record["algorithms"] == benchmark.digest(), "the algorithms changed since: run python benchmarks/conv.py"
+    monkeypatch.setattr(conv_cost, "thread_count", lambda: record["threads"])
+
+    slower = []
+    for row in record["rows"]:
+        H, N, C, O, k, stride, padding, milliseconds = row.values()
+        chosen = conv_cost.choose((H, H, N, C), (k, k, C, O), stride, padding)
+        slower.append(milliseconds[chosen] / min(milliseconds.values()))
+    assert len(slower) >= 48
+    assert sum(ratio <= 1.15 for ratio in slower) >= 40
+    assert max(slower) <= 2.5  # the exceptions take a few milliseconds
 
 
 def test_weights_go_to_pytorchs_order_and_back(rng):
@@ -124,7 +166,7 @@ def test_weights_go_to_pytorchs_order_and_back(rng):
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(ScratchnetError, match="algorithm 'winograd' is none of auto, offsets, im2col, rows, dft"):
+    with pytest.raises(ScratchnetError, match="algorithm 'winograd' is none of auto, offsets, im2col, bands, dft"):
         Conv2d(1, 1, 3, algorithm="winograd")
 
 

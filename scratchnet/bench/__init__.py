@@ -1,0 +1,1 @@
+"""`scratchnet bench`: how long a training step takes, layer by layer, and beside other libraries."""

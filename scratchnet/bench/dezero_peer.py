@@ -1,0 +1,106 @@
+"""The same training step in DeZero, the autograd framework on NumPy of the book "Deep Learning from Scratch 3".
+
+DeZero's numbers are arrays of int64, beside which NumPy 2 makes float64 of float32: `InFloat32` in front of every
+layer brings the gradient back, or backward would take twice its time. And modules of DeZero that are not used here
+name np.int, which NumPy no longer has, while they are imported.
+"""
+
+from dataclasses import replace
+from importlib import import_module, metadata
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from scratchnet.backend import Params, to_host
+from scratchnet.bench.channels_first import from_channels_first, to_channels_first
+from scratchnet.bench.peers import Variant
+from scratchnet.bench.workload import Training
+from scratchnet.errors import ScratchnetError
+from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
+
+with mock.patch.object(np, "int", int, create=True):
+    dezero: Any = import_module("dezero")  # Any: types are checked where it is not installed, too
+F: Any = import_module("dezero.functions")
+
+
+def variants() -> list[Variant]:
+    return [Variant(f"DeZero {metadata.version('dezero')} float32 NCHW", DezeroPeer, "pure NumPy, im2col")]
+
+
+class InFloat32(dezero.Function):  # type: ignore[misc]  # its base is Any
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def backward(self, gy: Any) -> Any:
+        gy.data = gy.data.astype(np.float32, copy=False)
+        return gy
+
+
+class DezeroPeer:
+    """A network in DeZero with the weights of ours."""
+
+    def __init__(self, training: Training) -> None:
+        net, optimiser = training.net, training.optimiser
+        assert isinstance(net.encoder, Sequential)  # as in every architecture of models.py
+        self.layers = dict(net.encoder.layers)
+        self.net = replace(net, params={})  # for its shapes
+        params = to_channels_first(net, {name: to_host(value) for name, value in net.params.items()})
+        self.statistics = {name: params.pop(name) for name in list(params) if ".running_" in name}
+        self.params = {name: dezero.Parameter(value, name) for name, value in params.items()}
+        self.twins, self.labels = np.concatenate([training.a, training.b])[:, None], training.labels
+        self.optimiser = dezero.optimizers.MomentumSGD(optimiser.lr, optimiser.momentum).setup(self.model)
+        decay = dezero.optimizers.WeightDecay(2 * optimiser.weight_decay)
+        self.optimiser.add_hook(lambda params: decay([p for p in params if p.name.endswith("weight")]))
+
+    @property
+    def model(self) -> Any:
+        """All parameters as DeZero's optimisers want them."""
+        model = dezero.Layer()
+        for name, parameter in self.params.items():
+            setattr(model, name, parameter)
+        return model
+
+    def step(self) -> float:
+        value = self._backward()
+        self.optimiser.update()
+        return value
+
+    def gradients(self) -> tuple[float, Params]:
+        value = self._backward()
+        return value, from_channels_first(self.net, {name: p.grad.data for name, p in self.params.items()})
+
+    def _backward(self) -> float:
+        for parameter in self.params.values():
+            parameter.cleargrad()
+        x: Any = self.twins
+        for name, layer in self.layers.items():
+            x = self._forward(layer, f"encoder.{name}.", InFloat32()(x))
+        x = InFloat32()(x)
+        pairs = len(self.labels)
+        difference = x[:pairs] - x[pairs:]
+        distance = F.relu(difference) + F.relu(-difference)  # there is no abs
+        logits = F.matmul(distance, F.reshape(self.params["head.weight"], (-1, 1))) + self.params["head.bias"]
+        loss = F.sigmoid_cross_entropy(logits, self.labels)
+        loss.backward()
+        return float(loss.data)
+
+    def _forward(self, layer: Layer, prefix: str, x: Any) -> Any:
+        params, statistics = self.params, self.statistics
+        match layer:
+            case Conv2d(stride=stride, padding=padding):
+                y = F.conv2d(x, params[prefix + "weight"], params[prefix + "bias"], stride, padding)
+            case MaxPool2d(kernel_size, stride):
+                y = F.pooling(x, kernel_size, stride or kernel_size)
+            case BatchNorm2d(epsilon=epsilon, momentum=momentum):
+                y = F.batch_nrom(
+                    x, params[prefix + "weight"], params[prefix + "bias"], statistics[prefix + "running_mean"],
+                    statistics[prefix + "running_var"], 1 - momentum, epsilon,
+                )
+            case Linear():
+                y = F.linear(x, params[prefix + "weight"], params[prefix + "bias"])
+            case ReLU() | Sigmoid() | Flatten():
+                y = {ReLU: F.relu, Sigmoid: F.sigmoid, Flatten: F.flatten}[type(layer)](x)
+            case _:
+                raise ScratchnetError(f"DeZero has no counterpart here for {layer}")
+        return y

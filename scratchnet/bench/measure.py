@@ -1,0 +1,108 @@
+"""The sections of a benchmark, each as plain values for JSON, one after the other as they are measured."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from scratchnet.bench import peers
+from scratchnet.bench.machine import Machine, peak_memory, sgemm_rate
+from scratchnet.bench.memory import OURS, in_own_processes
+from scratchnet.bench.profile import Part, Pass, profile
+from scratchnet.bench.timing import Spread, in_turns, ratio
+from scratchnet.bench.workload import Training, Workload
+from scratchnet.errors import ScratchnetError
+from scratchnet.models import parameter_count
+
+MILLI, GIGA = 1e3, 1e-9
+
+
+def sections(
+    workload: Workload, rounds: int, against: Sequence[str] = (), memory_peak: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """The name and the figures of each section. Raises ScratchnetError for a workload that cannot be had."""
+    training = workload.prepare()
+    net = training.net
+    if against and net.device.name != "cpu":
+        raise ScratchnetError(f"--against compares on the CPU: leave it out, or --device {net.device.name}")
+    yield "workload", {
+        "network": workload.network, "image_size": net.image_size, "pairs": workload.pairs,
+        "parameters": parameter_count(net.params), "dtype": net.params["head.weight"].dtype.name,
+        "device": net.device.name,
+    }
+    yield "machine", asdict(Machine.this())
+    if memory_peak:  # first, while this process is small: together they may need more memory than there is
+        yield "memory", list(in_own_processes(workload, against))
+    rate = sgemm_rate(net.device)
+    yield "sgemm", {"gflops": rate * GIGA}
+    seconds = in_turns({OURS: training.step}, rounds, net.device)[OURS]
+    yield "step", {
+        **_milliseconds(seconds), "rounds": rounds,
+        "images_per_second": 2 * workload.pairs / Spread.of(seconds).median,
+        "peak_bytes": peak_memory(),
+    }
+    yield "layers", [_row(part, rate) for part in profile(training, rounds)]
+    if against:
+        yield "peers", compare(training, rounds, against)
+
+
+def compare(
+    training: Training, rounds: int, against: Sequence[str], only: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Our step and those of the peers in turns, and our time over each of theirs; ours is the first row.
+
+    only: ends of the names of the variants that are wanted, else all. What cannot be timed has a "problem" instead,
+    and has "failed" when that is because it computes something else.
+    """
+    steps: dict[str, Callable[[], float]] = {OURS: training.step}
+    rows: list[dict[str, Any]] = []
+    for name in against:
+        try:
+            variants = peers.load(name)
+        except ScratchnetError as error:
+            rows.append({"name": name, "problem": str(error)})
+            continue
+        for variant in variants:
+            if only is not None and not variant.name.endswith(tuple(only)):
+                continue
+            row: dict[str, Any] = {"name": variant.name, "note": variant.note}
+            rows.append(row)
+            try:
+                peer, found = peers.build(variant, training)
+            except ScratchnetError as error:
+                row["problem"] = str(error)
+                continue
+            row |= {"loss_difference": found.loss, "gradient_difference": found.gradients}
+            if found.is_rounding or variant.lower_precision:
+                steps[variant.name] = peer.step
+            else:
+                row |= {"problem": _disagreement(found), "failed": True}
+    seconds = in_turns(steps, rounds, training.net.device)
+    for row in rows:
+        if row["name"] in seconds:
+            theirs = seconds[row["name"]]
+            row |= _milliseconds(theirs) | {"ratio": ratio(seconds[OURS], theirs)._asdict()}
+    return [{"name": OURS, "note": "", **_milliseconds(seconds[OURS])}, *rows]
+
+
+def _disagreement(found: peers.Difference) -> str:
+    return f"computes something else: loss off by {found.loss:.0e}, gradients by {found.gradients:.0e}; not timed"
+
+
+def _milliseconds(seconds: Sequence[float]) -> dict[str, float]:
+    return {f"{name}_ms": MILLI * value for name, value in Spread.of(seconds)._asdict().items()}
+
+
+def _row(part: Part, sgemm: float) -> dict[str, Any]:
+    ways = [way for way in (part.forward, part.backward) if way]
+    whole = Pass(sum(way.seconds for way in ways), sum(way.flop for way in ways))
+    rate = whole.flop / whole.seconds if whole.flop else None
+    return {
+        "name": part.name,
+        "forward_ms": MILLI * part.forward.seconds if part.forward else None,
+        "backward_ms": MILLI * part.backward.seconds,
+        "forward_gflop": GIGA * part.forward.flop if part.forward else None,
+        "backward_gflop": GIGA * part.backward.flop,
+        "gflops": GIGA * rate if rate else None,
+        "share_of_sgemm": rate / sgemm if rate else None,
+        "algorithm": part.algorithm,
+    }

@@ -1,0 +1,65 @@
+"""The peak memory of a few training steps, each way of taking them in a process of its own.
+
+The process of a peer has the allocator as the users of that peer have it; in a common process `train_step` sets it for
+all (`backend.keep_freed_memory`).
+
+    python -m scratchnet.bench.memory '{"workload": {"network": "compact", "pairs": 4}, "peer": "torch", "variant": 0}'
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from scratchnet.backend import get_device
+from scratchnet.bench import peers
+from scratchnet.bench.machine import peak_memory
+from scratchnet.bench.timing import Spread, in_turns
+from scratchnet.bench.workload import Training, Workload
+from scratchnet.errors import ScratchnetError
+
+STEPS = 5
+OURS = "scratchnet"
+
+
+def in_own_processes(workload: Workload, against: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """For scratchnet and every variant of the peers: {"name", "peak_bytes", "ms"}, or {"name", "problem"}."""
+    yield _in_own_process(OURS, {"workload": asdict(workload)})
+    for peer in against:
+        try:
+            variants = peers.load(peer)
+        except ScratchnetError as error:
+            yield {"name": peer, "problem": str(error)}
+            continue
+        for number, variant in enumerate(variants):
+            yield _in_own_process(variant.name, {"workload": asdict(workload), "peer": peer, "variant": number})
+
+
+def _in_own_process(name: str, task: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "scratchnet.bench.memory", json.dumps(task)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        return {"name": name, "problem": f"does not run: {lines[-1]}"}
+    return {"name": name, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def _measure(task: dict[str, Any]) -> dict[str, Any]:
+    """Takes the steps in this process."""
+    workload = Workload(**task["workload"])
+    step = _step(workload.prepare(), task)
+    seconds = in_turns({OURS: step}, STEPS - 1, get_device(workload.device))[OURS]
+    return {"peak_bytes": peak_memory(), "ms": 1e3 * Spread.of(seconds).median}
+
+
+def _step(training: Training, task: dict[str, Any]) -> Any:
+    """The step to take. Nothing else holds on to `training`, so that a peer's process does not keep our weights."""
+    if "peer" not in task:
+        return training.step
+    return peers.load(task["peer"])[task["variant"]].build(training).step
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(json.loads(sys.argv[1]))))

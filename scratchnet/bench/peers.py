@@ -1,0 +1,96 @@
+"""The libraries beside which a training step is timed, each imported only when it is asked for.
+
+A module of a peer has `variants()`, the ways in which its users could run the same step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from scratchnet.backend import Params, to_host
+from scratchnet.bench.workload import Training
+from scratchnet.errors import ScratchnetError
+
+MODULES = {name: f"scratchnet.bench.{name}_peer" for name in ("torch", "jax", "dezero")}
+# Relative. Rounding moves a gradient by 1e-5, but where it decides whether a ReLU lets a pixel pass, or which of two
+# pixels wins a pool, it moves that of a few images by some 1e-2, through batch norm by more. The loss has no such
+# steps. A mistake moves all by 1; smaller ones are for the tests, which compare on a batch where nothing is so near.
+LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-1
+
+
+class Peer(Protocol):
+    """The same network with the same weights on the same batch, in another library."""
+
+    def step(self) -> float:
+        """Forward, backward and update; returns the loss before the update."""
+
+    def gradients(self) -> tuple[float, Params]:
+        """The loss and the gradients of a step that is not taken, by our names and in our shapes, on the host."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run a peer; one of lower precision need not agree with us."""
+
+    name: str
+    build: Callable[[Training], Peer]
+    note: str = ""
+    lower_precision: bool = False
+
+
+class Difference(NamedTuple):
+    """How far a loss and gradients are from ours, relatively."""
+
+    loss: float
+    gradients: float
+
+    @property
+    def is_rounding(self) -> bool:
+        return self.loss <= LOSS_TOLERANCE and self.gradients <= GRADIENT_TOLERANCE
+
+
+def load(name: str) -> list[Variant]:
+    """The variants of a peer. Raises ScratchnetError, in one line, where it is not installed or does not load."""
+    try:
+        found: list[Variant] = import_module(MODULES[name]).variants()
+    except ModuleNotFoundError as cause:
+        if cause.name != name:
+            raise ScratchnetError(f"{name} does not load: {in_one_line(cause)}") from cause
+        raise ScratchnetError(f"{name} is not installed: pip install 'scratchnet[bench]'") from cause
+    except Exception as cause:  # a library that does not fit the others installed fails in many ways
+        raise ScratchnetError(f"{name} does not load: {in_one_line(cause)}") from cause
+    return found
+
+
+def build(variant: Variant, training: Training) -> tuple[Peer, Difference]:
+    """The peer, and how far from ours it computes. Raises ScratchnetError, in one line, where it does not run."""
+    try:
+        peer = variant.build(training)
+        return peer, difference(training.gradients(), peer.gradients())
+    except Exception as cause:  # compilers above all fail in many ways
+        raise ScratchnetError(f"does not run: {in_one_line(cause)}") from cause
+
+
+def difference(ours: tuple[float, Params], theirs: tuple[float, Params]) -> Difference:
+    """Of the loss, and the largest among the gradients of the layers.
+
+    By layer and not by parameter, since a bias in front of batch norm has a gradient of rounding errors alone.
+    """
+    (our_loss, our_grads), (their_loss, their_grads) = ours, theirs
+    squares: dict[str, list[float]] = {}
+    for name, gradient in our_grads.items():
+        our, their = to_host(gradient).astype(np.float64), their_grads[name].astype(np.float64)
+        sums = squares.setdefault(name.rpartition(".")[0], [0.0, 0.0])
+        sums[0] += float(((our - their) ** 2).sum())
+        sums[1] += float((our**2).sum())
+    gradients = [(between / size) ** 0.5 for between, size in squares.values()]
+    return Difference(abs(our_loss - their_loss) / abs(our_loss), float(np.max(gradients)))  # a NaN stays one
+
+
+def in_one_line(cause: BaseException) -> str:
+    """The kind of an exception and the first line of what it says."""
+    lines = str(cause).strip().splitlines() or [""]
+    return f"{type(cause).__name__}: {lines[0][:160]}"

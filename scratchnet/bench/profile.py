@@ -1,0 +1,153 @@
+"""Where a training step spends its time, layer by layer.
+
+Every layer of the encoder is replaced by one that measures it and does the same, and SGD likewise; what is left of
+the step is the head, the loss and what lies between.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratchnet.backend import Array, Device, Params
+from scratchnet.bench.timing import now
+from scratchnet.bench.workload import Training
+from scratchnet.layers import Conv2d, Layer, Linear, Sequential
+from scratchnet.layers.base import backward_params, running_statistics
+from scratchnet.ops import conv_cost
+from scratchnet.optim import SGD
+from scratchnet.train import train_step
+
+STEP, UPDATE, REST = "step", "SGD", "head, loss"
+
+
+class Pass(NamedTuple):
+    """One way through a part of the step."""
+
+    seconds: float
+    flop: int  # of direct arithmetic
+
+
+class Part(NamedTuple):
+    """One line of a profile; SGD and the rest have no two ways, theirs stands under backward."""
+
+    name: str
+    forward: Pass | None
+    backward: Pass
+    algorithm: str | None = None
+
+
+@dataclass
+class Stopwatch:
+    """Seconds and arithmetic of the parts of a step, summed where a part runs more than once."""
+
+    device: Device
+    seconds: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    flop: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    algorithms: dict[str, str] = field(default_factory=dict)
+
+    def record(self, name: str, way: str, start: float, flop: int = 0) -> None:
+        self.seconds[name, way] += now(self.device) - start
+        self.flop[name, way] += flop
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A layer that does what `layer` does, and tells the stopwatch how long it took."""
+
+    name: str
+    layer: Layer
+    stopwatch: Stopwatch
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        return self.layer.init(rng, dtype)
+
+    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
+        start = now(self.stopwatch.device)
+        y, cache = self.layer.forward(params, x, training)
+        self.stopwatch.record(self.name, "forward", start, product_flop(self.layer, y.shape))
+        if isinstance(self.layer, Conv2d):
+            self.stopwatch.algorithms[self.name] = algorithm_of(self.layer, x.shape)
+        return y, cache
+
+    def backward(self, dy: Array, cache: Any) -> tuple[Array, Params]:
+        start = now(self.stopwatch.device)
+        dx, grads = self.layer.backward(dy, cache)
+        self.stopwatch.record(self.name, "backward", start, 2 * product_flop(self.layer, dy.shape))  # dx, dweight
+        return dx, grads
+
+    def backward_params(self, dy: Array, cache: Any) -> Params:
+        start = now(self.stopwatch.device)
+        grads = backward_params(self.layer, dy, cache)
+        self.stopwatch.record(self.name, "backward", start, product_flop(self.layer, dy.shape))  # dweight
+        return grads
+
+    def running_statistics(self, cache: Any) -> Params:
+        return running_statistics(self.layer, cache)
+
+
+@dataclass
+class TimedSGD(SGD):
+    stopwatch: Stopwatch | None = None
+
+    def step(self, params: Params, grads: Params) -> None:
+        assert self.stopwatch
+        start = now(self.stopwatch.device)
+        super().step(params, grads)
+        self.stopwatch.record(UPDATE, "backward", start)
+
+
+def product_flop(layer: Layer, y_shape: Sequence[int]) -> int:
+    """Multiplications and additions of y = x @ weight, summed over the offsets of a kernel: directly, with no trick.
+
+    dweight and dx take as many each. Layers without products count as none.
+    """
+    if isinstance(layer, Conv2d):
+        kh, kw, C, _ = layer.weight_shape
+        return 2 * int(np.prod(y_shape)) * kh * kw * C
+    if isinstance(layer, Linear):
+        return 2 * int(np.prod(y_shape)) * layer.in_features
+    return 0
+
+
+def algorithm_of(layer: Conv2d, x_shape: Sequence[int]) -> str:
+    """The algorithm that the layer uses for x (H, W, N, C)."""
+    if layer.algorithm != "auto":
+        return layer.algorithm
+    return conv_cost.choose(tuple(x_shape), layer.weight_shape, layer.stride, layer.padding)
+
+
+def profile(training: Training, rounds: int) -> list[Part]:
+    """The parts of a training step in their order, medians over the rounds; takes that many steps and one more."""
+    stopwatches = [_measured_step(training) for _ in range(rounds + 1)][1:]
+
+    def measured(name: str, way: str) -> Pass:
+        seconds = [stopwatch.seconds[name, way] for stopwatch in stopwatches]
+        return Pass(float(np.median(seconds)), stopwatches[0].flop[name, way])
+
+    parts = [
+        Part(name, measured(name, "forward"), measured(name, "backward"), stopwatches[0].algorithms.get(name))
+        for name in _layers(training)
+    ]
+    return [*parts, Part(REST, None, measured(REST, "backward")), Part(UPDATE, None, measured(UPDATE, "backward"))]
+
+
+def _measured_step(training: Training) -> Stopwatch:
+    device = training.net.device
+    stopwatch = Stopwatch(device)
+    timed = {name: Timed(name, layer, stopwatch) for name, layer in _layers(training).items()}
+    net = replace(training.net, encoder=Sequential(timed))
+    settings = {setting.name: getattr(training.optimiser, setting.name) for setting in fields(SGD)}
+    optimiser = TimedSGD(**settings, stopwatch=stopwatch)  # with the same velocity
+    start = now(device)
+    train_step(net, optimiser, training.a, training.b, training.labels)
+    whole = now(device) - start
+    stopwatch.seconds[REST, "backward"] = whole - sum(stopwatch.seconds.values())
+    return stopwatch
+
+
+def _layers(training: Training) -> dict[str, Layer]:
+    assert isinstance(training.net.encoder, Sequential)  # as in every architecture of models.py
+    return dict(training.net.encoder.layers)

@@ -1,0 +1,97 @@
+"""The sections of a benchmark as text."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+FOOTNOTE = """GFLOP are those of direct arithmetic, both ways. "dft" finds the same sums with fewer multiplications, so
+its share of the sgemm rate can pass 100 %. The first layer has no dx to find. Every time is a median of its own."""
+TURNS = """All steps in turns, A B C A B C, in one process. The ratio is our time over theirs, round by round: under 1,
+scratchnet is faster. All of them have our setting that freed memory is kept, from which PyTorch gains as well."""
+ALONE = "Five steps, each way in a process of its own: maximum resident size; peers have the allocator they come with."
+
+
+def render(name: str, section: Any) -> str:
+    """The text of the section called `name`."""
+    return "\n".join(SECTIONS[name](section))
+
+
+def workload(figures: dict[str, Any]) -> Iterator[str]:
+    size = figures["image_size"]
+    yield (f"{figures['network']}, {size} x {size} pixels, {figures['pairs']} pairs, {figures['parameters']:,} "
+           f"parameters, {figures['dtype']}, {figures['device']}")
+
+
+def machine(figures: dict[str, Any]) -> Iterator[str]:
+    yield f"{figures['processor']}, {_count(figures['threads'], 'thread')}, {figures['system']}; {figures['date']}"
+    yield f"Python {figures['python']}, NumPy {figures['numpy']}, {figures['blas']}"
+
+
+def sgemm(figures: dict[str, Any]) -> Iterator[str]:
+    yield f"sgemm: {figures['gflops']:.0f} GFLOP/s, measured (2048 x 2048, median)"
+
+
+def step(figures: dict[str, Any]) -> Iterator[str]:
+    yield (f"training step: {_times(figures)}, {_count(figures['rounds'], 'round')}; "
+           f"{figures['images_per_second']:.1f} images/s; peak memory {_gibibytes(figures['peak_bytes'])}")
+
+
+def layers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield ""
+    yield f"{'layer':12}{'forward ms':>12}{'backward ms':>13}{'GFLOP':>10}{'GFLOP/s':>10}{'of sgemm':>10}  algorithm"
+    for row in rows:
+        gflop = (row["forward_gflop"] or 0) + row["backward_gflop"]
+        share = f"{row['share_of_sgemm']:.0%}" if row["share_of_sgemm"] else "-"
+        yield (f"{row['name']:12}{_cell(row['forward_ms'], 1):>12}{_cell(row['backward_ms'], 1):>13}"
+               f"{_cell(gflop or None, 2):>10}{_cell(row['gflops'], 0):>10}{share:>10}"
+               f"  {row['algorithm'] or ''}").rstrip()
+    whole = [sum(row[f"{way}_ms"] or 0 for row in rows) for way in ("forward", "backward")]
+    yield f"{'sum':12}{whole[0]:12.1f}{whole[1]:13.1f}"
+    yield FOOTNOTE
+
+
+def peers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    width = 2 + max(len(row["name"]) for row in rows)
+    yield ""
+    for row in rows:
+        if "problem" in row:
+            yield f"{row['name']:{width}}{row['problem']}"
+            continue
+        line = f"{row['name']:{width}}{_times(row)}"
+        if "ratio" in row:
+            ratio, note = row["ratio"], f"; {row['note']}" if row["note"] else ""
+            line += (f"; ratio {ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['most']:.2f}); "
+                     f"gradients within {row['gradient_difference']:.0e} of ours{note}")
+        yield line
+    yield TURNS
+
+
+def memory(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    width = 2 + max(len(row["name"]) for row in rows)
+    for row in rows:
+        if "problem" in row:
+            yield f"{row['name']:{width}}{row['problem']}"
+        else:
+            yield f"{row['name']:{width}}{_gibibytes(row['peak_bytes']):>10}, {row['ms']:.1f} ms a step"
+    yield ALONE
+
+
+def _times(figures: dict[str, Any]) -> str:
+    return f"{figures['median_ms']:.1f} ms ({figures['least_ms']:.1f} - {figures['most_ms']:.1f})"
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _gibibytes(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 2**30:.2f} GiB"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"
+
+
+SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
+    "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "step": step, "layers": layers,
+    "peers": peers,
+}

@@ -1,0 +1,145 @@
+"""A batch in pieces: its gradients as a sum over them, and how many pieces a memory cap asks for.
+
+The loss of a batch is a mean over its N pairs or episodes. Cut into pieces k of n_k each, with the losses L_k,
+
+    L     = sum over k of (n_k / N) L_k             (1)
+    dL/dw = sum over k of (n_k / N) dL_k/dw         (2)
+
+so that memory for one piece is enough, and the result is the same to rounding. Not so with batch norm: it normalises
+by the mean and variance of the whole batch, and pieces would train something else.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchnet.backend import Array, Params
+from scratchnet.batches import Batch
+from scratchnet.errors import ScratchnetError
+from scratchnet.losses import Loss
+from scratchnet.optim import SGD
+from scratchnet.siamese import SiameseNet
+
+GIB = 2**30
+
+
+class Gradients(NamedTuple):
+    loss: Array  # (), on its device
+    params: Params
+    running_statistics: Params
+
+
+def gradients(net: SiameseNet, loss: Loss, a: Array, b: Array, target: Array, pieces: int = 1) -> Gradients:
+    """The loss of a batch, its gradients, and what batch norm measured; a, b and target are cut along the first axis.
+
+    Raises ScratchnetError for batch norm in more than one piece, and for more pieces than there are pairs or episodes.
+    """
+    N = target.shape[0]
+    if not 1 <= pieces <= max(1, N):
+        raise ScratchnetError(f"pieces={pieces} of a batch of {N}: give 1 to {N}")
+    total: Params = {}
+    if pieces == 1:
+        value, statistics = _add_piece(total, net, loss, a, b, target, share=1.0)
+        return Gradients(value, total, statistics)
+    value = 0.0
+    for k in range(pieces):
+        rows = slice(N * k // pieces, N * (k + 1) // pieces)
+        share = (rows.stop - rows.start) / N
+        value = value + _add_piece(total, net, loss, a[rows], b[rows], target[rows], share)[0]              # (1)
+    return Gradients(value, total, {})
+
+
+def _add_piece(
+    total: Params, net: SiameseNet, loss: Loss, a: Array, b: Array, target: Array, share: float
+) -> tuple[Array, Params]:
+    """Add the gradients of one piece into `total`; on return, all else that it took is free for the next one."""
+    logits, cache = net.forward(net.params, a, b, training=True)
+    statistics = net.running_statistics(cache)
+    if statistics and share < 1:
+        raise ScratchnetError("batch norm sees the whole batch: take it in one piece, or lower batch_size")
+    value, loss_cache = loss.forward(logits, target)
+    for name, gradient in net.backward_params(loss.backward(share, loss_cache), cache).items():             # (2)
+        if name in total:
+            total[name] += gradient
+        else:
+            total[name] = gradient
+    return share * value, statistics
+
+
+@dataclass
+class Forecast:
+    """How many bytes training steps take: what stays from one to the next, and the peak of forward and backward.
+
+    The peaks of some sizes of piece are measured. Between two of them a straight line is assumed, and the last line
+    goes on beyond; but the algorithm of a convolution changes with the size, and the memory with it, by steps.
+    """
+
+    batch: int  # pairs or episodes
+    standing: int  # the program, the images, parameters and momentum
+    gradients: int
+    peaks: dict[int, int] = field(default_factory=dict)  # by the size of a piece
+
+    def peak(self, size: int) -> float:
+        """Of forward and backward of a piece of `size` pairs or episodes."""
+        sizes, peaks = zip(*sorted(self.peaks.items()), strict=True)
+        if size <= sizes[-1]:
+            return float(np.interp(size, sizes, peaks))
+        return peaks[-1] + (peaks[-1] - peaks[-2]) / (sizes[-1] - sizes[-2]) * (size - sizes[-1])
+
+    def step(self, size: int) -> float:
+        """Of a step in pieces of that size, which add up their gradients in memory of their own."""
+        return self.standing + self.peak(size) + (self.gradients if size < self.batch else 0)
+
+
+class Plan(NamedTuple):
+    pieces: int
+    size: int  # of the largest piece, in pairs or episodes
+    images: int  # in it
+    bytes: float  # that a step is forecast to take
+
+
+@np.errstate(over="ignore", invalid="ignore")  # as in a training step, which says what is wrong
+def plan(net: SiameseNet, optimiser: SGD, loss: Loss, batch: Batch, cap: float) -> Plan:
+    """The fewest pieces with which a training step stays under `cap` bytes, and what it is forecast to take.
+
+    Measures forward and backward of 1, 2, 4 ... pairs or episodes, from the third on only while they are forecast to
+    fit, and at last of the piece that is chosen. Raises ScratchnetError when nothing fits, with the least cap that
+    would do.
+    """
+    a, b, target, images = batch
+    N = target.shape[0]
+    one = gradients(net, loss, a[:1], b[:1], target[:1])  # also loads what is loaded once
+    choices = [N] if one.running_statistics else sorted({-(-N // pieces) for pieces in range(1, N + 1)}, reverse=True)
+    del one
+    weights = sum(value.nbytes for value in net.params.values())
+    moving = sum(value.nbytes for value in optimiser.velocity.values())
+    forecast = Forecast(N, max(net.device.held_memory(), weights) + weights - moving, weights)
+
+    def measure(size: int) -> None:
+        step = partial(gradients, net, loss, a[:size], b[:size], target[:size])
+        forecast.peaks[size] = net.device.peak_memory(step)
+
+    for size in [*(2**k for k in range((N - 1).bit_length())), N]:
+        if size > 2 and forecast.step(size) > cap:
+            break
+        measure(size)
+    for size in choices:
+        if forecast.step(size) <= cap:
+            if size not in forecast.peaks:
+                measure(size)
+            if (needed := forecast.step(size)) <= cap:
+                return Plan(-(-N // size), size, images * size // N, needed)
+    raise _too_much(forecast, choices, cap)
+
+
+def _too_much(forecast: Forecast, choices: Sequence[int], cap: float) -> ScratchnetError:
+    least = min(forecast.step(size) for size in choices)
+    needs = f"takes about {least / GIB:.2f} GiB and --memory allows {cap / GIB:.2f}"
+    enough = f"give {math.ceil(100 * least / GIB) / 100:.2f} or more"
+    if choices == [forecast.batch]:
+        return ScratchnetError(f"batch norm sees the whole batch, which {needs}: lower batch_size, or {enough}")
+    return ScratchnetError(f"the smallest step {needs}: {enough}")
