@@ -20,7 +20,7 @@ def tables(sizes: list[tuple[int, int]] = SIZES) -> list[np.ndarray]:
 
 
 def alphabets_of(queries: np.ndarray) -> list[int]:
-    return (queries[:, 0] // 1000).tolist()
+    return (queries[:, 0, 0] // 1000).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,19 @@ def episodes():
 
 def test_a_query_shows_the_character_of_its_support_in_another_hand(episodes):
     queries, supports = episodes
-    assert queries.shape == supports.shape == (600, 5)
+    assert queries.shape == supports.shape == (600, 1, 5)
     assert queries.dtype == supports.dtype == np.int64
     np.testing.assert_array_equal(queries // 10, supports // 10)
     assert np.all(queries != supports)
+
+
+def test_with_several_hands_each_drawing_of_a_character_is_in_another():
+    queries, supports = sample_episodes(tables([(6, 9), (9, 5)]), 200, 5, np.random.default_rng(3), hands=2)
+    assert queries.shape == supports.shape == (200, 2, 5)
+    drawings = np.concatenate([queries, supports], axis=1)  # (E, drawing, character)
+    np.testing.assert_array_equal(drawings // 10, np.broadcast_to(drawings[:, :1] // 10, drawings.shape))
+    ordered = np.sort(drawings, axis=1)
+    assert np.all(ordered[:, 1:] != ordered[:, :-1])
 
 
 def test_every_number_is_one_of_the_drawings(episodes):
@@ -43,14 +52,14 @@ def test_every_number_is_one_of_the_drawings(episodes):
 
 
 def test_the_characters_of_an_episode_are_distinct_and_of_one_alphabet(episodes):
-    for queries in episodes[0]:
+    for (queries,) in episodes[0]:
         assert len(set(queries // 10)) == 5
         assert len(set(queries // 1000)) == 1
 
 
 def test_the_characters_of_an_episode_are_by_drawers_of_their_own(episodes):
     queries, _ = episodes
-    assert any(len(set(drawers)) > 1 for drawers in queries % 10)
+    assert any(len(set(drawers)) > 1 for (drawers,) in queries % 10)
 
 
 @pytest.mark.parametrize("count", [2, 3, 7, 12])
@@ -81,10 +90,10 @@ def test_the_same_seed_gives_the_same_episodes():
 @pytest.mark.parametrize(
     ("sizes", "complaint"),
     [
-        ([(5, 4), (9, 2)], "episodes of 10 characters by two drawers .* the largest has 9"),
-        ([(3, 4), (12, 1)], "episodes of 10 characters by two drawers .* the largest has 3"),
-        ([(12, 1)], "episodes of 10 characters by two drawers .* the largest has 0"),
-        ([], "episodes of 10 characters by two drawers .* the largest has 0"),
+        ([(5, 4), (9, 2)], "episodes of 10 characters by 2 drawers .* the largest has 9"),
+        ([(3, 4), (12, 1)], "episodes of 10 characters by 2 drawers .* the largest has 3"),
+        ([(12, 1)], "episodes of 10 characters by 2 drawers .* the largest has 0"),
+        ([], "episodes of 10 characters by 2 drawers .* the largest has 0"),
     ],
 )
 def test_more_characters_than_any_alphabet_has_in_two_hands_are_refused(sizes, complaint):
