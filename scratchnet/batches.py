@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.augment import IDENTITY, AffineRanges, distort, symmetry
-from scratchnet.backend import Array, Device
+from scratchnet.augment import IDENTITY, SYMMETRIES, AffineRanges, ElasticRanges, distort, symmetry, thicken
+from scratchnet.backend import Array, Device, array_module
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.episodes import sample_episodes
 from scratchnet.data.pairs import sample_pairs
@@ -14,7 +14,7 @@ from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.recipes import Recipe
 
 # What random numbers are for: each has a stream of its own.
-PAIRS, ORDER, EPISODES, DISTORTIONS, FRESH_DISTORTIONS, VALIDATION, CALIBRATION = range(1, 8)
+PAIRS, ORDER, EPISODES, DISTORTIONS, FRESH_DISTORTIONS, VALIDATION, CALIBRATION, ELASTIC, STROKES, TURNS = range(1, 11)
 
 
 def stream(seed: int, purpose: int, epoch: int = 0, step: int = 0) -> np.random.Generator:
@@ -64,8 +64,8 @@ class PairBatches:
         images = self.drawings.ink(twins, self.device)
         if self.recipe.fixed_distortions:
             images = distort(images, self.transforms[:, pair, copy].reshape(-1, 7))
-        elif self.recipe.distort:
-            images = distort(images, _fresh_transforms(self.recipe, epoch, step, images))
+        else:
+            images = _distorted_afresh(self.recipe, epoch, step, images)
         n = len(chosen)
         return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
 
@@ -78,12 +78,11 @@ class PairBatches:
 
 
 class EpisodeBatches:
-    """Batches of one-shot choices: each query of an episode against all its supports."""
-
-    loss = NWayCrossEntropy()
+    """Batches of one-shot choices: each query of an episode against all its supports, or both ways."""
 
     def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
+        self.loss = NWayCrossEntropy(recipe.both_ways)
         self.steps = recipe.steps
         sample_episodes(drawings.numbers, 1, recipe.n_way, np.random.default_rng(0))  # fail now if no alphabet is large
         one_hot = np.eye(recipe.n_way, dtype=np.float32)
@@ -94,17 +93,32 @@ class EpisodeBatches:
         recipe, rng = self.recipe, stream(self.recipe.seed, EPISODES, epoch, step)
         queries, supports = sample_episodes(self.drawings.numbers, recipe.batch_size, recipe.n_way, rng)
         images = self.drawings.ink(np.stack([queries, supports]).reshape(-1), self.device)
-        if recipe.distort:
-            images = distort(images, _fresh_transforms(recipe, epoch, step, images))
-        if recipe.symmetries:
-            images = symmetry(images, int(rng.integers(4)), bool(rng.integers(2)))
+        images = _distorted_afresh(recipe, epoch, step, images)
         twins = images.reshape(2, recipe.batch_size, recipe.n_way, *images.shape[1:])
+        if recipe.symmetries:
+            twins = _turned(twins, stream(recipe.seed, TURNS, epoch, step))
         return Batch(twins[0][:, :, None], twins[1][:, None], self.target, images.shape[0])
 
 
-def _fresh_transforms(recipe: Recipe, epoch: int, step: int, images: Array) -> np.ndarray:
-    rng = stream(recipe.seed, FRESH_DISTORTIONS, epoch, step)
-    return AffineRanges().draw(rng, images.shape[0], images.shape[-1])
+def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
+    """Images (N, S, S), each distorted on its own in all the ways that the recipe asks for."""
+    N, S = images.shape[:2]
+    if recipe.distort or recipe.elastic:
+        affine = AffineRanges() if recipe.distort else AffineRanges(probability=0)
+        transforms = affine.draw(stream(recipe.seed, FRESH_DISTORTIONS, epoch, step), N, S)
+        rng = stream(recipe.seed, ELASTIC, epoch, step)
+        images = distort(images, transforms, ElasticRanges(recipe.elastic).draw(rng, N, S) if recipe.elastic else None)
+    if recipe.stroke:
+        shares = stream(recipe.seed, STROKES, epoch, step).uniform(-recipe.stroke, recipe.stroke, N)
+        images = thicken(images, shares)
+    return images
+
+
+def _turned(twins: Array, rng: np.random.Generator) -> Array:
+    """Queries and supports (2, E, n_way, S, S), each episode by a symmetry of its own; again once all eight had one."""
+    E = twins.shape[1]
+    dealt = np.concatenate([rng.permutation(len(SYMMETRIES)) for _ in range(0, E, len(SYMMETRIES))])
+    return array_module(twins).stack([symmetry(twins[:, e], *SYMMETRIES[dealt[e]]) for e in range(E)], axis=1)
 
 
 OBJECTIVES: dict[str, type[PairBatches | EpisodeBatches]] = {"pairs": PairBatches, "episodes": EpisodeBatches}

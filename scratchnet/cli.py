@@ -30,6 +30,7 @@ from scratchnet.errors import BackendError, DataError, ScratchnetError
 from scratchnet.gradcheck.check import METHODS
 from scratchnet.images import FORMATS
 from scratchnet.models import ARCHITECTURES
+from scratchnet.progress import best_of
 from scratchnet.recipes import RECIPES, VALIDATION_ALPHABETS, Recipe, find_recipe, override
 from scratchnet.train import LOG, RECIPE, Interrupted, load_split, train
 from scratchnet.version import VERSION
@@ -183,10 +184,12 @@ def _train(options: argparse.Namespace) -> int:
     split = load_split(recipe, options.data)
     net = train(recipe, split, out, options.device, options.minutes, options.resume, options.json, options.memory)
     log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
-    best = max(log, key=lambda record: record["validation"])
+    best = best_of(log)
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
     if not options.json:
-        print(f"best epoch {best['epoch']}: {best['validation']:.1%} of the validation trials right; weights in {out}")
+        chosen = (f"best epoch {best['epoch']}: {best['validation']:.1%} of the validation trials right" if best
+                  else f"last epoch {len(log)}, with no validation to choose another by")
+        print(f"{chosen}; weights in {out}")
     if split.test:
         runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
         figures["test"] = _compared(net, runs, "unseen generated alphabets", options.json)
@@ -264,6 +267,9 @@ def _alphabets(on: str, data: str | None, recipe: dict[str, Any]) -> tuple[list[
         return glyphs.validation, glyphs.test
     if on == "mnist":
         return [], [mnist_digits(data)]
+    if on == "background" and recipe.get("data") == "omniglot" and recipe.get("validation_alphabets") == []:
+        raise DataError("the network was trained on all background alphabets, and none is left to test it on: "
+                        "choose --on evaluation")
     background = background_split(data, recipe.get("validation_alphabets") or VALIDATION_ALPHABETS)
     if on == "background":
         return background.validation[::2], background.validation[1::2]

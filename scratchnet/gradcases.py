@@ -65,7 +65,7 @@ class LossOf:
     """A loss on top of a network, as one layer: its value has a gradient, its target has none."""
 
     loss: PairCrossEntropy | NWayCrossEntropy
-    target: tuple[float, ...] | tuple[tuple[float, ...], ...]
+    target: tuple[Any, ...]  # numbers, or tuples of them, as deep as the scores have axes
     network: Any = None
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
@@ -153,9 +153,12 @@ def _layer_cases() -> list[Case]:
 
 def _loss_cases() -> list[Case]:
     one_hot = ((0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    cycle = ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
+    swap = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0))
     return [
         Case(LossOf(PairCrossEntropy(), (0.0, 1.0, 1.0, 0.0, 0.25)), ((5,),), label="PairCrossEntropy"),
         Case(LossOf(NWayCrossEntropy(), one_hot), ((2, 4),), label="NWayCrossEntropy"),
+        Case(LossOf(NWayCrossEntropy(both_ways=True), (cycle, swap)), ((2, 3, 3),), label="NWayCrossEntropy both ways"),
     ]
 
 

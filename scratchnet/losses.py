@@ -61,7 +61,7 @@ class PairCrossEntropy:
 
 
 class NWayCrossEntropyCache(NamedTuple):
-    probabilities: Array
+    probabilities: Array  # both ways: the mean of both
     target: Array
 
 
@@ -73,25 +73,48 @@ class NWayCrossEntropy:
     target (..., S) one-hot, of the scores' dtype; loss (). With Q rows in all:
 
         dscores[q, s] = (p[q, s] - target[q, s]) / Q     (1)
+
+    both_ways: each support chooses among the queries, too: twice the choices from the same scores. These are then
+    (..., Q, S) with Q = S, and target has a single 1 in each column as in each row. L is the mean of both
+    cross-entropies, with r[:, s] = softmax(scores[:, s]) down the columns, whose gradient is (1) with r for p:
+
+        L             = mean over q of -(log p[q, t(q)] + log r[q, t(q)]) / 2     (2)
+        dscores[q, s] = ((p[q, s] + r[q, s]) / 2 - target[q, s]) / Q              (3)
+
+    Raises ShapeError when target is not shaped like scores, there is no score, or both ways do not fit.
     """
 
+    both_ways: bool = False
+
     def forward(self, scores: Array, target: Array) -> tuple[Array, NWayCrossEntropyCache]:
-        xp = array_module(scores, target)
+        array_module(scores, target)
         expect_same_shape("NWayCrossEntropy: target", target, "scores", scores)
         expect_precision("NWayCrossEntropy", scores=scores, target=target)
         if scores.size == 0:
             raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected at least one score")
-        shifted = scores - scores.real.max(axis=-1, keepdims=True)
-        exponentials = xp.exp(shifted)
-        total = exponentials.sum(axis=-1, keepdims=True)
-        log_probabilities = shifted - xp.log(total)
-        loss = -(target * log_probabilities).sum(axis=-1).mean()
-        return loss, NWayCrossEntropyCache(exponentials / total, target)
+        probabilities, logarithms = _softmax(scores, axis=-1)
+        if self.both_ways:
+            if scores.ndim < 2 or scores.shape[-2] != scores.shape[-1]:
+                raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected (..., Q, S) with Q = S: "
+                                 "both ways, each support has one query")
+            of_columns, log_of_columns = _softmax(scores, axis=-2)
+            probabilities, logarithms = (probabilities + of_columns) / 2, (logarithms + log_of_columns) / 2   # (2)
+        loss = -(target * logarithms).sum(axis=-1).mean()
+        return loss, NWayCrossEntropyCache(probabilities, target)
 
     def backward(self, dloss: Array | float, cache: NWayCrossEntropyCache) -> Array:
         probabilities, target = cache
         rows = probabilities.size // probabilities.shape[-1]
-        return (probabilities - target) * (dloss / rows)        # (1)
+        return (probabilities - target) * (dloss / rows)        # (1), (3)
+
+
+def _softmax(scores: Array, axis: int) -> tuple[Array, Array]:
+    """The softmax along an axis, and its logarithm."""
+    xp = array_module(scores)
+    shifted = scores - scores.real.max(axis=axis, keepdims=True)
+    exponentials = xp.exp(shifted)
+    total = exponentials.sum(axis=axis, keepdims=True)
+    return exponentials / total, shifted - xp.log(total)
 
 
 def l2_penalty(params: Mapping[str, Array], strengths: Mapping[str, float]) -> tuple[Array | float, Params]:

@@ -4,6 +4,7 @@ device: "cpu" or "cuda"; None, the default everywhere, asks SCRATCHNET_DEVICE, t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -64,12 +65,14 @@ def koch2015(
 
 
 def compact(
-    seed: int = 0, image_size: int = 48, width: int = 32, features: int = 1024, device: str | Device | None = None
+    seed: int = 0, image_size: int = 48, width: int = 32, features: int = 1024, norm: bool = True,
+    device: str | Device | None = None,
 ) -> SiameseNet:
     """A small network for few images a class: six convolutions with batch norm, then a dense layer.
 
     image_size: 8 at least, best a multiple of 8, since three poolings drop what is left over.
-    width: channels of the first layer, doubled twice on the way. Raises ScratchnetError for smaller images.
+    width: channels of the first layer, doubled twice on the way. norm: False leaves batch norm out, to see what it
+    is worth. Raises ScratchnetError for smaller images.
     """
     if image_size < 8:
         raise ScratchnetError(f"image_size {image_size} leaves no pixel behind the last pooling: give 8 or more")
@@ -81,11 +84,14 @@ def compact(
         layers[f"conv{i}"] = Conv2d(c, o, k, padding=k // 2)
         if i in pooled:
             layers[f"pool{i}"] = MaxPool2d(2)
-        layers[f"norm{i}"] = BatchNorm2d(o)
+        if norm:
+            layers[f"norm{i}"] = BatchNorm2d(o)
         layers[f"relu{i}"] = ReLU()
     size = image_size // 8
     layers |= {"flatten": Flatten(), "linear": Linear(size * size * widths[-1], features), "sigmoid": Sigmoid()}
     architecture = {"name": "compact", "image_size": image_size, "width": width, "features": features}
+    if not norm:  # so that the description of a network with batch norm is what it always was
+        architecture["norm"] = False
     net = SiameseNet(Sequential(layers), WeightedL1(features), image_size, architecture=architecture)
     net.params = net.init(np.random.default_rng(seed))
     return net.to_device(device)
@@ -100,6 +106,11 @@ def build(architecture: Mapping[str, Any], **options: Any) -> SiameseNet:
     name = described.pop("name", None)
     if name not in ARCHITECTURES:
         raise CheckpointError(f"unknown architecture {name!r}: there are {', '.join(ARCHITECTURES)}")
+    parameters = signature(ARCHITECTURES[name]).parameters
+    for option, value in described.items():
+        if option in parameters and isinstance(value, bool) != isinstance(parameters[option].default, bool):
+            raise CheckpointError(f"architecture {name!r} has {option}={parameters[option].default}, which is of "
+                                  f"another kind than {option}={value}: give one of its kind")
     try:
         return ARCHITECTURES[name](**described, **options)
     except (TypeError, ValueError, ScratchnetError) as error:

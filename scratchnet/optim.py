@@ -1,5 +1,6 @@
 """Stochastic gradient descent with momentum, and settings for each layer."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +11,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.shapes import expect_same_shape
 
 SETTINGS = ("lr", "momentum", "weight_decay")
+SCHEDULES = ("decay", "cosine")
 
 
 @dataclass
@@ -24,11 +26,16 @@ class SGD:
     It applies to the parameters called "weight", batch norm's among them, and never to biases.
 
     per_layer: settings for some parameters, {"encoder.conv1": {"lr": 0.01}}; the longest prefix that fits a
-    parameter's name wins, setting by setting. Raises ScratchnetError for a setting that does not exist, and at the
-    first step for a prefix that fits no parameter.
+    parameter's name wins, setting by setting. Raises ScratchnetError for a setting that does not exist, at the
+    first step for a prefix that fits no parameter, and for schedules that contradict each other.
 
-    Schedules, by `epoch`, which the training loop sets: lr is multiplied by lr_decay every epoch (the paper: 0.99);
-    momentum rises linearly from initial_momentum at epoch 0 to its final value at epoch momentum_epochs.
+    Schedules, by `epoch`, which the training loop sets: momentum rises linearly from initial_momentum at epoch 0 to
+    its final value at epoch momentum_epochs, and every learning rate is multiplied by
+
+        lr_decay^epoch                        schedule "decay" (the paper: 0.99)
+        (1 + cos(pi epoch / epochs)) / 2      schedule "cosine" (Loshchilov and Hutter 2017, without restarts)
+
+    and before epoch warm_up_epochs by (epoch + 1) / (warm_up_epochs + 1) on top.
     """
 
     lr: float
@@ -38,6 +45,9 @@ class SGD:
     lr_decay: float = 1.0
     initial_momentum: float | None = None
     momentum_epochs: int = 1
+    schedule: str = "decay"
+    epochs: int = 0  # of the cosine
+    warm_up_epochs: int = 0
     epoch: int = 0
     velocity: Params = field(default_factory=dict, repr=False)
 
@@ -45,6 +55,13 @@ class SGD:
         unknown = {name for settings in self.per_layer.values() for name in settings} - set(SETTINGS)
         if unknown:
             raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
+        if self.schedule not in SCHEDULES:
+            raise ScratchnetError(f"schedule={self.schedule} is none of {', '.join(SCHEDULES)}: choose one")
+        if self.schedule == "cosine" and self.lr_decay != 1:
+            raise ScratchnetError(f"lr_decay={self.lr_decay} goes with schedule=decay: with the cosine, set it to 1")
+        if self.schedule == "cosine" and not self.warm_up_epochs < self.epochs:
+            raise ScratchnetError(f"warm_up_epochs={self.warm_up_epochs} leave nothing of a cosine over "
+                                  f"epochs={self.epochs}: give fewer, or more epochs")
 
     def step(self, params: Params, grads: Params) -> None:
         """One update of `params`, in place, for every parameter that has a gradient.
@@ -73,7 +90,7 @@ class SGD:
     @property
     def rate(self) -> float:
         """The learning rate of the current epoch, where no layer has its own."""
-        return self.lr * self.lr_decay**self.epoch
+        return self.lr * self._scheduled_share
 
     def settings(self, name: str) -> tuple[float, float, float]:
         """Learning rate, momentum and weight decay of the parameter `name` in the current epoch."""
@@ -83,7 +100,15 @@ class SGD:
         if self.initial_momentum is not None:
             progress = min(1.0, self.epoch / self.momentum_epochs)
             momentum = self.initial_momentum + progress * (momentum - self.initial_momentum)
-        return lr * self.lr_decay**self.epoch, momentum, weight_decay
+        return lr * self._scheduled_share, momentum, weight_decay
+
+    @property
+    def _scheduled_share(self) -> float:
+        """What every learning rate is multiplied by in the current epoch."""
+        warmth = min(1.0, (self.epoch + 1) / (self.warm_up_epochs + 1))
+        if self.schedule == "cosine":
+            return warmth * (1 + math.cos(math.pi * min(1.0, self.epoch / self.epochs))) / 2
+        return warmth * self.lr_decay**self.epoch
 
     def _setting(self, setting: str, name: str) -> Any:
         fitting = [prefix for prefix, settings in self.per_layer.items() if setting in settings and _fits(prefix, name)]

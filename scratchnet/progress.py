@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,12 @@ from tqdm import tqdm
 from scratchnet.recipes import Recipe
 
 CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
+
+
+def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The record of the first epoch with the highest validation accuracy; None without a validation."""
+    validated = [record for record in history if record["validation"] is not None]
+    return max(validated, key=lambda record: record["validation"], default=None)
 
 
 @dataclass
@@ -23,9 +30,9 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def best(self) -> dict[str, Any] | None:
-        """The record of the first epoch with the highest validation accuracy."""
-        return max(self.history, key=lambda record: record["validation"], default=None)
+    def best(self) -> Mapping[str, Any] | None:
+        """The record of the first epoch with the highest validation accuracy; None without a validation."""
+        return best_of(self.history)
 
     def finished(self, recipe: Recipe) -> bool:
         """Whether all epochs are done, or too many have passed without a better one."""
@@ -67,7 +74,7 @@ class Display:
         done = progress.epoch * self.steps
         per_step = (time.monotonic() - self.started) / max(1, done - self.done_before)  # 0 if resumed at an epoch's end
         left = (self.recipe.epochs * self.steps - done) * per_step
-        line = (f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  "
-                f"validation {record['validation']:.1%}  {record['images_per_second']:.0f} images/s  "
-                f"{left / 60:.1f} min left")
+        validation = "no validation" if record["validation"] is None else f"validation {record['validation']:.1%}"
+        line = (f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  {validation}  "
+                f"{record['images_per_second']:.0f} images/s  {left / 60:.1f} min left")
         self.bar.write(line, file=sys.stderr)

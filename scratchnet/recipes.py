@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import CheckpointError, ScratchnetError
-from scratchnet.optim import SETTINGS, SGD
+from scratchnet.optim import SCHEDULES, SETTINGS, SGD
 
-CHOICES = {"data": ("glyphs", "omniglot"), "objective": ("pairs", "episodes")}
+CHOICES = {"data": ("glyphs", "omniglot"), "objective": ("pairs", "episodes"), "schedule": SCHEDULES}
 LEAST: dict[str, float] = {
     "epochs": 1, "batch_size": 1, "n_way": 2, "fixed_distortions": 0, "lr": 0.0, "lr_decay": 0.0, "momentum": 0.0,
     "momentum_epochs": 1, "weight_decay": 0.0, "patience": 1, "validation_trials": 1, "drawers": 2, "seed": 0,
+    "elastic": 0.0, "stroke": 0.0, "weight_average": 0.0, "warm_up_epochs": 0,
 }
+MOST: dict[str, float] = {"elastic": 1.0, "stroke": 1.0, "weight_average": 1.0}
+OF_EPISODES = ("symmetries", "both_ways")
+OF_FRESH_COPIES = ("elastic", "stroke")
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Recipe:
     objective "pairs" is the paper's: epochs over a fixed set of `pairs` labelled pairs, in batches of `batch_size`.
     objective "episodes" is one-shot choice: a batch is `batch_size` episodes of `n_way` characters, an epoch is
     `steps` batches. A validation of `validation_trials` one-shot trials follows each epoch; the best parameters are
-    kept, and training ends after `epochs`, or after `patience` epochs without a better one.
+    kept, and training ends after `epochs`, or after `patience` epochs without a better one. On Omniglot,
+    `validation_alphabets` of () means that all alphabets are trained on and nothing chooses: no validation, all of
+    `epochs`, and the network of the last one.
     """
 
     name: str
@@ -39,16 +45,22 @@ class Recipe:
     pairs: int = 0  # of an epoch of pairs
     fixed_distortions: int = 0  # distorted copies of each pair, drawn once; 0 draws fresh ones for each batch
     distort: bool = True  # the paper's affine distortions
-    symmetries: bool = False  # a batch turned and mirrored as a whole: new characters
+    elastic: float = 0.0  # elastic warps, by up to this share of the image
+    stroke: float = 0.0  # strokes thicker and thinner, by up to this share of a 3 x 3 dilation or erosion
+    symmetries: bool = False  # each episode turned and mirrored as a whole: new characters
+    both_ways: bool = False  # each support of an episode chooses its query, too
+    schedule: str = "decay"  # of lr: times lr_decay each epoch; or "cosine", which falls to zero over the epochs
     lr_decay: float = 1.0
+    warm_up_epochs: int = 0
     momentum: float = 0.9
     initial_momentum: float | None = None
     momentum_epochs: int = 1
     weight_decay: float = 0.0
     per_layer: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weight_average: float = 0.0  # of the weights of all steps, which decays by this a step; 0: the last weights alone
     patience: int = 20
     validation_trials: int = 320
-    validation_alphabets: tuple[str, ...] = ()
+    validation_alphabets: tuple[str, ...] = ()  # of Omniglot; the glyphs have their own
     drawers: int = 20  # the first so many are for training
     seed: int = 0
 
@@ -57,22 +69,41 @@ class Recipe:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ScratchnetError(f"{name}={getattr(self, name)} is none of {', '.join(choices)}: choose one")
-        numbers = [(name, getattr(self, name), least) for name, least in LEAST.items()]
-        numbers += [("steps", self.steps, 1)] if self.objective == "episodes" else [("pairs", self.pairs, 1)]
-        sizes = {name: value for name, value in self.architecture.items() if name != "name"}
-        for name, value in sizes.items():
-            whole = value if isinstance(value, list | tuple) else [value]
-            if not all(isinstance(number, int) and number >= 1 for number in whole):
-                raise ScratchnetError(f"architecture.{name}={value} is out of range: give whole numbers, 1 or more")
-        if self.objective == "pairs" and self.symmetries:
-            raise ScratchnetError("symmetries=true turns whole episodes: it goes with objective=episodes")
+        self._expect_a_likely_architecture()
+        for name in OF_EPISODES:
+            if self.objective == "pairs" and getattr(self, name):
+                raise ScratchnetError(f"{name}=true is about whole episodes: it goes with objective=episodes")
+        for name in OF_FRESH_COPIES:
+            if self.fixed_distortions and getattr(self, name):
+                raise ScratchnetError(f"{name}={getattr(self, name)} is drawn afresh for each batch: it goes with "
+                                      "fixed_distortions=0")
         if self.objective == "episodes" and self.fixed_distortions:
             raise ScratchnetError(f"fixed_distortions={self.fixed_distortions} are of a fixed set: it goes with "
                                   "objective=pairs")
+        self._expect_numbers_in_range()
+        self._expect_settings_of_layers()
+        self.optimiser()  # which refuses schedules that contradict each other
+
+    def _expect_a_likely_architecture(self) -> None:
+        sizes = {name: value for name, value in self.architecture.items() if name != "name"}
+        for name, value in sizes.items():
+            whole = value if isinstance(value, list | tuple) else [value]
+            if isinstance(value, bool | str) and name != "image_size":
+                continue  # models.build knows which of these there are
+            if not all(isinstance(number, int) and number >= 1 for number in whole):
+                raise ScratchnetError(f"architecture.{name}={value} is out of range: give whole numbers, 1 or more")
+
+    def _expect_numbers_in_range(self) -> None:
+        numbers = [(name, getattr(self, name), least) for name, least in LEAST.items()]
+        numbers += [("steps", self.steps, 1)] if self.objective == "episodes" else [("pairs", self.pairs, 1)]
         numbers += [("initial_momentum", self.initial_momentum, 0.0)] if self.initial_momentum is not None else []
         for name, value, least in numbers:
             if not least <= value < math.inf:  # True for NaN
                 raise ScratchnetError(f"{name}={value} is out of range: give {least} or more")
+            if value > MOST.get(name, math.inf):
+                raise ScratchnetError(f"{name}={value} is out of range: give {least} to {MOST[name]}")
+
+    def _expect_settings_of_layers(self) -> None:
         for prefix, settings in self.per_layer.items():
             fits = isinstance(settings, Mapping) and all(
                 name in SETTINGS and isinstance(value, int | float) and value >= 0 for name, value in settings.items())
@@ -83,7 +114,12 @@ class Recipe:
     def optimiser(self) -> SGD:
         """A fresh optimiser with the settings of this recipe."""
         return SGD(self.lr, self.momentum, self.weight_decay, self.per_layer, self.lr_decay, self.initial_momentum,
-                   self.momentum_epochs)
+                   self.momentum_epochs, self.schedule, self.epochs, self.warm_up_epochs)
+
+    @property
+    def validates(self) -> bool:
+        """Whether a validation follows each epoch, and the best one is kept."""
+        return self.data != "omniglot" or bool(self.validation_alphabets)
 
     @property
     def image_size(self) -> int:

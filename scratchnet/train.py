@@ -1,29 +1,32 @@
 """The training step and the loop around it.
 
-A run folder holds recipe.json; weights.npz, the best network so far; state.npz, all that is needed to go on; and
-log.jsonl, one line an epoch. Every file is written whole or not at all. The random numbers of a batch depend on the
-seed, the epoch and the step alone, so a run that was stopped and resumed ends with the same bits as one that was
-not, on the same machine with the same number of threads. Under a memory cap it is the same to rounding, since the
-pieces of a batch depend on what the process has taken when it starts.
+A run folder holds recipe.json; weights.npz, the best network so far, or the last one where there is no validation to
+choose by; state.npz, all that is needed to go on; and log.jsonl, one line an epoch. Every file is written whole or not
+at all. Where the recipe asks for a running average of the weights, the network with the averaged ones is validated,
+written and returned, and training goes on with the others.
+
+The random numbers of a batch depend on the seed, the epoch and the step alone, so a run that was stopped and resumed
+ends with the same bits as one that was not, on the same machine with the same number of threads. Under a memory cap it
+is the same to rounding, since the pieces of a batch depend on what the process has taken when it starts.
 """
 
 import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scratchnet import oneshot
+from scratchnet.averaging import WeightAverage
 from scratchnet.backend import Array, Device, Params, get_device, keep_freed_memory, one_blas_thread, to_device, to_host
 from scratchnet.batches import CALIBRATION, OBJECTIVES, VALIDATION, stream
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, load_model, save_arrays, save_model
-from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
@@ -36,7 +39,7 @@ from scratchnet.progress import CLOCK_TICK, Display, Progress
 from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 
-CALIBRATION_PAIRS = 500  # of validation drawings, for the bias of a network trained on episodes
+CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
 STATE, RECIPE, LOG = "state.npz", "recipe.json", "log.jsonl"
 
 
@@ -80,35 +83,35 @@ def train(
 ) -> SiameseNet:
     """Train by the recipe, keeping everything in the folder `out`; returns the network of the best epoch.
 
+    Of the last epoch where the recipe has no validation; whatever the split holds to choose by is then left alone.
     minutes: stop after the epoch during which they have passed. resume: go on where the run in `out` stopped.
     memory: GiB that the process may take; batches are cut into as many pieces as that needs. It is no part of the
     recipe, and a run may go on under another cap, or none: the pieces change the numbers by rounding alone.
     Raises Interrupted on SIGINT or SIGTERM, once the batch under way is finished and the state saved;
-    CheckpointError when `out` holds a run and `resume` is not given, or none and it is; NonFiniteError when the loss
-    is no number, with the last state kept; ScratchnetError when the memory is too little for any piece.
+    CheckpointError when `out` holds a run and `resume` is not given, or none and it is; DataError when there is
+    nothing to train on or to choose by; NonFiniteError when the loss is no number, with the last state kept;
+    ScratchnetError when the memory is too little for any piece.
     """
     place = get_device(device)
     net = build(recipe.architecture, seed=recipe.seed, device=place)
     optimiser, progress = recipe.optimiser(), Progress()
+    average = WeightAverage.starting_at(net.params, recipe.weight_average) if recipe.weight_average else None
     optimiser.expect_prefixes_to_fit(net.params)
     if resume:
-        progress = _load_state(out, recipe, net, optimiser, place)
+        progress = _load_state(out, recipe, net, optimiser, average, place)
     elif (out / STATE).exists():
         raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
     batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size), place)
-    rng = stream(recipe.seed, VALIDATION)
-    if not split.validation:
-        raise DataError("no alphabets to choose the best epoch by: name some in validation_alphabets")
-    n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
-    validation_runs = oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+    validation_runs = _validation_runs(recipe, split)
     cut = None if memory is None else plan(net, optimiser, batches.loss, batches.batch(0, 0), GIB * memory)
     if cut:
         net.embed_batch = min(net.embed_batch, cut.images)  # validation takes no more than training
+    result = replace(net, params=average.params) if average else net
 
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
     if not quiet:
-        _announce(recipe, out, cut)
+        _announce(recipe, split, out, cut)
     started = time.monotonic()
     with _stop_requests() as stop, Display(recipe, batches.steps, progress, quiet) as display:
         while not progress.finished(recipe):
@@ -117,30 +120,46 @@ def train(
             while progress.step < batches.steps:
                 a, b, target, count = batches.batch(progress.epoch, progress.step)
                 progress.losses.append(train_step(net, optimiser, a, b, target, batches.loss, cut.pieces if cut else 1))
+                if average:
+                    average.update(net.params, progress.epoch * batches.steps + progress.step)
                 progress.step += 1
                 images += count
                 display.batch(progress, count)
                 if stop.requested:
                     _expect_finite(net)
-                    _save_state(out, recipe, net, optimiser, progress)
+                    _save_state(out, recipe, net, optimiser, average, progress)
                     raise Interrupted(f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved")
             _expect_finite(net)
             seconds = max(time.monotonic() - epoch_started, CLOCK_TICK)
-            validation = oneshot.evaluate(net, validation_runs)
+            validation = oneshot.evaluate(result, validation_runs) if validation_runs else None
             if _record_epoch(out, optimiser, progress, validation, seconds, images / seconds):
-                _save_best(out, recipe, net, split.validation, progress)
-            _save_state(out, recipe, net, optimiser, progress)
+                _save_result(out, recipe, result, split, progress)
+            _save_state(out, recipe, net, optimiser, average, progress)
             display.epoch(progress)
             if minutes is not None and time.monotonic() - started > 60 * minutes:
                 break
             if stop.requested:
                 raise Interrupted(f"stopped after epoch {progress.epoch}, state saved")
-    del net, optimiser  # the best network comes in their place
+    del net, optimiser, average, result  # the best network comes in their place
     return load_model(out, place)
 
 
-def _announce(recipe: Recipe, out: Path, cut: Plan | None) -> None:
+def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
+    """The trials that every epoch is judged by; none where the recipe has no validation."""
+    if not recipe.validates:
+        return []
+    if not split.validation:
+        raise DataError("no alphabets to choose the best epoch by: the split has none, and the recipe asks for some")
+    n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
+    rng = stream(recipe.seed, VALIDATION)
+    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+
+
+def _announce(recipe: Recipe, split: Split, out: Path, cut: Plan | None) -> None:
     print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
+    if not recipe.validates:
+        print(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result",
+              file=sys.stderr)
     if cut:
         print(f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
               f"forecast: {cut.bytes / GIB:.2f} GiB", file=sys.stderr)
@@ -154,35 +173,41 @@ def _expect_finite(net: SiameseNet) -> None:
 
 
 def _record_epoch(
-    out: Path, optimiser: SGD, progress: Progress, validation: oneshot.Result, seconds: float, images_per_second: float,
+    out: Path, optimiser: SGD, progress: Progress, validation: oneshot.Result | None, seconds: float,
+    images_per_second: float,
 ) -> bool:
-    """Record the epoch in the log, and say whether its network is the best yet."""
+    """Record the epoch in the log, and say whether its network is the best yet, or nothing tells."""
     best = progress.best
     progress.epoch += 1
     progress.history.append({
         "epoch": progress.epoch, "loss": float(np.mean(progress.losses)),
-        "validation": validation.accuracy, "scope": validation.scope,
-        "interval": validation.interval, "lr": optimiser.rate, "seconds": round(seconds, 2),
+        "validation": validation and validation.accuracy, "scope": validation and validation.scope,
+        "interval": validation and validation.interval, "lr": optimiser.rate, "seconds": round(seconds, 2),
         "images_per_second": round(images_per_second, 1),
     })
     progress.step, progress.losses = 0, []
     lines = "".join(json.dumps(record) + "\n" for record in progress.history)
     write_bytes(out / LOG, lines.encode())
-    return best is None or validation.accuracy > best["validation"]
+    return validation is None or best is None or validation.accuracy > best["validation"]
 
 
-def _save_best(
-    out: Path, recipe: Recipe, net: SiameseNet, validation: Sequence[Alphabet], progress: Progress
-) -> None:
-    """Write the network of the epoch just recorded; one trained on episodes gets its bias first."""
+def _save_result(out: Path, recipe: Recipe, net: SiameseNet, split: Split, progress: Progress) -> None:
+    """Write the network of the epoch just recorded; one trained on episodes gets its bias first.
+
+    The bias is found on validation drawings, or on training drawings where there are no others.
+    """
     if recipe.objective == "episodes":
-        net = oneshot.calibrated(net, validation, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
+        alphabets = split.validation if recipe.validates else split.train
+        net = oneshot.calibrated(net, alphabets, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
     save_model(out / WEIGHTS, net, recipe=recipe.as_dict(), **progress.history[-1])
 
 
-def _save_state(out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, progress: Progress) -> None:
+def _save_state(
+    out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, average: WeightAverage | None, progress: Progress
+) -> None:
     arrays = {f"params/{name}": value for name, value in net.params.items()}
     arrays |= {f"velocity/{name}": value for name, value in optimiser.velocity.items()}
+    arrays |= {f"average/{name}": value for name, value in average.params.items()} if average else {}
     description = {
         "recipe": recipe.as_dict(), "epoch": progress.epoch, "step": progress.step, "losses": progress.losses,
         "history": progress.history,
@@ -190,8 +215,10 @@ def _save_state(out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, prog
     save_arrays(out / STATE, arrays, description)
 
 
-def _load_state(out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, device: Device) -> Progress:
-    """Set the network and the optimiser to the state of the run in `out`, which must be of the same recipe."""
+def _load_state(
+    out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, average: WeightAverage | None, device: Device
+) -> Progress:
+    """Set the network, the optimiser and the average to the state of the run in `out`, of the same recipe."""
     if not (out / STATE).is_file():
         raise CheckpointError(f"{out} holds no run to resume: start it without --resume")
     arrays, saved = load_arrays(out / STATE)
@@ -209,6 +236,8 @@ def _load_state(out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, devi
     net.params = part("params/", net.params)
     moving = [n.removeprefix("velocity/") for n in arrays if n.startswith("velocity/")]
     optimiser.velocity = part("velocity/", {n: net.params[n] for n in moving if n in net.params})
+    if average:
+        average.params = part("average/", net.params)
     return Progress(saved["epoch"], saved["step"], saved["losses"], saved["history"])
 
 

@@ -1,16 +1,26 @@
-"""The paper's affine distortions do what their seven numbers say, and the symmetries of the square are eight."""
+"""Distortions do what their numbers say, affine, elastic and of strokes, and the symmetries of the square are eight."""
 
-from math import cos, radians, sin
+from math import cos, pi, radians, sin, sqrt
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from scratchnet.augment import IDENTITY, AffineRanges, distort, inverse_maps, symmetry
+from scratchnet.augment import (
+    IDENTITY,
+    SYMMETRIES,
+    AffineRanges,
+    ElasticRanges,
+    distort,
+    elastic_shifts,
+    inverse_maps,
+    symmetry,
+    thicken,
+)
 from scratchnet.backend import to_device, to_host
 from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.ops.warp import warp
 
-SYMMETRIES = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
 ROTATION, SHEARS, SCALES, SHIFTS = 0, slice(1, 3), slice(3, 5), slice(5, 7)
 
 
@@ -156,6 +166,96 @@ def test_the_same_seed_draws_the_same_transforms():
     assert not np.array_equal(first, other)
 
 
+def test_elastic_shifts_are_the_series_of_cosines_that_the_docstring_gives(rng):
+    size, coefficients = 6, rng.standard_normal((2, 2, 3, 3))
+    shifts = elastic_shifts(coefficients, size)
+    assert shifts.shape == (2, 2, 6, 6)
+
+    def wave(k, i):
+        return sqrt(2 if k else 1) * cos(pi * k * (i + 0.5) / size)
+
+    for n, axis, i, j in np.ndindex(shifts.shape):
+        terms = [c * wave(k, i) * wave(m, j) for (k, m), c in np.ndenumerate(coefficients[n, axis])]
+        assert shifts[n, axis, i, j] == pytest.approx(sum(terms), abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [16, 48])
+def test_the_root_mean_square_of_elastic_shifts_is_a_random_share_of_the_image(size, rng):
+    shifts = elastic_shifts(ElasticRanges(0.08).draw(rng, 3000, size), size)
+    shares = np.sqrt((shifts**2).mean(axis=(1, 2, 3))) / size
+    assert 0 <= shares.min() < 0.001
+    assert 0.079 < shares.max() <= 0.08
+    np.testing.assert_allclose(np.quantile(shares, [0.25, 0.5, 0.75]), [0.02, 0.04, 0.06], atol=0.004)
+
+
+def test_elastic_shifts_differ_from_image_to_image_and_from_axis_to_axis(rng):
+    shifts = elastic_shifts(ElasticRanges().draw(rng, 50, 24), 24).reshape(100, -1)
+    correlations = np.corrcoef(shifts) - np.eye(100)
+    assert np.abs(correlations).max() < 0.95
+    assert abs(correlations.mean()) < 0.02
+
+
+def test_the_same_seed_draws_the_same_elastic_warp_at_every_size():
+    small, again, large = (ElasticRanges().draw(np.random.default_rng(4), 5, size) for size in (24, 24, 48))
+    assert small.shape == (5, 2, 4, 4)
+    np.testing.assert_array_equal(small, again)
+    np.testing.assert_allclose(large, 2 * small, rtol=1e-12)
+
+
+def test_images_go_through_the_transform_and_the_elastic_warp_in_one_look_up(device, characters, rng):
+    images, transforms = characters.astype(np.float32), strong(rng, len(characters), 105)
+    elastic = ElasticRanges(0.1).draw(rng, len(characters), 105)
+    distorted = to_host(distort(to_device(images, device), transforms, elastic))
+    expected = warp(characters, inverse_maps(transforms, 105), elastic_shifts(elastic, 105))
+    assert distorted.dtype == np.float32
+    np.testing.assert_allclose(distorted, expected, rtol=0, atol=1e-3)
+    assert np.abs(distorted - distort(images, transforms)).max() > 0.5
+
+
+def test_an_elastic_warp_of_amplitude_zero_returns_its_images_exactly(device, characters, rng):
+    images = (characters * rng.random(characters.shape)).astype(np.float32)
+    elastic = ElasticRanges(0.0).draw(rng, len(images), 105)
+    distorted = distort(to_device(images, device), np.tile(IDENTITY, (len(images), 1)), elastic)
+    np.testing.assert_array_equal(to_host(distorted), images)
+
+
+def filtered(images: np.ndarray, kind: type[ImageFilter.Filter]) -> np.ndarray:
+    """By Pillow, of bytes: the largest or the smallest of 3 x 3 neighbours, with paper around."""
+    pictures = [Image.fromarray(np.pad(image, 1)).filter(kind(3)) for image in images]
+    return np.stack([np.asarray(picture)[1:-1, 1:-1] for picture in pictures])
+
+
+@pytest.mark.parametrize(
+    ("share", "kind"), [(1.0, ImageFilter.MaxFilter), (0.3, ImageFilter.MaxFilter), (-1.0, ImageFilter.MinFilter),
+                        (-0.6, ImageFilter.MinFilter)],
+)
+def test_strokes_move_by_their_share_towards_the_dilation_or_the_erosion(device, share, kind, rng):
+    grey = rng.integers(0, 256, (3, 9, 14), np.uint8)
+    moved = thicken(to_device(grey.astype(np.float32), device), np.full(3, share))
+    expected = grey + abs(share) * (filtered(grey, kind).astype(float) - grey)
+    np.testing.assert_allclose(to_host(moved), expected, rtol=0, atol=1e-4)
+
+
+def test_each_image_has_its_own_share_and_a_share_of_zero_changes_no_bit(device, rng):
+    images, shares = rng.random((4, 9, 14), np.float32), np.array([0.5, 0.0, -0.5, 0.25])
+    moved = to_host(thicken(to_device(images, device), shares))
+    assert moved.dtype == np.float32
+    np.testing.assert_array_equal(moved[1], images[1])
+    for n in (0, 2, 3):
+        np.testing.assert_array_equal(moved[n], thicken(images[n : n + 1], shares[n : n + 1])[0])
+    assert (moved[0] >= images[0]).all()
+    assert (moved[2] <= images[2]).all()
+
+
+def test_a_thick_and_a_thin_stroke_of_a_character_are_strokes_of_it(characters):
+    thick, thin = (thicken(characters, np.full(len(characters), share)) for share in (0.5, -0.5))
+    for moved in (thick, thin):
+        assert moved.min() >= 0
+        assert moved.max() <= 1
+    assert (thin.sum(axis=(1, 2)) < characters.sum(axis=(1, 2))).all()
+    assert (characters.sum(axis=(1, 2)) < thick.sum(axis=(1, 2))).all()
+
+
 def test_the_symmetries_of_an_image_are_eight_and_the_first_is_itself(device, rng):
     image = rng.random((1, 5, 5), np.float32)
     turned = [to_host(symmetry(to_device(image, device), *each)) for each in SYMMETRIES]
@@ -187,7 +287,7 @@ def test_an_image_is_mirrored_first_and_turned_then(turns, rng):
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 6), (2, 3, 6, 6)])
-def test_a_whole_batch_is_turned_alike(device, shape, rng):
+def test_whatever_is_turned_together_is_turned_alike(device, shape, rng):
     images = rng.random(shape, np.float32)
     turned = to_host(symmetry(to_device(images, device), 3, True))
     for index in np.ndindex(shape[:-2]):

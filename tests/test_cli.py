@@ -294,8 +294,18 @@ def test_train_refuses_bad_data_with_their_name_and_makes_no_folder(make, refuse
 def test_train_refuses_data_without_the_alphabets_to_choose_by(refused, tmp_path):
     omniglot_zip(tmp_path / "data.zip")
     assert "no alphabet called Armenian" in refused("train", "--data", "data.zip", "--out", "out")
-    settings = "--set=validation_alphabets=[]", "--set=n_way=2"
-    assert "validation_alphabets" in refused("train", "--data", "data.zip", *settings, "--out", "out")
+
+
+def test_train_on_all_alphabets_says_that_nothing_chose_and_evaluate_that_none_is_left(ask, refused, tmp_path):
+    omniglot_zip(tmp_path / "data.zip")
+    settings = *TINY, "--set=validation_alphabets=[]", "--set=n_way=2"
+    answer = ask("train", "--data", "data.zip", *settings, "--out", "out")
+    assert answer.code == 0
+    assert answer.out == "last epoch 2, with no validation to choose another by; weights in out\n"
+    figures = ask("train", "--data", "data.zip", *settings, "--out", "again", "--json").json
+    assert (figures["epochs"], figures["best"]) == (2, None)
+    line = refused("evaluate", "out", "--on", "background", "--data", "data.zip", "--way", "2")
+    assert "the network was trained on all background alphabets" in line
 
 
 def test_train_refuses_a_file_as_its_folder(refused, tmp_path):

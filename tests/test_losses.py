@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_host
+from scratchnet.errors import ShapeError
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, l2_penalty
 
 
@@ -48,20 +49,51 @@ def test_the_n_way_loss_is_minus_the_log_of_the_softmax(rng):
 
 
 @pytest.mark.parametrize("shift", [1e4, -1e4])
-def test_the_n_way_loss_does_not_overflow_and_ignores_a_common_shift(shift, rng):
-    scores, target = rng.standard_normal((2, 4)), np.eye(4)[[1, 3]]
-    plain, moved = (NWayCrossEntropy().forward(s, target)[0] for s in (scores, scores + shift))
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_the_n_way_loss_does_not_overflow_and_ignores_a_common_shift(shift, both_ways, rng):
+    scores, target = rng.standard_normal((4, 4)), np.eye(4)[[1, 3, 0, 2]]
+    plain, moved = (NWayCrossEntropy(both_ways).forward(s, target)[0] for s in (scores, scores + shift))
     assert float(moved) == pytest.approx(float(plain), rel=1e-9)
 
 
-@pytest.mark.parametrize("loss", [PairCrossEntropy(), NWayCrossEntropy()])
+def test_both_ways_is_the_mean_of_queries_choosing_supports_and_supports_choosing_queries(rng):
+    scores, target = rng.standard_normal((2, 3, 3)), np.stack([np.eye(3)[[1, 2, 0]], np.eye(3)])
+    loss, cache = NWayCrossEntropy(both_ways=True).forward(scores, target)
+    one_way = [NWayCrossEntropy().forward(s, t) for s, t in ((scores, target), (scores.mT, target.mT))]
+    assert float(loss) == pytest.approx(np.mean([value for value, _ in one_way]), rel=1e-12)
+    queries, supports = (NWayCrossEntropy().backward(0.7, each) for _, each in one_way)
+    found = NWayCrossEntropy(both_ways=True).backward(0.7, cache)
+    np.testing.assert_allclose(found, (queries + supports.mT) / 2, rtol=1e-12)
+    assert not np.allclose(found, queries)
+
+
+def test_both_ways_a_shift_of_a_row_changes_only_what_the_columns_choose(rng):
+    """A row's shift cancels in its own softmax; to the columns it is another score."""
+    scores, target = rng.standard_normal((3, 3)), np.eye(3)
+    moved = scores + np.array([[0.0], [5.0], [0.0]])
+    one_way = [float(NWayCrossEntropy().forward(each, target)[0]) for each in (scores, moved)]
+    both_ways = [float(NWayCrossEntropy(both_ways=True).forward(each, target)[0]) for each in (scores, moved)]
+    assert one_way[0] == pytest.approx(one_way[1])
+    assert abs(both_ways[0] - both_ways[1]) > 0.1
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 3, 2)])
+def test_both_ways_need_as_many_queries_as_supports(shape, rng):
+    with pytest.raises(ShapeError, match=r"scores has shape .*, expected \(\.\.\., Q, S\) with Q = S"):
+        NWayCrossEntropy(both_ways=True).forward(rng.random(shape), rng.random(shape))
+
+
+EVERY_LOSS = [PairCrossEntropy(), NWayCrossEntropy(), NWayCrossEntropy(both_ways=True)]
+
+
+@pytest.mark.parametrize("loss", EVERY_LOSS)
 def test_backward_is_linear_in_the_gradient_of_the_loss(loss, rng):
-    shape = (6,) if isinstance(loss, PairCrossEntropy) else (3, 4)
+    shape = (6,) if isinstance(loss, PairCrossEntropy) else (3, 4, 4)
     _, cache = loss.forward(rng.standard_normal(shape), rng.random(shape))
     np.testing.assert_allclose(loss.backward(-2.5, cache), -2.5 * loss.backward(1.0, cache), rtol=1e-14)
 
 
-@pytest.mark.parametrize("loss", [PairCrossEntropy(), NWayCrossEntropy()])
+@pytest.mark.parametrize("loss", EVERY_LOSS)
 def test_the_losses_give_the_same_on_every_device(loss, device, rng):
     shape = (6,) if isinstance(loss, PairCrossEntropy) else (2, 3, 3)
     logits, target = rng.standard_normal(shape).astype(np.float32), rng.random(shape).astype(np.float32)

@@ -112,9 +112,9 @@ def test_every_device_starts_with_the_same_weights(name, device):
         np.testing.assert_array_equal(to_host(value), here.params[key])
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_a_network_can_be_built_again_from_its_description(name):
-    net = models.ARCHITECTURES[name](seed=3, **SMALL[name])
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in SMALL), ("compact", {"norm": False})])
+def test_a_network_can_be_built_again_from_its_description(name, options):
+    net = models.ARCHITECTURES[name](seed=3, **SMALL[name], **options)
     again = build(net.architecture, seed=5)
     assert shapes(again) == shapes(net)
     assert (again.encoder, again.head, again.image_size) == (net.encoder, net.head, net.image_size)
@@ -148,6 +148,10 @@ def test_too_few_pixels_for_the_papers_layers_are_an_error(image_size):
         ({"name": "compact", "depth": 3}, "architecture 'compact' does not take these options: .*depth"),
         ({"name": "koch2015", "channels": [2, 3]}, "architecture 'koch2015' does not take these options"),
         ({"name": "koch2015", "image_size": 12}, "architecture 'koch2015' does not take these options: .*image_size"),
+        ({"name": "compact", "width": "wide"}, "architecture 'compact' does not take these options"),
+        ({"name": "compact", "norm": "no"}, "architecture 'compact' has norm=True, which is of another kind than"),
+        ({"name": "compact", "norm": 0}, "architecture 'compact' has norm=True, which is of another kind than norm=0"),
+        ({"name": "compact", "width": False}, "architecture 'compact' has width=32, which is of another kind than"),
     ],
 )
 def test_a_description_that_fits_no_architecture_is_refused(architecture, complaint):
@@ -172,6 +176,23 @@ def test_compact_pools_behind_every_second_convolution_from_the_first():
     assert [name for name in layers if name.startswith(("conv", "pool"))] == [
         "conv1", "pool1", "conv2", "conv3", "pool3", "conv4", "conv5", "pool5", "conv6",
     ]
+
+
+def test_compact_without_batch_norm_is_the_same_network_but_for_it():
+    normed, plain = (compact(seed=3, image_size=16, width=2, features=4, norm=norm) for norm in (True, False))
+    others = [name for name in normed.encoder.layers if not name.startswith("norm")]
+    assert list(plain.encoder.layers) == others
+    assert len(normed.encoder.layers) == len(others) + 6
+    assert list(plain.params) == [name for name in normed.params if ".norm" not in name]
+    for name, value in plain.params.items():
+        np.testing.assert_array_equal(value, normed.params[name])
+
+
+def test_batch_norm_is_in_the_description_only_where_it_is_left_out():
+    assert compact(image_size=16, width=2, features=4).architecture == {
+        "name": "compact", "image_size": 16, "width": 2, "features": 4,
+    }
+    assert compact(image_size=16, width=2, features=4, norm=False).architecture["norm"] is False
 
 
 def test_running_statistics_are_no_parameters_to_train():

@@ -112,6 +112,39 @@ def test_the_learning_rate_falls_by_a_factor_every_epoch(epoch, lr):
     assert optimiser.settings("encoder.weight")[0] == pytest.approx(lr / 5, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("epoch", "share"), [(0, 1), (1, (2 + 2**0.5) / 4), (2, 0.5), (3, (2 - 2**0.5) / 4), (4, 0), (9, 0)]
+)
+def test_the_learning_rate_falls_as_half_a_cosine(epoch, share):
+    optimiser = SGD(0.1, per_layer={"head": {"lr": 0.5}}, schedule="cosine", epochs=4, epoch=epoch)
+    assert optimiser.settings("head.weight")[0] == pytest.approx(0.5 * share, rel=1e-12, abs=1e-15)
+    assert optimiser.settings("encoder.weight")[0] == pytest.approx(0.1 * share, rel=1e-12, abs=1e-15)
+    assert optimiser.rate == optimiser.settings("encoder.weight")[0]
+
+
+@pytest.mark.parametrize("schedule", [{"lr_decay": 0.5}, {"schedule": "cosine", "epochs": 8}])
+def test_a_warm_up_rises_linearly_to_the_rate_of_the_schedule(schedule):
+    for epoch, share in enumerate([0.25, 0.5, 0.75, 1, 1]):
+        warmed, plain = SGD(0.1, **schedule, warm_up_epochs=3, epoch=epoch), SGD(0.1, **schedule, epoch=epoch)
+        assert warmed.rate == pytest.approx(share * plain.rate, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"schedule": "step"}, "schedule=step is none of decay, cosine"),
+        ({"schedule": "cosine", "epochs": 5, "lr_decay": 0.9}, "lr_decay=0.9 goes with schedule=decay"),
+        ({"schedule": "cosine"}, "warm_up_epochs=0 leave nothing of a cosine over epochs=0"),
+        ({"schedule": "cosine", "epochs": 3, "warm_up_epochs": 3}, "warm_up_epochs=3 leave nothing of a cosine over"),
+    ],
+)
+def test_a_schedule_that_contradicts_itself_is_refused_in_one_line(settings, message):
+    with pytest.raises(ScratchnetError) as refusal:
+        SGD(0.1, **settings)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(("epoch", "share"), [(0, 0), (1, 0.25), (3, 0.75), (4, 1), (50, 1)])
 def test_momentum_rises_linearly_to_the_value_of_each_layer(epoch, share):
     optimiser = SGD(

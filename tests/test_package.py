@@ -37,7 +37,7 @@ layers
 losses
 siamese
 models
-optim
+optim averaging
 augment
 data.alphabets data.archive data.locate
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes

@@ -15,7 +15,8 @@ SMALL = {
 }
 RICH = replace(
     RECIPES["quick"], per_layer={"encoder.conv1": {"lr": 0.01, "momentum": 0.5}}, initial_momentum=0.25,
-    validation_alphabets=("Korean", "Latin"),
+    validation_alphabets=("Korean", "Latin"), schedule="cosine", lr_decay=1.0, warm_up_epochs=2, weight_average=0.998,
+    elastic=0.05, stroke=0.5, both_ways=True, architecture={"name": "compact", "width": 3, "norm": False},
 )
 
 
@@ -31,6 +32,17 @@ RICH = replace(
     ({"objective": "pairs", "pairs": "60"}, "objective", "pairs"),
     ({"architecture.width": "3", "architecture.features": "7"}, "architecture",
      {"name": "compact", "image_size": 24, "width": 3, "features": 7}),
+    ({"architecture.norm": "false"}, "architecture",
+     {"name": "compact", "image_size": 24, "width": 8, "features": 256, "norm": False}),
+    ({"architecture.colour": "red"}, "architecture",
+     {"name": "compact", "image_size": 24, "width": 8, "features": 256, "colour": "red"}),
+    ({"schedule": "cosine", "lr_decay": "1"}, "schedule", "cosine"),
+    ({"warm_up_epochs": "2"}, "warm_up_epochs", 2),
+    ({"weight_average": "0.998"}, "weight_average", 0.998),
+    ({"weight_average": "1"}, "weight_average", 1),
+    ({"elastic": "0.05"}, "elastic", 0.05),
+    ({"stroke": "0.75"}, "stroke", 0.75),
+    ({"both_ways": "true"}, "both_ways", True),
 ])
 def test_a_setting_changes_its_field_and_no_other(settings, field, value):
     before, changed = RECIPES["glyphs"], override(RECIPES["glyphs"], settings)
@@ -76,6 +88,17 @@ def test_an_override_leaves_the_recipe_as_it_was():
     ("architecture", "3", "architecture=3 is no dict"),
     ("architecture.width", "wide", "architecture.width=wide is no int"),
     ("architecture.width", "0", "architecture.width=0 is out of range"),
+    ("architecture.norm", "0.5", "architecture.norm=0.5 is out of range"),
+    ("architecture.colours", '["red"]', "architecture.colours=['red'] is out of range"),
+    ("architecture", '{"name": "koch2015", "image_size": "big"}', "architecture.image_size=big is out of range"),
+    ("schedule", "steps", "schedule=steps is none of decay, cosine"),
+    ("schedule", "cosine", "lr_decay=0.8 goes with schedule=decay: with the cosine, set it to 1"),
+    ("warm_up_epochs", "-1", "warm_up_epochs=-1 is out of range: give 0"),
+    ("weight_average", "1.5", "weight_average=1.5 is out of range: give 0.0 to 1.0"),
+    ("elastic", "-0.1", "elastic=-0.1 is out of range: give 0.0 or more"),
+    ("elastic", "5", "elastic=5 is out of range: give 0.0 to 1.0"),
+    ("stroke", "1.1", "stroke=1.1 is out of range: give 0.0 to 1.0"),
+    ("both_ways", "1", "both_ways=1 is no bool"),
     ("per_layer.head", "5", "per_layer.head=5 is no setting of a layer"),
     ("per_layer.head", '{"speed": 1}', "give some of lr, momentum, weight_decay"),
     ("per_layer.head", '{"lr": "a"}', "per_layer.head"),
@@ -85,6 +108,33 @@ def test_a_setting_that_makes_no_sense_is_refused_in_one_line(name, value, messa
         override(RECIPES["glyphs"], {name: value})
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"both_ways": "true"}, "both_ways=true is about whole episodes: it goes with objective=episodes"),
+    ({"symmetries": "true"}, "symmetries=true is about whole episodes: it goes with objective=episodes"),
+    ({"elastic": "0.1"}, "elastic=0.1 is drawn afresh for each batch: it goes with fixed_distortions=0"),
+    ({"stroke": "0.1"}, "stroke=0.1 is drawn afresh for each batch: it goes with fixed_distortions=0"),
+    ({"schedule": "cosine", "lr_decay": "1", "warm_up_epochs": "200"}, "warm_up_epochs=200 leave nothing of a cosine"),
+])
+def test_settings_that_do_not_go_together_are_refused_in_one_line(settings, message):
+    with pytest.raises(ScratchnetError) as refusal:
+        override(RECIPES["koch2015"], settings)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_only_a_recipe_for_omniglot_that_names_no_alphabets_has_no_validation():
+    assert all(recipe.validates for recipe in RECIPES.values())
+    assert not override(RECIPES["quick"], {"validation_alphabets": "[]"}).validates
+    assert override(RECIPES["glyphs"], {"validation_alphabets": "[]"}).validates
+
+
+def test_a_recipe_from_before_a_setting_existed_has_its_default(tmp_path):
+    new = ["elastic", "stroke", "both_ways", "schedule", "warm_up_epochs", "weight_average"]
+    plain = {name: value for name, value in RECIPES["quick"].as_dict().items() if name not in new}
+    (tmp_path / "recipe.json").write_text(json.dumps(plain))
+    assert Recipe.read(tmp_path / "recipe.json") == RECIPES["quick"]
 
 
 def test_an_unknown_recipe_is_refused_with_those_there_are():
@@ -137,7 +187,10 @@ def test_every_recipe_names_an_architecture_that_can_be_built_and_trained(recipe
 
 
 def test_the_optimiser_has_every_setting_of_the_recipe():
-    recipe = replace(RICH, lr=0.5, lr_decay=0.5, momentum=0.75, momentum_epochs=4, weight_decay=0.125)
+    recipe = replace(
+        RICH, schedule="decay", warm_up_epochs=0, lr=0.5, lr_decay=0.5, momentum=0.75, momentum_epochs=4,
+        weight_decay=0.125,
+    )
     optimiser = recipe.optimiser()
     assert optimiser.settings("head.weight") == (0.5, 0.25, 0.125)
     assert optimiser.settings("encoder.conv1.weight") == (0.01, 0.25, 0.125)
@@ -145,6 +198,10 @@ def test_the_optimiser_has_every_setting_of_the_recipe():
     assert optimiser.settings("head.weight") == (0.125, 0.5, 0.125)
     optimiser.epoch = 8
     assert optimiser.settings("head.weight") == (0.5**9, 0.75, 0.125)
+    warmed = replace(recipe, schedule="cosine", lr_decay=1.0, epochs=4, warm_up_epochs=1).optimiser()
+    assert warmed.settings("head.weight") == (0.25, 0.25, 0.125)
+    warmed.epoch = 2
+    assert warmed.settings("head.weight") == (0.25, 0.5, 0.125)
     assert recipe.optimiser() is not optimiser
     assert recipe.optimiser().epoch == 0
 

@@ -73,6 +73,11 @@ def test_losses(rng):
     scores, target = rng.standard_normal((4, 5)), rng.integers(0, 5, 4)
     expected = F.cross_entropy(torch.from_numpy(scores), torch.from_numpy(target))
     assert float(NWayCrossEntropy().forward(scores, np.eye(5)[target])[0]) == pytest.approx(expected.item(), rel=1e-12)
+    scores, support = rng.standard_normal((4, 4)), rng.permutation(4)
+    rows = F.cross_entropy(torch.from_numpy(scores), torch.from_numpy(support))
+    columns = F.cross_entropy(torch.from_numpy(scores.T), torch.from_numpy(np.argsort(support)))
+    loss, _ = NWayCrossEntropy(both_ways=True).forward(scores, np.eye(4)[support])
+    assert float(loss) == pytest.approx((rows + columns).item() / 2, rel=1e-12)
 
 
 def test_the_whole_network_of_the_paper(rng):

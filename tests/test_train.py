@@ -12,7 +12,7 @@ import pytest
 from scratchnet import batches as batch_module
 from scratchnet import oneshot
 from scratchnet import train as training
-from scratchnet.augment import IDENTITY
+from scratchnet.augment import IDENTITY, SYMMETRIES, symmetry
 from scratchnet.backend import CPU, device_of, to_host
 from scratchnet.batches import EpisodeBatches, PairBatches, stream
 from scratchnet.checkpoint import WEIGHTS, load_arrays, load_model, load_model_with_notes, save_arrays
@@ -45,7 +45,13 @@ RUNS = {
         TINY, objective="pairs", pairs=24, batch_size=6, initial_momentum=0.5, momentum_epochs=2, weight_decay=1e-4
     ),
     "episodes": replace(TINY, symmetries=True),
+    "episodes both ways, averaged": replace(
+        TINY, symmetries=True, both_ways=True, elastic=0.05, stroke=0.5, weight_average=0.9, schedule="cosine",
+        lr_decay=1.0,
+    ),
 }
+# All alphabets train, and nothing chooses.
+FINAL = replace(RUNS["episodes both ways, averaged"], data="omniglot", validation_alphabets=())
 every_objective = pytest.mark.parametrize("recipe", RUNS.values(), ids=RUNS)
 
 
@@ -198,17 +204,123 @@ def test_fixed_copies_come_once_an_epoch_and_are_the_same_in_each(split):
 @every_objective
 def test_distortions_are_fresh_in_every_batch_unless_they_are_fixed(recipe, split, monkeypatch):
     drawn = []
-    monkeypatch.setattr(batch_module, "distort", lambda images, transforms: (drawn.append(transforms), images)[1])
+
+    def shown(images, transforms, _elastic=None):
+        drawn.append(transforms)
+        return images
+
+    monkeypatch.setattr(batch_module, "distort", shown)
     batches = training.OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, 16), CPU)
     for epoch in range(2):
         for step in range(batches.steps):
             batches.batch(epoch, step)
-    shown = np.concatenate(drawn)
-    distinct = {transform.tobytes() for transform in shown if (transform != IDENTITY).any()}
+    every = np.concatenate(drawn)
+    distinct = {transform.tobytes() for transform in every if (transform != IDENTITY).any()}
     if recipe.fixed_distortions:
         assert len(distinct) <= 24  # 12 pairs, 2 twins, 1 copy
     else:
-        assert len(distinct) > 0.95 * len(shown)
+        assert len(distinct) > 0.95 * len(every)
+
+
+FRESH = [RUNS["pairs, fresh distortions"], TINY]
+
+
+@pytest.mark.parametrize("recipe", FRESH, ids=["pairs", "episodes"])
+@pytest.mark.parametrize("kind", ["elastic", "stroke"])
+def test_elastic_warps_and_strokes_are_drawn_afresh_and_leave_other_random_numbers_alone(
+    recipe, kind, split, monkeypatch
+):
+    drawn = {"affine": [], "elastic": [], "stroke": []}
+
+    def distorted(images, transforms, elastic=None):
+        drawn["affine"].append(transforms)
+        drawn["elastic"].append(elastic)
+        return images
+
+    def thickened(images, shares):
+        drawn["stroke"].append(shares)
+        return images
+
+    monkeypatch.setattr(batch_module, "distort", distorted)
+    monkeypatch.setattr(batch_module, "thicken", thickened)
+
+    def shown(**changes):
+        for each in drawn.values():
+            each.clear()
+        made = training.OBJECTIVES[recipe.objective](replace(recipe, **changes), Drawings.of(split.train, 16), CPU)
+        images = [made.batch(epoch, step).a for epoch in range(2) for step in range(2)]
+        return images, {name: list(each) for name, each in drawn.items()}
+
+    plain, plain_drawn = shown()
+    changed, changed_drawn = shown(**{kind: 0.25})
+    np.testing.assert_array_equal(changed, plain)
+    np.testing.assert_array_equal(changed_drawn["affine"], plain_drawn["affine"])
+    assert plain_drawn["stroke"] == []
+    assert plain_drawn["elastic"] == [None] * 4
+    numbers = np.concatenate(changed_drawn[kind])
+    assert len(numbers) == sum(len(each) for each in plain_drawn["affine"])
+    assert len({each.tobytes() for each in numbers}) == len(numbers)
+    assert numbers.min() < 0 < numbers.max()
+    if kind == "stroke":
+        assert 0.2 < np.abs(numbers).max() <= 0.25
+
+
+@pytest.mark.parametrize("recipe", FRESH, ids=["pairs", "episodes"])
+@pytest.mark.parametrize("changes", [{"elastic": 0.1}, {"stroke": 0.5}], ids=["elastic", "stroke"])
+def test_elastic_warps_and_strokes_change_images_that_nothing_else_distorts(recipe, changes, split):
+    def images(**options):
+        options = {"distort": False, **options}
+        made = training.OBJECTIVES[recipe.objective](replace(recipe, **options), Drawings.of(split.train, 16), CPU)
+        return made.batch(0, 0).a.reshape(-1, 16, 16)
+
+    changed = (images(**changes) != images()).any(axis=(1, 2))
+    assert changed.all()
+
+
+def test_without_affine_distortions_an_elastic_warp_is_all_there_is(split, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(batch_module, "distort", lambda images, transforms, _: (drawn.append(transforms), images)[1])
+    EpisodeBatches(replace(TINY, distort=False, elastic=0.1), Drawings.of(split.train, 16), CPU).batch(0, 0)
+    np.testing.assert_array_equal(drawn[0], np.tile(IDENTITY, (20, 1)))
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_the_recipe_says_whether_supports_choose_too(both_ways, split):
+    recipe = replace(TINY, both_ways=both_ways)
+    assert EpisodeBatches(recipe, Drawings.of(split.train, 16), CPU).loss == NWayCrossEntropy(both_ways)
+
+
+@pytest.mark.parametrize("episodes", [3, 8, 11])
+def test_each_episode_is_turned_as_a_whole_and_eight_in_a_row_all_differently(episodes, split):
+    def batch(epoch, **changes):
+        recipe = replace(TINY, distort=False, batch_size=episodes, **changes)
+        return EpisodeBatches(recipe, Drawings.of(split.train, 16), CPU).batch(epoch, 0)
+
+    def turns(epoch):
+        """Which symmetry was applied to each episode, to all its queries and supports."""
+        (a, b, *_), (plain_a, plain_b, *_) = batch(epoch, symmetries=True), batch(epoch)
+        return [
+            [
+                number
+                for number, each in enumerate(SYMMETRIES)
+                if np.array_equal(a[e], symmetry(plain_a[e], *each))
+                and np.array_equal(b[e], symmetry(plain_b[e], *each))
+            ]
+            for e in range(episodes)
+        ]
+
+    found = turns(0)
+    assert [len(fitting) for fitting in found] == [1] * episodes
+    for start in range(0, episodes, 8):
+        in_a_row = [number for (number,) in found[start : start + 8]]
+        assert len(set(in_a_row)) == len(in_a_row)
+    assert found != turns(1)
+
+
+def test_the_streams_of_random_numbers_keep_their_numbers():
+    """Or the same recipe and seed would not give the same batches any more."""
+    purposes = "PAIRS ORDER EPISODES DISTORTIONS FRESH_DISTORTIONS VALIDATION CALIBRATION ELASTIC STROKES TURNS"
+    assert [getattr(batch_module, purpose) for purpose in purposes.split()] == list(range(1, 11))
 
 
 def test_an_episode_asks_for_each_of_its_characters_once(split):
@@ -332,6 +444,120 @@ def test_training_ends_without_progress_and_keeps_the_best_network(
     bias = {"head.bias": net.params["head.bias"]}  # which a network trained on episodes gets when it is saved
     assert same_bits(net.params, shown[best - 1] | bias)
     assert load_model_with_notes(tmp_path)[1]["epoch"] == best
+
+
+def test_the_learning_rate_follows_half_a_cosine_and_keeps_to_it_within_an_epoch(split, tmp_path, steps):
+    rates = []
+    steps.then = lambda _: rates.append(steps[-1][1].settings("head.weight")[0])
+    recipe = replace(TINY, schedule="cosine", lr_decay=1.0)
+    train(recipe, split, tmp_path, quiet=True)
+    expected = [0.05, 0.05 * 0.75, 0.05 * 0.25]  # 1 + cos of 0, 60 and 120 degrees
+    np.testing.assert_allclose(rates, np.repeat(expected, 4), rtol=1e-12)
+    log = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    np.testing.assert_allclose([record["lr"] for record in log], expected, rtol=1e-12)
+
+
+# The running average
+
+
+@pytest.mark.parametrize("best", [1, 2, 3])
+def test_the_averaged_network_is_the_one_that_is_validated_kept_and_returned(
+    best, split, tmp_path, monkeypatch, steps
+):
+    recipe = replace(TINY, weight_average=0.8)
+    taken = [copied(training.build(recipe.architecture, seed=recipe.seed).params)]
+    steps.then = lambda _: taken.append(copied(steps[-1][0].params))
+    validated = scripted(monkeypatch, [30 if epoch == best else 20 for epoch in (1, 2, 3)])
+    net = train(recipe, split, tmp_path, quiet=True)
+
+    average = [{name: value.astype(np.float64) for name, value in taken[0].items()}]
+    for step, params in enumerate(taken[1:]):
+        decay = min(0.8, (1 + step) / (10 + step))
+        average.append({name: decay * average[-1][name] + (1 - decay) * value for name, value in params.items()})
+    for epoch, shown in enumerate(validated, start=1):
+        for name, value in shown.items():
+            np.testing.assert_allclose(value, average[4 * epoch][name], rtol=1e-4, atol=1e-6, err_msg=name)
+        for name in ("encoder.conv1.weight", "encoder.norm1.running_var", "head.weight"):
+            assert np.abs(shown[name] - taken[4 * epoch][name]).max() > 1e-3
+    bias = {"head.bias": net.params["head.bias"]}  # which a network trained on episodes gets when it is saved
+    assert same_bits(net.params, validated[best - 1] | bias)
+    assert same_bits(load_model(tmp_path).params, net.params)
+
+
+def test_the_state_holds_the_weights_and_their_average(split, tmp_path, steps):
+    train(replace(TINY, weight_average=0.8), split, tmp_path, quiet=True)
+    arrays, _ = load_arrays(tmp_path / STATE)
+    parts = {part: {name for name in arrays if name.startswith(part)} for part in ("params/", "average/")}
+    assert {name.removeprefix("average/") for name in parts["average/"]} == set(steps[-1][0].params)
+    for name, value in steps[-1][0].params.items():
+        np.testing.assert_array_equal(arrays[f"params/{name}"], value)
+    running = [name for name in arrays if name.startswith("average/") and ".running_" in name]
+    assert running
+    assert all((arrays[name] != arrays[name.replace("average/", "params/")]).any() for name in running)
+
+
+def test_an_average_does_not_change_how_the_weights_are_trained(split, tmp_path, steps):
+    for name, decay in (("averaged", 0.9), ("plain", 0.0)):
+        train(replace(TINY, weight_average=decay), split, tmp_path / name, quiet=True)
+    averaged, plain = (load_arrays(tmp_path / name / STATE)[0] for name in ("averaged", "plain"))
+    assert not [name for name in plain if name.startswith("average/")]
+    assert all(np.array_equal(averaged[name], value) for name, value in plain.items())
+    assert not same_bits(load_model(tmp_path / "averaged").params, load_model(tmp_path / "plain").params)
+
+
+# Nothing to choose by
+
+
+def test_without_a_validation_the_network_of_the_last_epoch_is_the_result(split, tmp_path, monkeypatch):
+    monkeypatch.setattr(oneshot, "evaluate", lambda *_: pytest.fail("there is nothing to validate by"))
+    net = train(replace(FINAL, patience=1), replace(split, validation=[]), tmp_path, quiet=True)
+    log = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [(record["epoch"], record["validation"]) for record in log] == [(1, None), (2, None), (3, None)]
+    loaded, notes = load_model_with_notes(tmp_path)
+    assert (notes["epoch"], notes["validation"]) == (3, None)
+    assert same_bits(loaded.params, net.params)
+    arrays, _ = load_arrays(tmp_path / STATE)
+    assert all(np.array_equal(arrays[f"average/{name}"], v) for name, v in net.params.items() if name != "head.bias")
+
+
+def test_without_a_validation_every_epoch_writes_its_network(split, tmp_path):
+    for epoch in (1, 2, 3):
+        train(FINAL, split, tmp_path, minutes=0, resume=epoch > 1, quiet=True)
+        assert load_model_with_notes(tmp_path)[1]["epoch"] == epoch
+
+
+def test_without_a_validation_the_bias_is_found_on_training_drawings(split, tmp_path, monkeypatch):
+    shown, calibrated = [], oneshot.calibrated
+
+    def recorded(net, alphabets, *arguments):
+        shown.append(alphabets)
+        return calibrated(net, alphabets, *arguments)
+
+    monkeypatch.setattr(oneshot, "calibrated", recorded)
+    net = train(replace(FINAL, epochs=1), split, tmp_path / "final", quiet=True)
+    train(replace(FINAL, data="glyphs", epochs=1), split, tmp_path / "chosen", quiet=True)
+    assert [alphabets is split.train for alphabets in shown] == [True, False]
+    assert shown[1] is split.validation
+    assert to_host(net.params["head.bias"]).any()
+
+
+def test_a_run_without_a_validation_goes_on_to_the_same_bits(split, tmp_path, steps):
+    train(FINAL, split, tmp_path / "whole", quiet=True)
+    for number in (2, 8):  # within an epoch, and at the end of one
+        steps.then = stop_at(12 + number)
+        with pytest.raises(Interrupted):
+            train(FINAL, split, tmp_path / "stopped", resume=number > 2, quiet=True)
+    train(FINAL, split, tmp_path / "stopped", resume=True, quiet=True)
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+def test_a_run_without_a_validation_says_so_in_every_line(split, tmp_path, capsys):
+    train(FINAL, split, tmp_path)
+    first, second, *epochs = capsys.readouterr().err.splitlines()
+    assert first.startswith("recipe glyphs, seed 11")
+    assert second == "no validation: all 3 alphabets train, and the network of the last epoch is the result"
+    assert len(epochs) == 3
+    assert all("  no validation  " in line for line in epochs)
 
 
 def test_an_ended_run_stays_ended_when_resumed(split, tmp_path, monkeypatch):
@@ -547,6 +773,7 @@ def poison(array):
         (lambda arrays, saved: arrays.pop("params/head.weight"), "has no head.weight"),
         (lambda arrays, saved: poison(arrays["params/head.weight"]), "has a NaN or an infinity in head.weight"),
         (lambda arrays, saved: poison(arrays["velocity/head.bias"]), "has a NaN or an infinity in head.bias"),
+        (lambda arrays, saved: arrays.pop("average/head.weight"), "has no head.weight"),
         (lambda arrays, saved: arrays.update({"velocity/tail.bias": arrays["velocity/head.bias"]}), "has tail.bias"),
         (
             lambda arrays, saved: arrays.update({"velocity/head.bias": arrays["velocity/head.weight"]}),
@@ -554,10 +781,12 @@ def poison(array):
         ),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused_and_left_alone(change, message, finished, split):
+def test_a_state_that_does_not_fit_is_refused_and_left_alone(change, message, split, tmp_path):
+    recipe, finished = replace(TINY, epochs=1, weight_average=0.9), tmp_path / "run"
+    train(recipe, split, finished, quiet=True)
     changed_state(finished, change)
     before = everything_in(finished)
-    assert message in refusal_of(CheckpointError, replace(TINY, epochs=1), split, finished, resume=True)
+    assert message in refusal_of(CheckpointError, recipe, split, finished, resume=True)
     assert everything_in(finished) == before
 
 
@@ -591,8 +820,9 @@ def test_too_little_memory_is_refused_before_a_folder_is_made(split, tmp_path):
 
 @pytest.mark.parametrize("part", ["train", "validation"])
 def test_a_split_without_alphabets_is_refused_before_a_folder_is_made(part, split, tmp_path):
-    assert "no alphabets to" in refusal_of(DataError, TINY, replace(split, **{part: []}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    for recipe in (TINY, replace(TINY, data="omniglot", validation_alphabets=("Korean",))):
+        assert "no alphabets to" in refusal_of(DataError, recipe, replace(split, **{part: []}), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_no_number_stops_training_with_the_last_state_kept(split, tmp_path, steps):

@@ -1,4 +1,4 @@
-"""A batch of images, each through an affine map of its own, by bilinear interpolation.
+"""A batch of images, each through an affine map and a field of shifts of its own, by bilinear interpolation.
 
 Inverse-mapped: each output pixel looks up where it came from, so the result has no holes.
 """
@@ -8,19 +8,23 @@ import numpy as np
 from scratchnet.backend import Array, array_module, device_of
 
 
-def warp(images: Array, inverse: np.ndarray) -> Array:
+def warp(images: Array, inverse: np.ndarray, displacement: Array | None = None) -> Array:
     """images (N, H, W) float through N affine maps; outside the image there is paper, 0. Returns (N, H, W).
 
     inverse: (N, 2, 3) on the host, from output to input: the value at output pixel (x, y) is read at
     inverse @ (x, y, 1), with x to the right, y down and the centre of the first pixel at (0, 0).
-    The identity returns the input exactly.
+    displacement: (N, 2, H, W) in pixels, of the dtype and on the device of the images: what is added to the x and the
+    y at which each output pixel is read. The identity returns the input exactly, and so does a displacement of zero.
+    Raises BackendError when the displacement is on another device.
     """
-    xp = array_module(images)
+    xp = array_module(images) if displacement is None else array_module(images, displacement)
     N, H, W = images.shape
     maps = device_of(images).upload(inverse.astype(images.dtype.name))[:, :, :, None, None]     # (N, 2, 3, 1, 1)
     columns = xp.arange(W, dtype=images.dtype)[None, None, :]
     rows = xp.arange(H, dtype=images.dtype)[None, :, None]
     x, y = (maps[:, k, 0] * columns + maps[:, k, 1] * rows + maps[:, k, 2] for k in (0, 1))     # (N, H, W) each
+    if displacement is not None:
+        x, y = x + displacement[:, 0], y + displacement[:, 1]
 
     # A border of two pixels of paper on every side: a look-up outside is clipped into it and reads 0.
     paper = 2

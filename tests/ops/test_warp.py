@@ -1,10 +1,11 @@
-"""Each image goes through its own affine map, by bilinear interpolation, and outside it there is paper."""
+"""Each image goes through its own map and shifts, by bilinear interpolation, and outside it there is paper."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from scratchnet.backend import to_device, to_host
+from scratchnet.errors import BackendError
 from scratchnet.ops.warp import warp
 
 IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -91,3 +92,41 @@ def test_every_device_warps_alike_and_leaves_the_images_as_they_were(device, rng
 def test_no_images_give_no_images(device):
     nothing = to_device(np.zeros((0, H, W), np.float32), device)
     assert warp(nothing, np.zeros((0, 2, 3))).shape == (0, H, W)
+
+
+def looked_up(image: np.ndarray, x: float, y: float) -> float:
+    """The value of one image between its pixels, from the definition of bilinear interpolation."""
+    value = 0.0
+    for row in (int(np.floor(y)), int(np.floor(y)) + 1):
+        for column in (int(np.floor(x)), int(np.floor(x)) + 1):
+            if 0 <= row < H and 0 <= column < W:
+                value += image[row, column] * (1 - abs(x - column)) * (1 - abs(y - row))
+    return value
+
+
+def test_a_displacement_is_added_to_where_each_pixel_is_looked_up(rng):
+    images, maps, shifts = rng.random((2, H, W)), random_maps(rng, 2), rng.normal(0, 2, (2, 2, H, W))
+    warped = warp(images, maps, shifts)
+    for n, i, j in np.ndindex(2, H, W):
+        x, y = maps[n] @ [j, i, 1] + shifts[n, :, i, j]
+        assert warped[n, i, j] == pytest.approx(looked_up(images[n], x, y), abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_displacement_of_zero_changes_no_bit(device, dtype, rng):
+    images, maps = to_device(rng.random((3, H, W)).astype(dtype), device), random_maps(rng, 3)
+    nowhere = to_device(np.zeros((3, 2, H, W), dtype), device)
+    np.testing.assert_array_equal(to_host(warp(images, maps, nowhere)), to_host(warp(images, maps)))
+
+
+def test_every_device_displaces_alike(device, rng):
+    images, maps = rng.random((4, H, W), np.float32), random_maps(rng, 4)
+    shifts = rng.normal(0, 2, (4, 2, H, W)).astype(np.float32)
+    placed = warp(to_device(images, device), maps, to_device(shifts, device))
+    np.testing.assert_allclose(to_host(placed), warp(images, maps, shifts), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["strict"], indirect=True)
+def test_a_displacement_on_another_device_is_refused(device, rng):
+    with pytest.raises(BackendError, match="live on different devices"):
+        warp(to_device(rng.random((1, H, W)), device), IDENTITY[None], np.zeros((1, 2, H, W)))

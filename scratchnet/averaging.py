@@ -1,0 +1,40 @@
+"""A running average of the weights."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from scratchnet.backend import Array, Params, blocks, for_each
+
+
+@dataclass
+class WeightAverage:
+    """The exponential running average of all parameters, batch norm's statistics among them (Polyak and Juditsky 1992).
+
+    After training step t = 0, 1, 2 ..., with d = min(decay, (1 + t) / (10 + t)),
+
+        average <- average + (1 - d) (value - average)
+
+    A constant d would keep the untrained parameters for some 1 / (1 - decay) steps; this one lets go of them at once.
+    """
+
+    decay: float
+    params: Params
+
+    @classmethod
+    def starting_at(cls, params: Params, decay: float) -> "WeightAverage":
+        """An average that has seen no step yet: a copy of `params`."""
+        return cls(decay, {name: value.copy() for name, value in params.items()})
+
+    def update(self, params: Params, step: int) -> None:
+        """Take in the parameters after training step number `step`, counted from 0; the average changes in place."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        for name, value in params.items():
+            for_each(partial(_approach, self.params[name], value, share), blocks(value), like=value)
+
+
+def _approach(average: Array, value: Array, share: float, rows: slice) -> None:
+    """Some rows of the average, a share of the way to the value: few enough at a time to stay in the cache."""
+    part = average[rows]
+    difference = value[rows] - part
+    difference *= share
+    part += difference
