@@ -78,26 +78,34 @@ class PairBatches:
 
 
 class EpisodeBatches:
-    """Batches of one-shot choices: each query of an episode against all its supports, or both ways."""
+    """Batches of one-shot choices: each query of an episode against all its supports, or both ways.
+
+    With several hands (D) on each side there is a choice for each pair of a query's hand and the supports' hand, from
+    images that are embedded once: a (E, D, 1, Q, 1, S, S) and b (E, 1, D, 1, n_way, S, S) give the scores
+    (E, D, D, Q, n_way).
+    """
 
     def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
         self.loss = NWayCrossEntropy(recipe.both_ways)
         self.steps = recipe.steps
-        sample_episodes(drawings.numbers, 1, recipe.n_way, np.random.default_rng(0))  # fail now if no alphabet is large
+        self._sample(1, np.random.default_rng(0))  # fail now if no alphabet is large
         one_hot = np.eye(recipe.n_way, dtype=np.float32)
-        self.target = device.upload(np.tile(one_hot, (recipe.batch_size, 1, 1)))     # (E, Q, S)
+        self.target = device.upload(np.tile(one_hot, (recipe.batch_size, recipe.hands, recipe.hands, 1, 1)))
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Batch number `step` of an epoch; the same numbers give the same batch."""
         recipe, rng = self.recipe, stream(self.recipe.seed, EPISODES, epoch, step)
-        queries, supports = sample_episodes(self.drawings.numbers, recipe.batch_size, recipe.n_way, rng)
-        images = self.drawings.ink(np.stack([queries, supports]).reshape(-1), self.device)
+        numbers = np.stack(self._sample(recipe.batch_size, rng))                     # (2, E, D, n_way)
+        images = self.drawings.ink(numbers.reshape(-1), self.device)
         images = _distorted_afresh(recipe, epoch, step, images)
-        twins = images.reshape(2, recipe.batch_size, recipe.n_way, *images.shape[1:])
+        twins = images.reshape(*numbers.shape, *images.shape[1:])
         if recipe.symmetries:
             twins = _turned(twins, stream(recipe.seed, TURNS, epoch, step))
-        return Batch(twins[0][:, :, None], twins[1][:, None], self.target, images.shape[0])
+        return Batch(twins[0][:, :, None, :, None], twins[1][:, None, :, None], self.target, images.shape[0])
+
+    def _sample(self, episodes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return sample_episodes(self.drawings.numbers, episodes, self.recipe.n_way, rng, self.recipe.hands)
 
 
 def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
@@ -115,7 +123,7 @@ def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> A
 
 
 def _turned(twins: Array, rng: np.random.Generator) -> Array:
-    """Queries and supports (2, E, n_way, S, S), each episode by a symmetry of its own; again once all eight had one."""
+    """Queries and supports (2, E, D, n_way, S, S), each episode by a symmetry; all eight before one again."""
     E = twins.shape[1]
     dealt = np.concatenate([rng.permutation(len(SYMMETRIES)) for _ in range(0, E, len(SYMMETRIES))])
     return array_module(twins).stack([symmetry(twins[:, e], *SYMMETRIES[dealt[e]]) for e in range(E)], axis=1)

@@ -326,15 +326,34 @@ def test_the_streams_of_random_numbers_keep_their_numbers():
 def test_an_episode_asks_for_each_of_its_characters_once(split):
     batches = EpisodeBatches(replace(TINY, distort=False), Drawings.of(split.train, 16), CPU)
     a, b, target, images = batches.batch(0, 0)
-    assert (a.shape, b.shape, target.shape, images) == ((2, 5, 1, 16, 16), (2, 1, 5, 16, 16), (2, 5, 5), 20)
+    assert (a.shape, b.shape) == ((2, 1, 1, 5, 1, 16, 16), (2, 1, 1, 1, 5, 16, 16))
+    assert images == 20
     assert batches.loss == NWayCrossEntropy()
-    np.testing.assert_array_equal(target, [np.eye(5), np.eye(5)])
-    drawings = [image.tobytes() for image in batches.drawings.ink(np.arange(len(batches.drawings.images)), CPU)]
-    characters = {image: number // 4 for number, image in enumerate(drawings)}
-    queries = [[characters[image.tobytes()] for image in episode[:, 0]] for episode in a]
-    supports = [[characters[image.tobytes()] for image in episode[0]] for episode in b]
+    np.testing.assert_array_equal(target, np.broadcast_to(np.eye(5), (2, 1, 1, 5, 5)))
+    shown = characters_shown(batches)
+    queries, supports = [[shown(image) for image in episode] for episode in (a[:, 0, 0, :, 0], b[:, 0, 0, 0])]
     assert queries == supports
     assert all(len(set(episode)) == 5 for episode in queries)
+
+
+def characters_shown(batches: EpisodeBatches):
+    """What tells the characters that a row of undistorted images shows."""
+    drawings = [image.tobytes() for image in batches.drawings.ink(np.arange(len(batches.drawings.images)), CPU)]
+    characters = {image: number // 4 for number, image in enumerate(drawings)}
+    return lambda images: [characters[image.tobytes()] for image in images]
+
+
+def test_with_several_hands_each_query_is_asked_in_each_hand_against_each_hand_of_the_supports(split):
+    batches = EpisodeBatches(replace(TINY, distort=False, hands=2), Drawings.of(split.train, 16), CPU)
+    a, b, target, images = batches.batch(0, 0)
+    assert (a.shape, b.shape) == ((2, 2, 1, 5, 1, 16, 16), (2, 1, 2, 1, 5, 16, 16))
+    assert images == 40
+    np.testing.assert_array_equal(target, np.broadcast_to(np.eye(5), (2, 2, 2, 5, 5)))
+    shown = characters_shown(batches)
+    for episode in range(2):
+        rows = [*a[episode, :, 0, :, 0], *b[episode, 0, :, 0]]
+        assert len({tuple(shown(row)) for row in rows}) == 1
+        assert len({image.tobytes() for row in rows for image in row}) == 20  # four hands, five characters
 
 
 # A run

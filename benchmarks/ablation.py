@@ -1,0 +1,157 @@
+"""What each part of the recipe `omniglot` is worth: one change a row, equal training time for every row.
+
+    python benchmarks/ablation.py --minutes 6 --jobs 2
+
+Each row trains in a process of its own with one thread for so many minutes (the number of steps is found by timing a
+few; the learning rate falls over all of them), on the background alphabets without those that validate, and is judged
+by 4,000 random 20-way trials on these, each within one alphabet, with the weights of the last epoch. No official run
+is looked at. A row that ablation.json has already, for the same minutes, is not trained again.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from scratchnet.backend import CPU
+from scratchnet.batches import OBJECTIVES
+from scratchnet.bench.machine import Machine
+from scratchnet.data.alphabets import pick, without
+from scratchnet.data.drawings import Drawings
+from scratchnet.data.locate import find_data
+from scratchnet.data.omniglot import load_omniglot
+from scratchnet.data.splits import Split
+from scratchnet.files import write_bytes
+from scratchnet.models import build
+from scratchnet.recipes import VALIDATION_ALPHABETS, Recipe, find_recipe, override
+from scratchnet.train import LOG, train, train_step
+
+HERE = Path(__file__).parent
+EPOCHS, TRIALS = 8, 4000
+# Lake's small sets have three of VALIDATION_ALPHABETS in them, so the rows about data validate on five others.
+NEITHER_SMALL = ("Armenian", "Futurama", "Bengali", "Gujarati", "Hebrew")
+
+# What changes, as `scratchnet train --set` would take it; and what the row shows.
+ROWS: dict[str, dict[str, str]] = {
+    "the recipe": {},
+    "pair cross-entropy (no episodes, so no turns)": {
+        "objective": "pairs", "pairs": "100000", "batch_size": "80", "hands": "1", "both_ways": "false",
+        "symmetries": "false",
+    },
+    "no batch norm": {"architecture.norm": "false"},
+    "the whole page, not framed to the ink": {"architecture.frame": "page"},
+    "no affine distortions": {"distort": "false"},
+    "no turns and mirror images": {"symmetries": "false"},
+    "no elastic warps": {"elastic": "0"},
+    "elastic warps twice as strong": {"elastic": "0.1"},
+    "one hand on each side (four episodes)": {"hands": "1", "batch_size": "4"},
+    "queries choose, supports do not": {"both_ways": "false"},
+    "last weights, not their average": {"weight_average": "0"},
+    "constant learning rate": {"schedule": "decay"},
+    "28 pixels": {"architecture.image_size": "28"},
+    "64 pixels": {"architecture.image_size": "64"},
+    "105 pixels": {"architecture.image_size": "105"},
+    "half the width": {"architecture.width": "16"},
+}
+DATA_ROWS = {
+    "25 background alphabets, validated on others": "images_background",
+    "Lake's small1 (five alphabets)": "images_background_small1",
+    "Lake's small2 (five alphabets)": "images_background_small2",
+}
+
+
+def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | str]:
+    """Train one row and say what it came to."""
+    split = _split(name, data)
+    recipe = replace(
+        override(find_recipe("omniglot"), ROWS.get(name, {})),
+        epochs=EPOCHS, validation_trials=TRIALS, validation_alphabets=tuple(a.name for a in split.validation),
+    )
+    recipe = _lasting(recipe, split, minutes)
+    with tempfile.TemporaryDirectory() as out:
+        started = time.monotonic()
+        train(recipe, split, Path(out) / "run", quiet=True)
+        log = [json.loads(line) for line in (Path(out) / "run" / LOG).read_text().splitlines()]
+    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in log)
+    return {"name": name, "minutes": minutes, "images": round(images),
+            "training_seconds": round(sum(epoch["seconds"] for epoch in log)),
+            "all_seconds": round(time.monotonic() - started), "accuracy": log[-1]["validation"],
+            "interval": log[-1]["interval"], "alphabets": ", ".join(recipe.validation_alphabets)}
+
+
+def _split(name: str, data: str | None) -> Split:
+    archive = DATA_ROWS.get(name, "images_background")
+    validation = NEITHER_SMALL if name in DATA_ROWS else VALIDATION_ALPHABETS
+    background = load_omniglot(find_data(data, "images_background.zip", "images_background"))
+    train_on = load_omniglot(find_data(data, f"{archive}.zip", archive))
+    return Split(without(train_on, validation), pick(background, validation))
+
+
+def _lasting(recipe: Recipe, split: Split, minutes: float) -> Recipe:
+    """The recipe with as many steps, or pairs, as take so long."""
+    net, optimiser = build(recipe.architecture, seed=recipe.seed), recipe.optimiser()
+    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size, net.frame), CPU)
+    seconds = []
+    for step in range(8):
+        started = time.monotonic()
+        a, b, target, _ = batches.batch(0, step)
+        train_step(net, optimiser, a, b, target, batches.loss)
+        seconds.append(time.monotonic() - started)
+    steps = max(1, round(60 * minutes / EPOCHS / sorted(seconds[2:])[3]))
+    return replace(recipe, steps=steps) if recipe.objective == "episodes" else replace(
+        recipe, pairs=steps * recipe.batch_size)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training for each row (default 6)")
+    parser.add_argument("--jobs", type=int, default=2, help="rows at a time, each with one thread (default 2)")
+    parser.add_argument("--data", help="where Omniglot is (default: SCRATCHNET_DATA)")
+    parser.add_argument("--row", help=argparse.SUPPRESS)  # what each process of ours is started with
+    options = parser.parse_args()
+    if options.row:
+        print(json.dumps(row(options.row, options.data, options.minutes)))
+        return
+
+    record = HERE / "ablation.json"
+    known = json.loads(record.read_text())["rows"] if record.exists() else []
+    done = {each["name"]: each for each in known if each["minutes"] == options.minutes}
+
+    def in_a_process(name: str) -> None:
+        command = [sys.executable, __file__, "--row", name, "--minutes", str(options.minutes)]
+        command += ["--data", options.data] if options.data else []
+        one_thread = os.environ | {"SCRATCHNET_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, env=one_thread).stdout
+        done[name] = json.loads(printed.splitlines()[-1])
+        print(f"{done[name]['accuracy']:.1%}  {name}", flush=True)
+        write(record, done)
+
+    todo = [name for name in (*ROWS, *DATA_ROWS) if name not in done]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(in_a_process, todo))
+    write(record, done)
+
+
+def write(record: Path, done: dict[str, dict]) -> None:
+    """Keep the rows so far, as JSON and as a table."""
+    rows = [done[name] for name in (*ROWS, *DATA_ROWS) if name in done]
+    write_bytes(record, json.dumps({"machine": asdict(Machine.this()), "rows": rows}, indent=2).encode())
+    lines = ["| row | images | correct | 95 % interval | change |", "|---|---:|---:|---|---:|"]
+    reference = {"ROWS": done.get(next(iter(ROWS))), "DATA": done.get(next(iter(DATA_ROWS)))}
+    for each in rows:
+        against = reference["DATA" if each["name"] in DATA_ROWS else "ROWS"]
+        change = f"{100 * (each['accuracy'] - against['accuracy']):+.1f}" if against and against is not each else ""
+        low, high = each["interval"]
+        lines.append(f"| {each['name']} | {each['images']:,} | {each['accuracy']:.1%} | {low:.1%} - {high:.1%} "
+                     f"| {change} |")
+    write_bytes(record.with_suffix(".md"), "\n".join([*lines, ""]).encode())
+
+
+if __name__ == "__main__":
+    main()
