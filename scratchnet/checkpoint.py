@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from scratchnet import pretrained
 from scratchnet.backend import Array, Device, to_host
 from scratchnet.errors import CheckpointError
 from scratchnet.files import atomic_write
 from scratchnet.models import build
 from scratchnet.siamese import SiameseNet
+from scratchnet.storage import pack, unpack
 
 DESCRIPTION = "description.json"
 VERSION = 1
@@ -56,20 +58,26 @@ def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]
     return arrays, description
 
 
-def save_model(path: Path | str, net: SiameseNet, **notes: Any) -> None:
+def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **notes: Any) -> None:
     """Write a network: its architecture, its parameters, and notes for the reader.
 
-    Raises CheckpointError for a network that does not say how `models.build` can make it again.
+    storage: "float32", bit for bit; or "float16" or "int8", a half or a quarter of the size, with the rounding errors
+    that `scratchnet.storage` states. The description lists what is stored small; whatever the storage, loading gives
+    float32. Raises CheckpointError for a network that does not say how `models.build` can make it again, and for
+    weights that the storage cannot hold.
     """
     if not net.architecture:
         raise CheckpointError(f"the network has no architecture to build it by: {path} is not written")
-    save_arrays(path, net.params, {"architecture": dict(net.architecture), "notes": notes})
+    arrays, stored = pack(net.params, storage)
+    description = {"architecture": dict(net.architecture), "notes": notes}
+    save_arrays(path, arrays, description | ({"storage": stored} if stored else {}))
 
 
 def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
-    """The network in a file or in a run folder, on `device`.
+    """The network in a file or in a run folder, or the bundled one called so where there is no such path; on `device`.
 
-    Raises CheckpointError when the file is missing or damaged or does not fit the architecture that it names.
+    Raises CheckpointError when there is none, or when the file is damaged or does not fit the architecture that it
+    names, or is a bundled one and not the one that its card describes.
     """
     return load_model_with_notes(source, device)[0]
 
@@ -81,14 +89,34 @@ def load_model_with_notes(
     path = Path(source)
     if path.is_dir():
         path = path / WEIGHTS
+    elif not path.exists():
+        name = str(source)
+        if name in pretrained.names():
+            return load_bundled(name, device)
+        raise CheckpointError(f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
+                              f"or the name of a bundled network ({pretrained.list_names()})")
+    return _read_model(path, device)
+
+
+def load_bundled(name: str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
+    """The bundled network called so, and its notes, even where a path is called so, too.
+
+    Raises CheckpointError when there is none, or when its file is not the one that its card describes.
+    """
+    with pretrained.weights(name) as path:
+        return _read_model(path, device)
+
+
+def _read_model(path: Path, device: str | Device | None) -> tuple[SiameseNet, dict[str, Any]]:
     arrays, description = load_arrays(path)
     try:
         net = build(description.get("architecture", {}))
         notes = dict(description.get("notes", {}))
+        stored = dict(description.get("storage", {}))
     except Exception as cause:  # a description can hold anything
         reason = " ".join(str(cause).split())[:200]
         raise CheckpointError(f"{path} does not describe a network ({reason}): use another copy") from cause
-    net.params = fitting(arrays, net.params, path)
+    net.params = fitting(unpack(arrays, stored, path), net.params, path)
     return net.to_device(device), notes
 
 

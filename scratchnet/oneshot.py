@@ -7,18 +7,22 @@ constant scorer gets nothing right.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from math import sqrt
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from scratchnet.backend import CPU, Array, to_device, to_host
+from scratchnet.augment import AffineRanges, distort
+from scratchnet.backend import CPU, Array, Device, array_module, to_device, to_host
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.omniglot import read_runs
 from scratchnet.data.pairs import sample_pairs
 from scratchnet.errors import DataError
+from scratchnet.layers import sigmoid
+from scratchnet.layers.base import under
 from scratchnet.siamese import SiameseNet
 
 WITHIN, ACROSS = "within one alphabet", "across alphabets"
@@ -148,6 +152,97 @@ def sample_runs(
         support = support.reshape(-1, *pool.shape[2:])
         sampled.append(Run(f"run {r + 1}, {alphabet.name}", scope, support, labels.repeat(k_shot), query, labels))
     return sampled
+
+
+class Embedded:
+    """A network that embeds every distinct image once, however often and in whatever run it comes.
+
+    Images come on the host; embeddings stay where the network lives.
+    """
+
+    device = CPU
+
+    def __init__(self, net: SiameseNet) -> None:
+        self.net = net
+        self._found: dict[tuple[Any, ...], Array] = {}
+
+    @property
+    def image_size(self) -> int:
+        return self.net.image_size
+
+    def scores(self, queries: np.ndarray, supports: np.ndarray) -> Array:
+        """(Q, H, W) against (S, H, W): the logits (Q, S)."""
+        return self._head(self.embed(queries)[:, None], self.embed(supports))
+
+    def similarity(self, a: np.ndarray, b: np.ndarray) -> Array:
+        """The probability (N,) that a[i] and b[i] show the same character."""
+        return sigmoid(self._head(self.embed(a), self.embed(b)))
+
+    def embed(self, images: np.ndarray) -> Array:
+        """The embeddings (N, D) of images (N, H, W)."""
+        kind = images.shape[1:], images.dtype.str
+        keys = [(*kind, sha256(image.tobytes()).digest()) for image in images]
+        new = {key: i for i, key in enumerate(keys) if key not in self._found}
+        if new:
+            h = self.net.embed(to_device(images[list(new.values())], self.net.device))
+            self._found |= {key: h[i : i + 1] for i, key in enumerate(new)}
+        rows = [self._found[key] for key in keys]
+        return array_module(*rows).concatenate(rows)
+
+    def _head(self, h1: Array, h2: Array) -> Array:
+        return self.net.head.forward(under("head", self.net.params), h1, h2)[0]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several networks as one: the mean of their scores.
+
+    It is the plain mean. Scores are log-odds that two images show the same character, so all networks have one scale;
+    brought to one spread over the supports of a query first, a network at a loss would count as much as one that
+    is sure.
+    """
+
+    members: Sequence[Embedded]
+    device = CPU
+
+    @property
+    def image_size(self) -> int:
+        """That of the member that sees most; each brings images to its own size."""
+        return max(member.image_size for member in self.members)
+
+    def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
+        """(Q, H, W) against (S, H, W): the mean logits (Q, S)."""
+        return np.mean([to_host(member.scores(queries, supports)) for member in self.members], axis=0)
+
+    def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The mean probability (N,) that a[i] and b[i] show the same character."""
+        return np.mean([to_host(member.similarity(a, b)) for member in self.members], axis=0)
+
+
+SMALL_WARPS = AffineRanges(rotation=5.0, shear=0.1, scale=0.1, shift=2.0, probability=1.0)
+
+
+@dataclass(frozen=True)
+class WarpedQueries:
+    """A scorer that sees each query as it is and through so many small affine maps: the mean of the scores.
+
+    The maps are drawn from `seed` alone, the same for all queries, so that each query is still judged alone.
+    """
+
+    scorer: Scorer
+    warps: int
+    seed: int = 0
+
+    @property
+    def device(self) -> Device:
+        return getattr(self.scorer, "device", CPU)
+
+    def scores(self, queries: Array, supports: Array) -> np.ndarray:
+        """(Q, H, W), square, against (S, H, W): the mean scores (Q, S)."""
+        transforms = SMALL_WARPS.draw(np.random.default_rng(self.seed), self.warps, queries.shape[-1])
+        ink = queries.astype(np.float32)
+        seen = [queries, *(distort(ink, np.tile(transform, (len(ink), 1))) for transform in transforms)]
+        return np.mean([to_host(self.scorer.scores(images, supports)) for images in seen], axis=0)
 
 
 @dataclass(frozen=True)

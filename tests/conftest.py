@@ -1,17 +1,24 @@
 """What many tests need: the real data where there are some, devices, and small networks."""
 
+import hashlib
 import os
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import standin
 
-from scratchnet import backend
+from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
+from scratchnet.checkpoint import save_model
 from scratchnet.errors import BackendError
-from scratchnet.models import compact
+from scratchnet.models import compact, parameter_count
+from scratchnet.oneshot import Result
+from scratchnet.pretrained.card import Card
 from scratchnet.siamese import SiameseNet
 
 
@@ -51,6 +58,40 @@ def rng() -> np.random.Generator:
 def tiny_net() -> SiameseNet:
     """A network that does everything the larger ones do, in milliseconds: 16 x 16 pixels."""
     return compact(seed=1, image_size=16, width=2, features=8)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Puts networks, with cards of invented figures, into a folder that stands in for that of the bundled ones."""
+    folder = tmp_path / "pretrained"
+    folder.mkdir()
+    monkeypatch.setattr(pretrained, "FOLDER", folder)
+
+    def add(name: str, net: SiameseNet, storage: str = "int8", **changes: Any) -> Path:
+        recipe = {"name": "tiny", "data": "glyphs", "lr": 0.1}
+        path = folder / f"{name}.npz"
+        save_model(path, net, storage, recipe=recipe)
+        card = Card(
+            name=name,
+            summary="Tells stand-ins apart.",
+            parameters=parameter_count(net.params),
+            data={"name": "generated", "source": "here", "licence": "MIT", "used": "All of it"},
+            recipe=recipe,
+            seed=0,
+            hours=0.5,
+            machine="an abacus",
+            date="2026-11-23",
+            storage={"weights": storage, "bytes": path.stat().st_size, "stored_correct": 380, "float32_correct": 381},
+            figures=[{"task": "official runs", "way": 20, "shot": 1, **Result(380, 400).as_dict()}],
+            limits=["It is a stand-in."],
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            commands=["scratchnet train"],
+        )
+        (folder / f"{name}.json").write_text(replace(card, **changes).as_json())
+        (folder / f"{name}.md").write_text(card.as_markdown())
+        return path
+
+    return add
 
 
 @pytest.fixture

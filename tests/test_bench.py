@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import standin
 
+from scratchnet import backend
 from scratchnet.backend import CPU
-from scratchnet.bench import machine, measure, memory, peers, report
+from scratchnet.bench import embedding, machine, measure, memory, peers, report
 from scratchnet.bench.channels_first import from_channels_first, to_channels_first
-from scratchnet.bench.peers import Difference, Variant
+from scratchnet.bench.peers import Difference, Embedder, Variant
 from scratchnet.bench.profile import REST, UPDATE, algorithm_of, product_flop, profile
 from scratchnet.bench.timing import Spread, in_turns, now, ratio
 from scratchnet.bench.workload import Workload
+from scratchnet.checkpoint import save_model
 from scratchnet.cli import main
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Conv2d, Linear, MaxPool2d, ReLU
@@ -288,7 +292,8 @@ def test_memory_stands_beside_the_rest(bench):
         (["--against", "numpy"], "--against: invalid choice: 'numpy'"),
         (["--rounds", "0"], "--rounds: 0 is too small"),
         (["--pairs", "many"], "--pairs: invalid"),
-        (["--network", "alexnet"], "--network: invalid choice"),
+        (["--network", "alexnet"], "--network: alexnet is neither an architecture (koch2015, compact) nor a run"),
+        (["--embed", "--memory-peak"], "--memory-peak is that of training steps"),
         (["--network", "koch2015", "--image-size", "64"], "give 65 or more"),
         (["--image-size", "4"], "give 8 or more"),
         (["--device", "tpu"], "unknown device 'tpu'"),
@@ -299,6 +304,128 @@ def test_bad_options_are_one_line(arguments, message, bench):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("scratchnet")
     assert message in err
+
+
+# A trained network, and embedding
+
+
+@pytest.fixture
+def trained(tmp_path, tiny_net):
+    """A saved network with running statistics and biases that are its own."""
+    rng = np.random.default_rng(0)
+    for value in tiny_net.params.values():
+        value += rng.random(value.shape).astype(value.dtype)
+    save_model(tmp_path / "trained.npz", tiny_net)
+    return str(tmp_path / "trained.npz")
+
+
+def test_a_trained_network_is_measured_as_it_is(trained, tiny_net, bundle):
+    bundle("stand-in", tiny_net, "float32")
+    for network in (trained, "stand-in"):
+        training = Workload(network, pairs=2, device="cpu").prepare()
+        assert training.a.shape == (2, 16, 16)
+        for name, value in training.net.params.items():
+            np.testing.assert_array_equal(value, tiny_net.params[name])
+        assert np.isfinite(training.step())
+
+
+def test_the_command_takes_a_trained_network(trained):
+    for mode in ([], ["--embed"]):
+        assert main(["bench", "--network", trained, "--pairs", "2", "--rounds", "1", "--device", "cpu", *mode]) == 0
+
+
+def test_a_trained_network_has_the_size_that_it_has(trained, bench):
+    code, out, err = bench("--network", trained)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "trained.npz is trained, it takes no other image_size" in err
+
+
+def test_embedding_is_told_for_a_batch_and_for_a_single_image(bench):
+    code, out, err = bench("--embed", "--rounds", "3")
+    assert (code, err) == (0, "")
+    spread = r"[\d,.]+ \([\d,.]+ - [\d,.]+\)"
+    assert re.search(rf"^scratchnet +{spread} images/s; a single one {spread} ms$", out, re.MULTILINE)
+    assert max(map(len, out.splitlines())) <= 120
+    figures = json.loads(bench("--embed", "--json")[1])
+    assert figures.keys() == {"workload", "machine", "embedding"}
+    (row,) = figures["embedding"]
+    assert row.keys() == {"name", "images_per_second", "single_ms"}
+    assert row["single_ms"].keys() == {"median", "least", "most"}
+
+
+def test_the_rate_is_of_all_images_and_the_latency_of_one(monkeypatch, tiny_net, rng):
+    images = rng.random((6, 16, 16)).astype(np.float32)
+    asked = []
+
+    def in_turns(steps, rounds, device):
+        asked.append([len(step()) for step in steps.values()])
+        return {name: [0.5, 0.25, 2.0] for name in steps}
+
+    monkeypatch.setattr(embedding, "in_turns", in_turns)
+    (row,) = embedding.measure(tiny_net, images, rounds=3)
+    assert asked == [[6], [1]]
+    assert row["images_per_second"] == {"median": 12.0, "least": 3.0, "most": 24.0}
+    assert row["single_ms"] == {"median": 500.0, "least": 250.0, "most": 2000.0}
+
+
+@pytest.fixture
+def embedders(monkeypatch):
+    """In place of PyTorch: one that agrees, one that does not, and one that does not run."""
+    found = [
+        Embedder("agrees", lambda net: net.embed),
+        Embedder("differs", lambda net: lambda images: net.embed(images) + np.float32(0.01)),
+        Embedder("is no number", lambda net: lambda images: net.embed(images) * np.float32("nan")),
+        Embedder("never runs", never),
+    ]
+    monkeypatch.setattr(peers, "load_embedders", lambda name: found)
+
+
+def test_an_embedding_that_agrees_is_timed_and_what_does_not_is_told(bench, embedders):
+    code, out, err = bench("--embed", "--against", "torch")
+    lines = {name: next(line for line in out.splitlines() if line.startswith(name))
+             for name in ("scratchnet", "agrees", "differs", "is no number", "never runs")}  # fmt: skip
+    assert (code, err) == (1, "")
+    assert "ratios" not in lines["scratchnet"]
+    assert re.search(r"; ratios [\d.]+ \([\d.]+ - [\d.]+\) and [\d.]+ \(", lines["agrees"])
+    assert re.search(r"computes something else: embeddings off by \de[+-]0\d; not timed", lines["differs"])
+    assert "embeddings off by nan" in lines["is no number"]
+    assert lines["never runs"].endswith("does not run: RuntimeError: no compiler")
+
+
+def test_embedding_has_no_other_peers(bench):
+    code, out, _ = bench("--embed", "--against", "jax")
+    assert code == 0
+    assert re.search(r"^jax +embedding is compared with torch alone$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("embed", [[], ["--embed"]], ids=["steps", "embedding"])
+def test_peers_are_not_compared_with_another_device(embed, bench, monkeypatch):
+    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    code, _, err = bench("--against", "torch", *embed, "--device", "strict")
+    assert code == 2
+    assert "--against compares on the CPU" in err
+
+
+def test_embedding_runs_on_another_device(bench, monkeypatch):
+    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    assert bench("--embed", "--device", "strict")[0] == 0
+
+
+@pytest.mark.parametrize("network", ["compact", "koch2015"])
+def test_pytorch_embeds_the_same_in_evaluation(network, rng):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("compares with torch, which is an extra: pip install 'scratchnet[bench]'")
+    options = {"compact": {"image_size": 16, "width": 4}, "koch2015": {"image_size": 75}}[network]
+    training = Workload(network, 3, "cpu", options | {"features": 16}).prepare()
+    net = replace(training.net, embed_batch=2)  # three parts
+    for name, value in net.params.items():
+        if ".running_" in name:
+            value += 0.05 * rng.random(value.shape).astype(np.float32)
+    images = np.concatenate([training.a, training.b])
+    for embedder in peers.load_embedders("torch"):
+        found = embedder.build(net)(images)
+        assert np.std(found, axis=0).max() > 1e-3  # not all alike
+        np.testing.assert_allclose(found, net.embed(images), rtol=0, atol=1e-5, err_msg=embedder.name)
 
 
 # Peers

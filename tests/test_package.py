@@ -43,8 +43,12 @@ data.alphabets data.archive data.locate
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
 oneshot
+pretrained.card
+pretrained
+storage
 checkpoint
 recipes
+figures
 batches progress
 gradcases microbatches
 planted.parts
@@ -59,9 +63,13 @@ bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory
 bench.measure bench.report
+bench.embedding
 bench
 __init__
 pytest_plugin
+cli.options
+cli.evaluation cli.recognition cli.gradcheck cli.bench cli.info
+cli.training
 cli
 __main__
 """

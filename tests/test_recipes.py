@@ -140,7 +140,7 @@ def test_a_recipe_from_before_a_setting_existed_has_its_default(tmp_path):
 
 def test_an_unknown_recipe_is_refused_with_those_there_are():
     assert find_recipe("glyphs") is RECIPES["glyphs"]
-    with pytest.raises(ScratchnetError, match="'vgg': choose one of glyphs, quick, koch2015"):
+    with pytest.raises(ScratchnetError, match="'vgg': choose one of glyphs, quick, omniglot, koch2015"):
         find_recipe("vgg")
 
 

@@ -1,1 +1,1 @@
-"""`scratchnet bench`: how long a training step takes, layer by layer, and beside other libraries."""
+"""`scratchnet bench`: how long a training step or embedding takes, layer by layer and beside other libraries."""

@@ -12,6 +12,7 @@ from scratchnet.bench.timing import Spread, in_turns, ratio
 from scratchnet.bench.workload import Training, Workload
 from scratchnet.errors import ScratchnetError
 from scratchnet.models import parameter_count
+from scratchnet.siamese import SiameseNet
 
 MILLI, GIGA = 1e3, 1e-9
 
@@ -22,14 +23,7 @@ def sections(
     """The name and the figures of each section. Raises ScratchnetError for a workload that cannot be had."""
     training = workload.prepare()
     net = training.net
-    if against and net.device.name != "cpu":
-        raise ScratchnetError(f"--against compares on the CPU: leave it out, or --device {net.device.name}")
-    yield "workload", {
-        "network": workload.network, "image_size": net.image_size, "pairs": workload.pairs,
-        "parameters": parameter_count(net.params), "dtype": net.params["head.weight"].dtype.name,
-        "device": net.device.name,
-    }
-    yield "machine", asdict(Machine.this())
+    yield from heading(workload, net, against)
     if memory_peak:  # first, while this process is small: together they may need more memory than there is
         yield "memory", list(in_own_processes(workload, against))
     rate = sgemm_rate(net.device)
@@ -43,6 +37,18 @@ def sections(
     yield "layers", [_row(part, rate) for part in profile(training, rounds)]
     if against:
         yield "peers", compare(training, rounds, against)
+
+
+def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """The sections that say what is measured and on what. Raises ScratchnetError for peers on another device."""
+    if against and net.device.name != "cpu":
+        raise ScratchnetError(f"--against compares on the CPU: leave it out, or --device {net.device.name}")
+    yield "workload", {
+        "network": workload.network, "image_size": net.image_size, "pairs": workload.pairs,
+        "parameters": parameter_count(net.params), "dtype": net.params["head.weight"].dtype.name,
+        "device": net.device.name,
+    }
+    yield "machine", asdict(Machine.this())
 
 
 def compare(

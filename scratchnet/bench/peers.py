@@ -6,15 +6,17 @@ A module of a peer has `variants()`, the ways in which its users could run the s
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from scratchnet.backend import Params, to_host
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
+from scratchnet.siamese import SiameseNet
 
 MODULES = {name: f"scratchnet.bench.{name}_peer" for name in ("torch", "jax", "dezero")}
+EMBEDDERS = ("torch",)  # those that have `embedders()`, the ways to embed images
 # Relative. Rounding moves a gradient by 1e-5, but where it decides whether a ReLU lets a pixel pass, or which of two
 # pixels wins a pool, it moves that of a few images by some 1e-2, through batch norm by more. The loss has no such
 # steps. A mistake moves all by 1; smaller ones are for the tests, which compare on a batch where nothing is so near.
@@ -41,6 +43,14 @@ class Variant:
     lower_precision: bool = False
 
 
+@dataclass(frozen=True)
+class Embedder:
+    """One way to embed images: `build` makes of a network the function from (N, H, W) float32 to (N, D)."""
+
+    name: str
+    build: Callable[[SiameseNet], Callable[[np.ndarray], np.ndarray]]
+
+
 class Difference(NamedTuple):
     """How far a loss and gradients are from ours, relatively."""
 
@@ -54,15 +64,28 @@ class Difference(NamedTuple):
 
 def load(name: str) -> list[Variant]:
     """The variants of a peer. Raises ScratchnetError, in one line, where it is not installed or does not load."""
+    found: list[Variant] = _ask(name, "variants")
+    return found
+
+
+def load_embedders(name: str) -> list[Embedder]:
+    """The ways of a peer to embed images. Raises ScratchnetError as `load` does, and for a peer that has none."""
+    if name not in EMBEDDERS:
+        raise ScratchnetError(f"embedding is compared with {' and '.join(EMBEDDERS)} alone")
+    found: list[Embedder] = _ask(name, "embedders")
+    return found
+
+
+def _ask(name: str, question: str) -> Any:
+    """What the function called `question` in the module of a peer returns."""
     try:
-        found: list[Variant] = import_module(MODULES[name]).variants()
+        return getattr(import_module(MODULES[name]), question)()
     except ModuleNotFoundError as cause:
         if cause.name != name:
             raise ScratchnetError(f"{name} does not load: {in_one_line(cause)}") from cause
         raise ScratchnetError(f"{name} is not installed: pip install 'scratchnet[bench]'") from cause
     except Exception as cause:  # a library that does not fit the others installed fails in many ways
         raise ScratchnetError(f"{name} does not load: {in_one_line(cause)}") from cause
-    return found
 
 
 def build(variant: Variant, training: Training) -> tuple[Peer, Difference]:

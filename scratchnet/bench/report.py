@@ -7,6 +7,8 @@ FOOTNOTE = """GFLOP are those of direct arithmetic, both ways. "dft" finds the s
 its share of the sgemm rate can pass 100 %. The first layer has no dx to find. Every time is a median of its own."""
 TURNS = """All steps in turns, A B C A B C, in one process. The ratio is our time over theirs, round by round: under 1,
 scratchnet is faster. All of them have our setting that freed memory is kept, from which PyTorch gains as well."""
+IN_EVALUATION = """Batch norm in evaluation, no gradients, all in turns in one process; medians and ends of the rounds.
+Ratios are our time over theirs, of the batch and of a single image: under 1, scratchnet is faster."""
 ALONE = "Five steps, each way in a process of its own: maximum resident size; peers have the allocator they come with."
 
 
@@ -75,6 +77,24 @@ def memory(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield ALONE
 
 
+def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    width = 2 + max(len(row["name"]) for row in rows)
+    for row in rows:
+        if "problem" in row:
+            yield f"{row['name']:{width}}{row['problem']}"
+            continue
+        line = (f"{row['name']:{width}}{_spread(row['images_per_second'], 1)} images/s; "
+                f"a single one {_spread(row['single_ms'], 2)} ms")
+        if "batch_ratio" in row:
+            line += f"; ratios {_spread(row['batch_ratio'], 2)} and {_spread(row['single_ratio'], 2)}"
+        yield line
+    yield IN_EVALUATION
+
+
+def _spread(figures: dict[str, float], digits: int) -> str:
+    return f"{figures['median']:,.{digits}f} ({figures['least']:,.{digits}f} - {figures['most']:,.{digits}f})"
+
+
 def _times(figures: dict[str, Any]) -> str:
     return f"{figures['median_ms']:.1f} ms ({figures['least_ms']:.1f} - {figures['most_ms']:.1f})"
 
@@ -93,5 +113,5 @@ def _count(number: int, noun: str) -> str:
 
 SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
     "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "step": step, "layers": layers,
-    "peers": peers,
+    "peers": peers, "embedding": embedding,
 }

@@ -1,6 +1,7 @@
-"""The same training step in PyTorch."""
+"""The same network in PyTorch: its training step, and embedding."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -10,10 +11,11 @@ import numpy as np
 
 from scratchnet.backend import Params, thread_count, to_host
 from scratchnet.bench.channels_first import from_channels_first, to_channels_first
-from scratchnet.bench.peers import Variant
+from scratchnet.bench.peers import Embedder, Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
+from scratchnet.siamese import SiameseNet
 
 torch: Any = import_module("torch")  # Any: types are checked where it is not installed, too
 nn = torch.nn
@@ -32,8 +34,44 @@ def variants() -> list[Variant]:
     ]
 
 
+def embedders() -> list[Embedder]:
+    name = f"PyTorch {torch.__version__.partition('+')[0]}"
+    return [
+        Embedder(f"{name} float32 NCHW", partial(embedder, memory_format="contiguous_format")),
+        Embedder(f"{name} float32 channels_last", partial(embedder, memory_format="channels_last")),
+    ]
+
+
+def embedder(net: SiameseNet, memory_format: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The function from images (N, H, W) to embeddings (N, D), as many images at a time as with us."""
+    torch.set_num_threads(thread_count())
+    layout = getattr(torch, memory_format)
+    encoder = twin(net)["encoder"].to(memory_format=layout).eval()
+    step = net.embed_batch
+
+    def embed(images: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(images)[:, None].to(memory_format=layout)
+        with torch.no_grad():
+            found: np.ndarray = torch.cat([encoder(x[i : i + step]) for i in range(0, len(x), step)]).numpy()
+        return found
+
+    return embed
+
+
+def twin(net: SiameseNet) -> Any:
+    """The network in PyTorch, with the weights and running statistics of ours."""
+    assert isinstance(net.encoder, Sequential)  # as in every architecture of models.py
+    encoder = nn.Sequential(OrderedDict((name, module(layer)) for name, layer in net.encoder.layers.items()))
+    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(net.head.features, 1)})
+    params = to_channels_first(net, {name: to_host(value) for name, value in net.params.items()})
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if name in params:  # as all are but a counter of batches
+            tensor.data = torch.from_numpy(_as_torch_has_it(name, params[name]))
+    return model
+
+
 class TorchPeer:
-    """A network in PyTorch with the weights of ours. Running statistics of batch norm start afresh."""
+    """The training step of a network in PyTorch with the weights of ours."""
 
     def __init__(
         self, training: Training, memory_format: str, compiled: bool = False, bfloat16: bool = False
@@ -41,14 +79,8 @@ class TorchPeer:
         torch.set_num_threads(thread_count())
         layout = getattr(torch, memory_format)
         net, optimiser = training.net, training.optimiser
-        assert isinstance(net.encoder, Sequential)  # as in every architecture of models.py
-        encoder = nn.Sequential(OrderedDict((name, module(layer)) for name, layer in net.encoder.layers.items()))
-        self.model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(net.head.features, 1)})
+        self.model = twin(net).to(memory_format=layout)
         self.net = replace(net, params={})  # for its shapes
-        params = to_channels_first(net, {name: to_host(value) for name, value in net.params.items()})
-        for name, parameter in self.model.named_parameters():
-            parameter.data = torch.from_numpy(_as_torch_has_it(name, params[name]))
-        self.model = self.model.to(memory_format=layout)
         self.twins = torch.from_numpy(np.concatenate([training.a, training.b]))[:, None].to(memory_format=layout)
         self.target = torch.from_numpy(training.labels)
         self.autocast = partial(torch.autocast, "cpu", torch.bfloat16, enabled=bfloat16)

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scratchnet.backend import Array, Params, get_device, to_device, to_host
+from scratchnet.checkpoint import load_model
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.pairs import sample_pairs
+from scratchnet.errors import CheckpointError
 from scratchnet.losses import PairCrossEntropy
-from scratchnet.models import build
+from scratchnet.models import ARCHITECTURES, build
 from scratchnet.optim import SGD
 from scratchnet.siamese import SiameseNet
 from scratchnet.train import train_step
@@ -44,7 +46,8 @@ class Training:
 class Workload:
     """Everything that says what is measured, as plain values: another process makes the same of it.
 
-    options: what the architecture takes besides, such as image_size. Raises CheckpointError for what it does not take.
+    network: an architecture, a path or a bundled network. options: what the architecture takes besides, such as
+    image_size; of a trained network they are as they are. Raises CheckpointError for what it does not take.
     """
 
     network: str = "koch2015"
@@ -53,18 +56,28 @@ class Workload:
     options: dict[str, int] = field(default_factory=dict)
 
     def prepare(self) -> Training:
-        """The network, and pairs of generated glyphs, so that no data are needed.
-
-        Biases are small random numbers, as after some training: where they are 0, blank paper makes every sum
-        exactly 0, and whether a ReLU there lets a gradient pass is then up to the rounding of each library.
-        """
+        """The network, and pairs of generated glyphs, so that no data are needed."""
         device = get_device(self.device)
         rng = np.random.default_rng(SEED)
-        net = build({"name": self.network, **self.options}, seed=SEED, device=device)
-        for name, value in net.params.items():
-            if name.endswith("bias"):
-                net.params[name] = to_device(rng.normal(0, 0.1, value.shape).astype(np.float32), device)
+        net = _untrained(self.network, self.options, rng) if self.network in ARCHITECTURES else self._trained()
+        net = net.to_device(device)
         drawings = Drawings.of(generate_alphabets(2, characters=10, drawers=8), net.image_size)
         pairs = sample_pairs(drawings.numbers, self.pairs, rng)
         a, b = (drawings.ink(numbers, device) for numbers in (pairs.first, pairs.second))
         return Training(net, a, b, to_device(pairs.labels, device))
+
+    def _trained(self) -> SiameseNet:
+        if self.options:
+            raise CheckpointError(f"{self.network} is trained, it takes no other {', '.join(self.options)}")
+        return load_model(self.network, "cpu")
+
+
+def _untrained(architecture: str, options: dict[str, int], rng: np.random.Generator) -> SiameseNet:
+    """Biases are small random numbers, as after some training: where they are 0, blank paper makes every sum exactly
+    0, and whether a ReLU there lets a gradient pass is then up to the rounding of each library.
+    """
+    net = build({"name": architecture, **options}, seed=SEED, device="cpu")
+    for name, value in net.params.items():
+        if name.endswith("bias"):
+            net.params[name] = rng.normal(0, 0.1, value.shape).astype(np.float32)
+    return net

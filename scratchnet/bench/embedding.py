@@ -1,0 +1,77 @@
+"""How fast images are embedded: a batch together on all threads, and a single one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, array_module
+from scratchnet.bench import peers
+from scratchnet.bench.measure import MILLI, heading
+from scratchnet.bench.memory import OURS
+from scratchnet.bench.timing import Spread, in_turns, ratio
+from scratchnet.bench.workload import Workload
+from scratchnet.errors import ScratchnetError
+from scratchnet.siamese import SiameseNet
+
+TOLERANCE = 1e-3  # relative to how the images of a batch differ; rounding is some 1e-6
+
+
+def sections(workload: Workload, rounds: int, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+    """The name and the figures of each section. Raises ScratchnetError for a workload that cannot be had."""
+    training = workload.prepare()
+    net = training.net
+    yield from heading(workload, net, against)
+    images = array_module(training.a).concatenate([training.a, training.b])
+    yield "embedding", measure(net, images, rounds, against)
+
+
+def measure(net: SiameseNet, images: Array, rounds: int, against: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Our embedding of images (N, H, W) and that of the peers in turns; ours is the first row.
+
+    images_per_second: of the batch. single_ms: of the first image alone. What cannot be timed has a "problem" instead,
+    and has "failed" when that is because it computes something else.
+    """
+    embed: dict[str, Callable[[Array], Array]] = {OURS: net.embed}
+    rows: list[dict[str, Any]] = [{"name": OURS}]
+    for library in against:
+        try:
+            embedders = peers.load_embedders(library)
+        except ScratchnetError as error:
+            rows.append({"name": library, "problem": str(error)})
+            continue
+        for embedder in embedders:
+            rows.append({"name": embedder.name})
+            try:
+                embed[embedder.name] = _that_agrees(embedder, net, images, rows[-1])
+            except ScratchnetError as error:
+                rows[-1]["problem"] = str(error)
+    many, one = (
+        in_turns({name: partial(function, some) for name, function in embed.items()}, rounds, net.device)
+        for some in (images, images[:1])
+    )
+    for row in rows:
+        if (name := row["name"]) in embed:
+            row["images_per_second"] = Spread.of([len(images) / seconds for seconds in many[name]])._asdict()
+            row["single_ms"] = Spread.of([MILLI * seconds for seconds in one[name]])._asdict()
+            if name != OURS:
+                row["batch_ratio"] = ratio(many[OURS], many[name])._asdict()
+                row["single_ratio"] = ratio(one[OURS], one[name])._asdict()
+    return rows
+
+
+def _that_agrees(
+    embedder: peers.Embedder, net: SiameseNet, images: Array, row: dict[str, Any]
+) -> Callable[[Array], Array]:
+    """The peer's function, once it is found to compute what we do. Raises ScratchnetError, in one line, if not."""
+    try:
+        embed = embedder.build(net)
+        ours, theirs = net.embed(images), embed(images)
+        row["difference"] = float(np.linalg.norm(ours - theirs) / np.linalg.norm(ours - ours.mean(axis=0)))
+    except Exception as cause:  # libraries fail in many ways
+        raise ScratchnetError(f"does not run: {peers.in_one_line(cause)}") from cause
+    if not row["difference"] <= TOLERANCE:  # NaN is no agreement
+        row["failed"] = True
+        raise ScratchnetError(f"computes something else: embeddings off by {row['difference']:.0e}; not timed")
+    return embed

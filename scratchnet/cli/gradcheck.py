@@ -1,0 +1,131 @@
+"""`scratchnet gradcheck`."""
+
+import argparse
+import sys
+
+import numpy as np
+
+from scratchnet import gradcases, planted
+from scratchnet.cli.options import Commands, at_least, finish, with_progress
+from scratchnet.errors import ScratchnetError
+from scratchnet.gradcheck.check import METHODS
+from scratchnet.models import ARCHITECTURES
+
+
+def add_to(commands: Commands) -> None:
+    added = commands.add("gradcheck", run, "Check the gradients of every layer, loss and network.")
+    added.add_argument("--method", choices=METHODS, default="auto",
+                       help="complex step, central differences of order 2 or 4, or whichever applies (default: auto)")
+    added.add_argument("--seed", type=at_least(0), help="of points and directions (default 0; of a quiz, any)")
+    instead = added.add_mutually_exclusive_group()
+    instead.add_argument("--network", choices=list(ARCHITECTURES),
+                         help="check this network in its full size, all parameters of it")
+    instead.add_argument("--self-test", action="store_true",
+                         help="check the checker: plant bugs and count how many it catches")
+    instead.add_argument("--quiz", action="store_true", help="plant one bug, and guess it from the report")
+    added.add_argument("--seeds", type=at_least(1), metavar="N",
+                       help="points for each planted bug and each correct layer of the self-test (default 3)")
+    added.add_argument("--answer", action="store_true", help="tell the answer of the quiz of --seed")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.seeds and not options.self_test:
+        raise ScratchnetError("--seeds means nothing without --self-test")
+    if options.answer and (not options.quiz or options.seed is None):
+        raise ScratchnetError("--answer is that of a quiz: give --quiz --seed S, as the quiz says")
+    if options.self_test:
+        return _self_test(options, range(options.seed or 0, (options.seed or 0) + (options.seeds or 3)))
+    if options.quiz:
+        return _quiz(options, int(np.random.default_rng().integers(10**6)) if options.seed is None else options.seed)
+    return _check_network(options) if options.network else _check_all(options)
+
+
+def _check_all(options: argparse.Namespace) -> int:
+    errors: dict[str, list[float]] = {}
+    failed, seed = [], options.seed or 0
+    for name, case in with_progress(options, gradcases.CASES.items()):
+        report = case.check(seed, options.method)
+        errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
+        if not report:
+            failed.append(name)
+            print(f"FAIL  {name}\n{report}", file=sys.stderr)
+    if not options.json:
+        for kind, found in errors.items():
+            print(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
+        passed = len(gradcases.CASES) - len(failed)
+        print(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
+    figures = {"method": options.method, "seed": seed, "failed": failed,
+               "largest_error": {kind: max(found) for kind, found in errors.items()}}
+    return finish(options, figures, code=1 if failed else 0)
+
+
+def _check_network(options: argparse.Namespace) -> int:
+    report = gradcases.whole_network(options.network, options.seed or 0, options.method)
+    if not options.json:
+        print(f"{report}\n{options.network}: {'passed' if report else 'FAILED'}")
+    return finish(options, {
+        "network": options.network, "seed": options.seed or 0, "passed": bool(report), "largest_error": report.error,
+        "problems": list(report.problems), "failed": [tensor.name for tensor in report.failed],
+    }, code=0 if report else 1)
+
+
+def _self_test(options: argparse.Namespace, seeds: range) -> int:
+    bugs, correct = planted.CATALOGUE, planted.correct_cases()
+    outcomes = {name: planted.hunt(bug, seeds) for name, bug in with_progress(options, bugs.items())}
+    false_alarms = [f"{name}, seed {seed}" for name, case in with_progress(options, correct.items())
+                    for seed in seeds if not case.check(seed)]
+    missed = [name for name, outcome in outcomes.items() if outcome.caught < outcome.seeds]
+    planted_count, checks = len(bugs) * len(seeds), len(correct) * len(seeds)
+    caught, redraws = (sum(counts) for counts in list(zip(*outcomes.values(), strict=True))[::2])
+    if not options.json:
+        for name, outcome in outcomes.items():
+            verdict = "MISSED" if name in missed else "caught"
+            print(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
+        print(f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
+              f"{redraws} points drawn again, where a bug changed nothing")
+        print(f"{len(correct)} correct cases at {len(seeds)} points each: "
+              f"{len(false_alarms)} false alarms in {checks} checks")
+    for alarm in false_alarms:
+        print(f"FALSE ALARM  {alarm}", file=sys.stderr)
+    return finish(options, {
+        "seeds": len(seeds), "bugs": {name: outcome._asdict() for name, outcome in outcomes.items()},
+        "planted": planted_count, "caught": caught, "missed": missed,
+        "correct_checks": checks, "false_alarms": false_alarms,
+    }, code=1 if missed or false_alarms else 0)
+
+
+def _quiz(options: argparse.Namespace, seed: int) -> int:
+    quiz = planted.make_quiz(seed)
+    again = f"scratchnet gradcheck --quiz --seed {seed} --answer"
+    figures = {"seed": seed, "layer": quiz.layer, "report": quiz.report, "stories": quiz.stories}
+    answer = f"{quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
+    if options.json:
+        return finish(options, figures | ({"answer": quiz.answer, "bug": quiz.bug.name} if options.answer else {}))
+    print(f"Quiz {seed}: a bug has been planted in the backward of\n\n{quiz.layer}\n\n"
+          f"The checker reports\n\n{quiz.report}\n\nWhat did the programmer do?")
+    for number, story in enumerate(quiz.stories, start=1):
+        print(f"  {number}  {story}")
+    if options.answer:
+        print(f"\n{answer}")
+    elif not sys.stdin.isatty():
+        print(f"\nThe answer: {again}")
+    elif guess := _guess(len(quiz.stories)):
+        print(f"{'Right' if guess == quiz.answer else 'No'}, {answer}")
+    else:
+        print(f"\nThe answer, when you want it: {again}")
+    return 0
+
+
+def _guess(choices: int) -> int | None:
+    """What the reader types: a number from 1 to `choices`, asked for until it is one; None for an empty line."""
+    while text := _ask(f"1 to {choices}, or nothing to think about it: "):
+        if text.isdigit() and 1 <= int(text) <= choices:
+            return int(text)
+    return None
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        return ""

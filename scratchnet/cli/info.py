@@ -1,0 +1,80 @@
+"""`scratchnet download` and `scratchnet info`."""
+
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from scratchnet import pretrained
+from scratchnet.backend import get_device, thread_count
+from scratchnet.bench import machine
+from scratchnet.cli.options import Commands, finish
+from scratchnet.data.download import ARCHIVES
+from scratchnet.data.download import download as fetch
+from scratchnet.data.locate import cache_folder
+from scratchnet.errors import BackendError
+from scratchnet.models import ARCHITECTURES
+from scratchnet.recipes import RECIPES
+from scratchnet.version import VERSION
+
+
+def add_to(commands: Commands) -> None:
+    text = "Fetch Omniglot from its public home, verified; run again to resume."
+    added = commands.add("download", download, text, figures=False)
+    added.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to (default: the cache folder)")
+    added.add_argument("--only", nargs="+", choices=sorted(ARCHIVES), metavar="ZIP", help="some of the archives")
+
+    commands.add("info", info, "Version, backend, device, threads, data, recipes, bundled networks.")
+
+
+def download(options: argparse.Namespace) -> int:
+    folder, names = options.folder or cache_folder(), options.only or list(ARCHIVES)
+    with tqdm(unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
+        shown = ""
+
+        def show(name: str, done: int, total: int | None) -> None:
+            nonlocal shown
+            if name != shown:
+                shown = name
+                bar.set_description(name, refresh=False)
+                bar.reset(total)
+            bar.update(done - bar.n)
+
+        fetch(folder, names, progress=show)
+    print(f"{', '.join(names)}: complete and verified in {folder}")
+    return 0
+
+
+def info(options: argparse.Namespace) -> int:
+    facts: dict[str, Any] = {
+        "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
+        "blas": machine.blas(), "threads": thread_count(),
+        "device": os.environ.get("SCRATCHNET_DEVICE") or "cpu", "cuda": _cuda(),
+        "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
+        "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),
+        "bundled": {name: _bundled(name) for name in pretrained.names()},
+    }
+    if not options.json:
+        told = facts | {"bundled": [f"{name} ({bundled['text']})" for name, bundled in facts["bundled"].items()]}
+        for name, fact in told.items():
+            print(f"{name:14} {(', '.join(fact) or 'none') if isinstance(fact, list) else fact}")
+    return finish(options, facts)
+
+
+def _bundled(name: str) -> dict[str, Any]:
+    """The size of a bundled network and the first figure of its card, also in words."""
+    card, size = pretrained.card(name), pretrained.size(name)
+    return {"bytes": size, "figure": dict(card.figures[0]), "text": f"{size / 1e6:.1f} MB; {card.headline()}"}
+
+
+def _cuda() -> str:
+    try:
+        get_device("cuda")
+    except BackendError as error:
+        return f"not available: {error}"
+    return "available"

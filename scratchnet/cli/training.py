@@ -1,0 +1,92 @@
+"""`scratchnet train`."""
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet import oneshot
+from scratchnet.cli.evaluation import compared
+from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
+from scratchnet.errors import ScratchnetError
+from scratchnet.figures import Task
+from scratchnet.progress import best_of
+from scratchnet.recipes import RECIPES, Recipe, find_recipe, override
+from scratchnet.train import LOG, RECIPE, Interrupted, load_split, train
+
+
+def add_to(commands: Commands) -> None:
+    added = commands.add("train", run, "Train a network; with no arguments on generated alphabets, offline.")
+    added.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, quick)")
+    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where Omniglot is (default: SCRATCHNET_DATA)")
+    added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
+    added.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    added.add_argument("--minutes", type=over_zero, help="stop after the epoch during which they have passed")
+    added.add_argument("--memory", type=over_zero, metavar="GIB",
+                       help="keep to about so much memory: batches in pieces, one after the other, the same result to "
+                            "rounding; another cap is fine on --resume")
+    added.add_argument("--seed", type=at_least(0), help="of weights, batches and distortions (default: the recipe's)")
+    added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                       help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
+    add_device(added)
+
+
+def run(options: argparse.Namespace) -> int:
+    recipe = _recipe(options)
+    out = options.out or _fresh_folder(recipe.name)
+    split = load_split(recipe, options.data)
+    try:
+        net = train(recipe, split, out, options.device, options.minutes, options.resume, options.json, options.memory)
+    except Interrupted as stop:
+        raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}") from stop
+    log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    best = best_of(log)
+    figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
+    if not options.json:
+        chosen = (f"best epoch {best['epoch']}: {best['validation']:.1%} of the validation trials right" if best
+                  else f"last epoch {len(log)}, with no validation to choose another by")
+        print(f"{chosen}; weights in {out}")
+    if split.test:
+        runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
+        scorers = {"scratchnet": net, **oneshot.BASELINES}
+        figures["test"] = compared(scorers, Task("unseen generated alphabets", runs), options.json)
+    return finish(options, figures)
+
+
+def _resume_command(options: argparse.Namespace, out: Path) -> str:
+    again = ["scratchnet", "train", "--resume", "--out", str(out)]
+    again += ["--data", options.data] if options.data else []
+    again += ["--device", options.device] if options.device else []
+    again += ["--memory", f"{options.memory:g}"] if options.memory else []
+    return shlex.join(again)
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe asked for, or on --resume the one of the run."""
+    settings = dict(_name_and_value(text) for text in options.settings)
+    if options.seed is not None:
+        settings["seed"] = str(options.seed)
+    if options.resume and options.out is None:
+        raise ScratchnetError("--resume needs --out, the run folder to go on with")
+    if options.resume and not options.recipe:
+        return override(Recipe.read(options.out / RECIPE), settings)
+    return override(find_recipe(options.recipe or ("quick" if options.data else "glyphs")), settings)
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ScratchnetError(f"--set {text}: expected NAME=VALUE, such as lr=0.02")
+    return name, value
+
+
+def _fresh_folder(name: str) -> Path:
+    """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that is not there yet."""
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder

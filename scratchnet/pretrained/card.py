@@ -1,0 +1,86 @@
+"""The card of a bundled network: where it comes from, what it can do and what it cannot."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scratchnet.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that a reader should know, as JSON holds it.
+
+    data: "name", "source", "licence" and "used", the part that the network was trained on. recipe: all its settings.
+    machine: what it was trained on. storage: "weights", the storage; "bytes"; what it costs, "stored_correct" trials of
+    the first figure against "float32_correct". figures: "task", "way", "shot", "scope", "correct", "trials", "accuracy"
+    and "interval" (95 %, Wilson), the official runs first. sha256: of the file with the weights. commands: those that
+    make the same again.
+    """
+
+    name: str
+    summary: str
+    parameters: int
+    data: Mapping[str, str]
+    recipe: Mapping[str, Any]
+    seed: int
+    hours: float
+    machine: str
+    date: str
+    storage: Mapping[str, Any]
+    figures: Sequence[Mapping[str, Any]]
+    limits: Sequence[str]
+    sha256: str
+    commands: Sequence[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Card":
+        """The card in a JSON file. Raises CheckpointError when it is missing, damaged or not complete."""
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if empty := [name for name, value in told.items() if value in ("", [], {}, None)]:
+                raise ValueError(f"nothing under {empty[0]!r}")
+            return cls(**told)
+        except (OSError, ValueError, TypeError, AttributeError) as cause:
+            reason = " ".join(str(cause).split())[:200]
+            raise CheckpointError(f"{path} is no card of a network ({reason}): install scratchnet again") from cause
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    def headline(self) -> str:
+        """The first figure in a few words."""
+        figure = self.figures[0]
+        low, high = figure["interval"]
+        return f"{figure['accuracy']:.1%} ({low:.1%} - {high:.1%}) of {figure['trials']} trials, {figure['task']}"
+
+    def as_markdown(self) -> str:
+        return "\n".join(self._lines()) + "\n"
+
+    def _lines(self) -> Iterator[str]:
+        yield f"# {self.name}\n\n{self.summary} {self.parameters:,} parameters.\n\n## Figures\n"
+        yield "Every query is judged alone, a tie counts as wrong, intervals are 95 % Wilson intervals.\n"
+        yield "| task | right | of | accuracy | interval |\n|---|---|---|---|---|"
+        for figure in self.figures:
+            low, high = figure["interval"]
+            yield (f"| {_task(figure)} | {figure['correct']:,} | {figure['trials']:,} "
+                   f"| {figure['accuracy']:.1%} | {low:.1%} - {high:.1%} |")
+        yield "\n## Limits\n"
+        yield from (f"- {limit}" for limit in self.limits)
+        yield f"\n## Training\n\n{self.data['used']}, from {self.data['name']} ({self.data['source']})."
+        yield f"Licence of the data: {self.data['licence']}."
+        yield f"{self.hours:g} hours of training on {self.machine}, {self.date}, seed {self.seed}. Again:\n"
+        yield from (f"    {command}" for command in self.commands)
+        yield "\nThe recipe with all its settings:\n"
+        yield from (f"    {name:22} {json.dumps(value)}" for name, value in self.recipe.items())
+        small, trials = self.storage, self.figures[0]["trials"]
+        yield f"\n## The file\n\n{small['bytes']:,} bytes, weights stored as {small['weights']}. Of the {trials} trials"
+        yield f"of the first figure {small['stored_correct']} are right so, and {small['float32_correct']} in float32."
+        yield f"SHA-256\n\n    {self.sha256}"
+
+
+def _task(figure: Mapping[str, Any]) -> str:
+    kind = f", {figure['way']}-way {figure['shot']}-shot" if "way" in figure else ""
+    return f"{figure['task']}{kind}, {figure['scope']}"

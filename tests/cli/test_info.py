@@ -1,0 +1,50 @@
+"""`scratchnet download` and `scratchnet info`."""
+
+import numpy as np
+import pytest
+
+from scratchnet.cli import info
+from scratchnet.recipes import RECIPES
+from scratchnet.version import VERSION
+
+piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
+
+
+@piped_and_on_a_terminal
+@pytest.mark.parametrize(
+    ("arguments", "folder", "names"),
+    [
+        ([], "cache/scratchnet", sorted(info.ARCHIVES)),
+        (["there", "--only", "all_runs.zip"], "there", ["all_runs.zip"]),
+    ],
+)
+def test_download_fetches_what_it_is_told_where_it_is_told(
+    arguments, folder, names, terminal, ask, monkeypatch, tmp_path
+):
+    asked = []
+
+    def fetch(where, which, progress):
+        asked.append((tmp_path / where, sorted(which)))
+        for name in which:
+            progress(name, 0, 10)
+            progress(name, 10, 10)
+
+    monkeypatch.setattr(info, "fetch", fetch)
+    answer = ask("download", *arguments, terminal=terminal)
+    assert answer.code == 0
+    assert (names[-1] in answer.err) == terminal
+    assert asked == [(tmp_path / folder, names)]
+    assert "complete and verified" in answer.out
+
+
+def test_info_tells_what_it_runs_on(ask, monkeypatch):
+    monkeypatch.setenv("SCRATCHNET_DATA", "some/folder")
+    facts = ask("info", "--json").json
+    assert (facts["scratchnet"], facts["numpy"], facts["device"]) == (VERSION, np.__version__, "cpu")
+    assert facts["data"] == "some/folder"
+    assert facts["recipes"] == list(RECIPES)
+    assert facts["threads"] >= 1
+    assert "available" in facts["cuda"]
+    answer = ask("info")
+    assert answer.code == 0
+    assert [line.split()[0] for line in answer.out.splitlines()] == list(facts)

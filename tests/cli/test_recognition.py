@@ -1,0 +1,86 @@
+"""`scratchnet compare` and `scratchnet classify`."""
+
+import numpy as np
+import pytest
+from commands import Answer
+from PIL import Image
+
+from scratchnet.checkpoint import load_model
+
+
+def test_compare_prints_the_probability_that_the_network_gives(ask, run, glyphs):
+    support, query = glyphs
+    other = support / "sign1.png"
+    expected = load_model(run).similarity([query], [other])[0]
+    answer = ask("compare", query, other, "--model", run)
+    assert answer == Answer(0, f"{expected:.1%} that {query} and {other} show the same character\n", "")
+    assert ask("compare", query, other, "--model", run, "--json").json == {
+        "a": str(query),
+        "b": str(other),
+        "probability": pytest.approx(float(expected)),
+    }
+
+
+def test_classify_ranks_the_supports_by_their_scores(ask, run, glyphs):
+    support, query = glyphs
+    (support / "notes.txt").write_text("no picture, not looked at")
+    files = sorted(support.glob("*.png"))
+    scores = load_model(run).scores([query], files)[0]
+    ranking = ask("classify", query, "--support", support, "--model", run, "--json").json["ranking"]
+    assert [place["class"] for place in ranking] == [files[i].stem for i in np.argsort(-scores)]
+    assert [place["score"] for place in ranking] == pytest.approx(sorted(scores.tolist(), reverse=True))
+    answer = ask("classify", query, "--support", support, "--model", run)
+    lines = answer.out.splitlines()
+    assert lines[0] == f"{query} fits best to {ranking[0]['class']}"
+    assert [line.split()[1] for line in lines[1:]] == [place["class"] for place in ranking[:5]]
+
+
+def text(path):
+    path.write_text("not a picture\n")
+
+
+def vast(path):
+    Image.new("1", (12_000, 12_000)).save(path)
+    assert path.stat().st_size < 100_000
+
+
+BAD_PICTURES = {
+    "missing": lambda path: None,
+    "text": text,
+    "empty": lambda path: path.touch(),
+    "vast": vast,
+    "folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("make", BAD_PICTURES.values(), ids=BAD_PICTURES)
+def test_a_picture_that_cannot_be_read_is_one_line_with_its_name(make, refused, run, glyphs, tmp_path):
+    support, query = glyphs
+    bad = tmp_path / "bad.png"
+    make(bad)
+    for arguments in (["compare", query, bad], ["compare", bad, query], ["classify", bad, "--support", support]):
+        assert f"{bad} " in refused(*arguments, "--model", run).replace(": ", " ")
+
+
+def test_a_bad_picture_among_the_supports_is_named(refused, run, glyphs):
+    support, query = glyphs
+    text(support / "sign9.png")
+    assert "sign9.png" in refused("classify", query, "--support", support, "--model", run)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent", "--support absent is no folder"),
+        ("query.png", "--support query.png is no folder"),
+        ("empty", "--support empty has no images"),
+        ("texts", "--support texts has no images"),
+    ],
+)
+def test_a_support_that_holds_no_images_is_refused(name, message, refused, run, glyphs, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    text(tmp_path / "texts" / "a.txt")
+    line = refused("classify", glyphs[1], "--support", name, "--model", run)
+    assert message in line
+    assert "expected one" in line

@@ -1,0 +1,118 @@
+"""Help, bad usage, and how the program ends."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from commands import Answer
+
+from scratchnet.cli import options
+from scratchnet.version import VERSION
+
+COMMANDS = ["train", "evaluate", "compare", "classify", "gradcheck", "bench", "download", "info"]
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_exits_0_and_fits_120_columns(command, ask, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    answer = ask(*([command] if command else []), "--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert max(map(len, answer.out.splitlines())) <= 120
+    assert f"usage: scratchnet {command or ''}".strip() in answer.out
+    if command is None:
+        assert all(name in answer.out for name in COMMANDS)
+
+
+def test_the_version_is_printed(ask):
+    assert ask("--version") == Answer(0, f"scratchnet {VERSION}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "--colour", "red"], "unrecognized arguments: --colour"),
+        (["train", "--seed", "-1"], "--seed: -1 is too small, give 0 or more"),
+        (["train", "--seed", "x"], "--seed: invalid"),
+        (["train", "--minutes", "soon"], "--minutes: invalid"),
+        (["train", "--memory", "0"], "--memory: 0 is too small or no number, give a number over 0"),
+        (["train", "--memory", "nan"], "--memory: nan is too small or no number"),
+        (["evaluate"], "required: MODEL"),
+        (["evaluate", "m", "--on", "moon"], "--on: invalid choice: 'moon'"),
+        (["evaluate", "m", "--trials", "0"], "--trials: 0 is too small, give 1 or more"),
+        (["evaluate", "m", "--way", "1"], "--way: 1 is too small, give 2 or more"),
+        (["evaluate", "m", "--shot", "0"], "--shot: 0 is too small, give 1 or more"),
+        (["evaluate", "m", "--pairs", "-1"], "--pairs: -1 is too small, give 1 or more"),
+        (["evaluate", "m", "--seed", "-1"], "--seed: -1 is too small"),
+        (["compare", "a.png"], "IMAGE"),
+        (["evaluate", "m", "--query-warps", "0"], "--query-warps: 0 is too small, give 1 or more"),
+        (["classify", "a.png", "--model", "m"], "--support"),
+        (["gradcheck", "--method", "guess"], "--method: invalid choice: 'guess'"),
+        (["gradcheck", "--seed", "-1"], "--seed: -1 is too small"),
+        (["download", "x", "--only", "moon.zip"], "--only: invalid choice: 'moon.zip'"),
+    ],
+)
+def test_bad_usage_is_one_line_that_names_the_option(arguments, message, refused):
+    line = refused(*arguments)
+    assert message in line
+    assert "--help" in line
+
+
+def test_a_real_process_prints_its_answer_and_returns_its_code(tmp_path):
+    def process(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "scratchnet", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+
+    info = process("info", "--json")
+    assert (info.returncode, info.stderr) == (0, "")
+    assert json.loads(info.stdout)["scratchnet"] == VERSION
+    bad = process("evaluate", "absent")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert re.fullmatch(r"scratchnet: absent is no file: .*\n", bad.stderr)
+
+
+def test_an_interrupt_outside_training_exits_130(ask, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(options, "load_model", interrupted)
+    answer = ask("compare", "a.png", "b.png", "--model", "m")
+    assert (answer.code, answer.err) == (130, "scratchnet: interrupted\n")
+
+
+# An output that nobody reads any more
+
+
+def reader_leaves(*arguments, unbuffered):
+    """Runs a command whose output goes into a pipe that is closed already; its exit code and what it said."""
+    read, write = os.pipe()
+    os.close(read)
+    environment = os.environ | {"PYTHONUNBUFFERED": "1" if unbuffered else ""}
+    command = [sys.executable, "-m", "scratchnet", *arguments]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    os.close(write)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [(["info"], False), (["info"], True), (["info", "--json"], False), (["--help"], False), (["--version"], False)],
+)
+def test_a_closed_pipe_ends_the_program_quietly_as_the_signal_would(arguments, unbuffered):
+    assert reader_leaves(*arguments, unbuffered=unbuffered) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_an_output_that_cannot_be_written_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "scratchnet", "info"]
+        environment = os.environ | {"PYTHONUNBUFFERED": ""}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("scratchnet: a file: No space left on device, check the path")

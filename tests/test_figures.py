@@ -1,0 +1,126 @@
+"""The tasks of a card: on characters that training has not seen, and the same each time."""
+
+import numpy as np
+import pytest
+
+from scratchnet import figures
+from scratchnet.data import splits
+from scratchnet.data.alphabets import Alphabet
+from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.data.splits import Split
+from scratchnet.errors import DataError
+from scratchnet.figures import Unseen, card_tasks, kept_out, random_task, unseen, unseen_data
+from scratchnet.oneshot import ACROSS, WITHIN
+from scratchnet.recipes import VALIDATION_ALPHABETS
+
+GLYPHS = {"data": "glyphs", "validation_alphabets": [], "architecture": {"image_size": 16}}
+
+
+def omniglot(*names):
+    """A recipe that keeps these alphabets out of training."""
+    return {"data": "omniglot", "validation_alphabets": list(names)}
+
+
+def names(alphabets):
+    return [alphabet.name for alphabet in alphabets]
+
+
+@pytest.fixture
+def omniglot_sets(monkeypatch):
+    """In place of Omniglot: 6 background alphabets and 4 of the evaluation set, none of them read from files."""
+    alphabet = {name: Alphabet(name, np.zeros((2, 2, 4, 4), bool)) for name in "abcdefWXYZ"}
+
+    def split(data, validation):
+        return Split([alphabet[n] for n in "abcdef" if n not in validation], [alphabet[n] for n in validation])
+
+    monkeypatch.setattr(figures, "background_split", split)
+    monkeypatch.setattr(figures, "find_data", lambda data, *_: data)
+    monkeypatch.setattr(figures, "load_omniglot", lambda path: [alphabet[name] for name in path])
+
+
+@pytest.mark.parametrize(
+    ("recipes", "kept"),
+    [
+        ([omniglot("a", "b")], ("a", "b")),
+        ([omniglot("a", "b"), omniglot("b", "c")], ("b",)),
+        ([omniglot("a"), omniglot("b")], ()),
+        ([omniglot("a", "b"), GLYPHS], ("a", "b")),
+        ([omniglot()], ()),
+        ([{"data": "omniglot"}], ()),
+        ([GLYPHS], VALIDATION_ALPHABETS),
+        ([{}], VALIDATION_ALPHABETS),
+    ],
+)
+def test_kept_out_is_what_no_training_has_seen(recipes, kept):
+    assert kept_out(recipes) == kept
+
+
+@pytest.mark.parametrize(
+    ("recipes", "on"),
+    [
+        ([GLYPHS, GLYPHS], "glyphs"),
+        ([GLYPHS, omniglot("a")], "background"),
+        ([omniglot("a")], "background"),
+        ([omniglot()], "official"),
+    ],
+)
+def test_the_unseen_alphabets_are_where_training_left_some(recipes, on):
+    assert unseen_data(recipes) == on
+
+
+def test_the_background_alphabets_are_those_kept_out_half_of_them_for_a_threshold(omniglot_sets):
+    found = unseen("background", "", [omniglot("a", "b", "c")])
+    assert [names(alphabets) for alphabets in found] == [["a", "c", "b"], ["a", "c"], ["b"]]
+
+
+def test_the_evaluation_set_has_its_threshold_from_elsewhere_or_from_its_other_half(omniglot_sets):
+    found = unseen("evaluation", "WXYZ", [omniglot("a")])
+    assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["a"], ["W", "X", "Y", "Z"]]
+    found = unseen("evaluation", "WXYZ", [omniglot()])
+    assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["W", "Y"], ["X", "Z"]]
+
+
+def test_alphabets_that_were_trained_on_are_never_taken_for_unseen(omniglot_sets):
+    with pytest.raises(DataError, match="all alphabets of the background set were trained on"):
+        unseen("background", "", [omniglot()])
+    with pytest.raises(DataError, match="WXc is not the evaluation set, it has c of the background set"):
+        unseen("evaluation", "WXc", [omniglot("a")])
+    assert unseen("official", "", [omniglot()]) == Unseen([], [], [])
+
+
+@pytest.mark.parametrize("on", ["background", "glyphs"])
+def test_a_threshold_is_never_chosen_on_the_alphabets_it_is_judged_on(on, omniglot_sets, monkeypatch):
+    monkeypatch.setattr(splits, "GLYPH_TRAIN", 1)
+    found = unseen(on, "", [GLYPHS if on == "glyphs" else omniglot("a", "b")])
+    assert found.threshold
+    assert found.pairs
+    assert not set(names(found.threshold)) & set(names(found.pairs))
+
+
+def test_the_seed_decides_the_trials():
+    alphabets = generate_alphabets(2, characters=6, drawers=4, image_size=16)
+    one, again, other = (random_task("glyphs", alphabets, 60, seed, way=5) for seed in (3, 3, 4))
+    assert [run.query.tobytes() for run in one.runs] == [run.query.tobytes() for run in again.runs]
+    assert [run.query.tobytes() for run in one.runs] != [run.query.tobytes() for run in other.runs]
+    assert (one.way, one.shot, sum(len(run.query) for run in one.runs)) == (5, 1, 60)
+    assert one.as_dict() == {"task": "random trials, glyphs", "way": 5, "shot": 1}
+
+
+def test_the_trials_of_a_card_are_of_every_kind_and_the_easier_ones_say_so():
+    alphabets = generate_alphabets(2, characters=20, drawers=6, image_size=16)
+    tasks = list(card_tasks("glyphs", alphabets, None, trials=40))
+    assert [(task.way, task.shot, task.runs[0].scope) for task in tasks] == [
+        (20, 1, WITHIN), (20, 1, ACROSS), (20, 5, ACROSS), (5, 1, ACROSS), (5, 5, ACROSS),
+    ]  # fmt: skip
+    for task in tasks:
+        assert sum(len(run.query) for run in task.runs) == 40
+        assert ("the easier task" in str(task)) == (task.runs[0].scope == ACROSS)
+    assert str(tasks[0]) == "random trials, glyphs: 20-way 1-shot"
+    assert str(tasks[4]) == "random trials, glyphs: 5-way 5-shot across alphabets, the easier task"
+
+
+def test_a_card_has_the_official_runs_first_and_alone_where_nothing_is_unseen(real_data):
+    (only,) = card_tasks("official", [], real_data)
+    assert (only.title, only.way, only.shot, len(only.runs)) == ("official runs", 20, 1, 20)
+    first = next(card_tasks("background", generate_alphabets(1, 20, 6, 16), real_data))
+    assert first.title == "official runs"

@@ -1,0 +1,196 @@
+"""Bundled networks: found by name, checked before they are used, and as good as their cards say."""
+
+import configparser
+import hashlib
+import json
+import os
+from dataclasses import fields
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scratchnet
+from scratchnet import figures, oneshot, pretrained
+from scratchnet.checkpoint import load_bundled, load_model, load_model_with_notes, save_model
+from scratchnet.data.locate import find_data
+from scratchnet.errors import CheckpointError
+from scratchnet.models import compact, parameter_count
+from scratchnet.oneshot import wilson_interval
+from scratchnet.pretrained.card import Card
+
+LARGEST = 5_000_000  # bytes
+NONE = pytest.param("", marks=pytest.mark.skip(reason="no network is bundled yet"))
+every_bundled_network = pytest.mark.parametrize("name", pretrained.names() or [NONE])
+
+
+# Those that are bundled
+
+
+@every_bundled_network
+def test_a_bundled_network_is_small_and_loads(name):
+    assert pretrained.size(name) <= LARGEST
+    net, notes = load_bundled(name)
+    card = pretrained.card(name)
+    assert (card.name, card.parameters, card.recipe) == (name, parameter_count(net.params), notes["recipe"])
+    assert card.storage["bytes"] == pretrained.size(name)
+
+
+@every_bundled_network
+def test_the_card_of_a_bundled_network_is_complete(name):
+    card = pretrained.card(name)
+    assert {"name", "source", "licence", "used"} <= card.data.keys()
+    assert {"weights", "bytes", "stored_correct", "float32_correct"} <= card.storage.keys()
+    assert card.storage["stored_correct"] == card.figures[0]["correct"]
+    for figure in card.figures:
+        assert figure["accuracy"] == figure["correct"] / figure["trials"]
+        assert figure["interval"] == pytest.approx(list(wilson_interval(figure["correct"], figure["trials"])))
+
+
+@every_bundled_network
+def test_the_card_for_people_says_what_the_other_says(name):
+    file = pretrained.FOLDER / f"{name}.md"
+    found = file.read_text(encoding="utf-8") if file.is_file() else ""
+    assert found == pretrained.card(name).as_markdown(), "write it again: python benchmarks/bundle.py --cards"
+
+
+@every_bundled_network
+def test_the_official_figure_is_that_of_the_card(name, real_data):
+    first = pretrained.card(name).figures[0]
+    if first["task"] != figures.OFFICIAL:
+        pytest.skip(f"the card of {name} has no official figure")
+    runs = oneshot.official_runs(find_data(real_data, "all_runs.zip", "all_runs"))
+    result = oneshot.evaluate(load_model(name), runs)
+    assert (result.correct, result.trials) == (first["correct"], first["trials"])
+
+
+def test_all_files_of_bundled_networks_are_packed_into_a_wheel():
+    root = Path(scratchnet.__file__).parent.parent
+    config = configparser.ConfigParser()
+    if not config.read(root / "setup.cfg"):
+        pytest.skip("is about the source tree")
+    patterns = [p.strip() for p in config["options.package_data"]["scratchnet.pretrained"].split(",")]
+    files = [file for file in (root / "scratchnet" / "pretrained").iterdir() if file.is_file() and file.suffix != ".py"]
+    for name in ("omniglot.npz", "omniglot.json", "omniglot.md", *(file.name for file in files)):
+        assert any(fnmatch(name, pattern) for pattern in patterns), name
+
+
+# Names and paths
+
+
+def test_a_bundled_network_is_loaded_by_its_name(bundle, tiny_net, rng):
+    bundle("stand-in", tiny_net, "float32")
+    bundle("another", compact(image_size=24, width=2, features=8))
+    assert pretrained.names() == ["another", "stand-in"]
+    net, notes = load_model_with_notes("stand-in")
+    images = rng.random((3, 16, 16)).astype(np.float32)
+    np.testing.assert_array_equal(net.embed(images), tiny_net.embed(images))
+    assert notes["recipe"]["name"] == "tiny"
+    assert load_model("another").image_size == 24
+
+
+def test_the_public_function_takes_a_name_and_a_device(bundle, tiny_net, device):
+    bundle("stand-in", tiny_net)
+    assert scratchnet.load_model("stand-in", device=device).device is device
+
+
+def test_a_path_wins_over_a_name(bundle, tiny_net, tmp_path, monkeypatch):
+    bundle("omniglot", tiny_net)
+    monkeypatch.chdir(tmp_path)
+    save_model("omniglot", compact(image_size=24, width=2, features=8))
+    assert load_model("omniglot").image_size == 24
+    assert load_bundled("omniglot")[0].image_size == 16
+    os.remove("omniglot")
+    assert load_model("omniglot").image_size == 16
+    (tmp_path / "omniglot").mkdir()
+    with pytest.raises(CheckpointError, match=r"omniglot.weights\.npz is no file"):
+        load_model("omniglot")
+
+
+def refusal_of(name):
+    with pytest.raises(CheckpointError) as refusal:
+        load_model(name)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_an_unknown_name_is_one_line_with_those_there_are(bundle, tiny_net):
+    assert refusal_of("omniglot").endswith("or the name of a bundled network (there is none)")
+    bundle("small", tiny_net)
+    bundle("large", tiny_net)
+    assert refusal_of("omniglot").startswith("omniglot is no file: expected a saved network, a run folder")
+    assert refusal_of("omniglot").endswith("or the name of a bundled network (large, small)")
+    with pytest.raises(CheckpointError, match=r"no network called omniglot is bundled .* \(large, small\)"):
+        load_bundled("omniglot")
+
+
+@pytest.mark.parametrize("name", ["../pretrained/small", "small.npz", "small/"])
+def test_nothing_but_a_name_is_a_name(name, bundle, tiny_net, tmp_path, monkeypatch):
+    bundle("small", tiny_net)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(CheckpointError):
+        load_model(name)
+
+
+# Files that are not as they should be
+
+
+def test_a_bundled_file_that_is_not_that_of_its_card_is_refused(bundle, tiny_net):
+    path = bundle("stand-in", tiny_net)
+    tiny_net.params["head.bias"] += 1
+    save_model(path, tiny_net)  # intact, but another one
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert refusal_of("stand-in") == (
+        f"{path} is not the file that its card describes, its SHA-256 is {found}: install scratchnet again"
+    )
+
+
+def test_a_card_that_is_missing_is_refused(bundle, tiny_net):
+    path = bundle("stand-in", tiny_net)
+    path.with_suffix(".json").unlink()
+    assert f"{path.with_suffix('.json')} is no card of a network" in refusal_of("stand-in")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "3", "{}", '{"name": "x"}', "\xff"])
+def test_a_damaged_card_is_refused(text, bundle, tiny_net):
+    path = bundle("stand-in", tiny_net)
+    path.with_suffix(".json").write_bytes(text.encode("latin-1"))
+    assert "is no card of a network" in refusal_of("stand-in")
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Card)])
+@pytest.mark.parametrize("empty", [False, True], ids=["missing", "empty"])
+def test_a_card_that_is_not_complete_is_refused_with_what_it_lacks(field, empty, bundle, tiny_net):
+    path = bundle("stand-in", tiny_net).with_suffix(".json")
+    told = json.loads(path.read_text())
+    told |= {field: ""}
+    if not empty:
+        del told[field]
+    path.write_text(json.dumps(told))
+    assert f"'{field}'" in refusal_of("stand-in")
+
+
+# Cards
+
+
+def test_a_card_comes_back_from_its_file(bundle, tiny_net):
+    bundle("stand-in", tiny_net, limits=["Blaue Tinte"])
+    card = pretrained.card("stand-in")
+    assert Card.read(pretrained.FOLDER / "stand-in.json") == card
+    assert card.limits == ["Blaue Tinte"]
+
+
+def test_the_card_for_people_tells_all_that_the_other_tells(bundle, tiny_net):
+    bundle("stand-in", tiny_net)
+    card = pretrained.card("stand-in")
+    text = card.as_markdown()
+    assert text.startswith("# stand-in\n\nTells stand-ins apart.")
+    assert "| official runs, 20-way 1-shot, within one alphabet | 380 | 400 | 95.0% | 92.4% - 96.7% |" in text
+    told = [*card.data.values(), *card.limits, *card.commands, card.machine, card.date, card.sha256, "seed 0", "int8"]
+    told += [f"{name:22} {json.dumps(value)}" for name, value in card.recipe.items()]
+    told += [f"{card.parameters:,} parameters", "0.5 hours", "380 are right so, and 381 in float32"]
+    for each in told:
+        assert each in text, each
+    assert card.headline() == "95.0% (92.4% - 96.7%) of 400 trials, official runs"
