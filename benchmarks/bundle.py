@@ -54,6 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", help="the folder of the data (default: SCRATCHNET_DATA)")
     parser.add_argument("--storage", choices=STORAGES, default="int8")
     parser.add_argument("--machine", help="what it was trained on (default: this machine)")
+    parser.add_argument("--twin", type=Path, metavar="RUN",
+                        help="a run of the same recipe that kept alphabets out: its figures on them go on the card, for a "
+                             "network that was trained on all")
     parser.add_argument("--limit", action="append", default=[], help="one more limit to tell")
     parser.add_argument("--trials", type=int, default=figures.TRIALS, help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=figures.PAIRS, help=argparse.SUPPRESS)
@@ -82,6 +85,8 @@ def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
     recipe = notes["recipe"]
     limits = [*LIMITS, *([CHOSEN_BY] if recipe["validation_alphabets"] else []), *options.limit]
     found = card_figures(stored, recipe, options)
+    if options.twin:
+        found += twin_figures(recipe, options)
     _, tasks = tasks_of(recipe, options)
     seconds = [json.loads(line)["seconds"] for line in (options.run / LOG).read_text().splitlines()]
     machine = Machine.this()
@@ -110,6 +115,19 @@ def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.N
         result = oneshot.verification(scorer, alphabets.threshold, alphabets.pairs, options.pairs, rng)
         found.append({"task": "verification", **result.as_dict()})
     return found
+
+
+def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What a run of the same recipe does on the alphabets that it kept out, but for the official runs."""
+    twin, notes = load_model_with_notes(options.twin)
+    kept_out = notes["recipe"]["validation_alphabets"]
+    differing = {name for name, value in recipe.items() if notes["recipe"].get(name) != value}
+    if differing != {"validation_alphabets"} or not kept_out:
+        raise SystemExit(f"{options.twin} differs in {', '.join(sorted(differing)) or 'nothing'}: "
+                         "expected a twin that differs in validation_alphabets alone")
+    found = card_figures(twin, notes["recipe"], options)
+    return [figure | {"task": f"a twin trained without the {len(kept_out)} alphabets: {figure['task']}"}
+            for figure in found if figure["task"] != figures.OFFICIAL]
 
 
 def tasks_of(recipe: Mapping[str, Any], options: argparse.Namespace) -> tuple[Unseen, Iterator[Task]]:

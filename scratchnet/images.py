@@ -22,15 +22,20 @@ def read_image(source: Path | str | BinaryIO | Image.Image, name: str = "") -> n
 
     Raises DataError when the picture is missing, damaged, of another format or larger than MAX_PIXELS.
     """
-    image = _decode(source, name or _name_of(source))
-    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip rather than scale
+    image = _decode(source, name or name_of(source))
+    if _has_16_bits(image):
         gray = np.clip(np.asarray(image, np.float32) / 65535, 0, 1)
     else:
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        gray = np.asarray(image.convert("L"), np.float32) / 255
+        gray = np.asarray(_on_white(image).convert("L"), np.float32) / 255
     return 1 - gray
+
+
+def read_colours(source: Path | str | BinaryIO | Image.Image, name: str = "") -> Image.Image:
+    """A picture in colours (Pillow's mode RGB), otherwise as `read_image` reads it: upright, transparency white."""
+    image = _decode(source, name or name_of(source))
+    if _has_16_bits(image):
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8))
+    return _on_white(image).convert("RGB")
 
 
 def read_bitmap(source: Path | str | BinaryIO | Image.Image, name: str = "") -> np.ndarray:
@@ -39,6 +44,26 @@ def read_bitmap(source: Path | str | BinaryIO | Image.Image, name: str = "") -> 
     Raises DataError as `read_image` does.
     """
     return read_image(source, name) > 0.5
+
+
+def name_of(source: Path | str | BinaryIO | Image.Image) -> str:
+    """What to call a picture in a message: its path, if it has one."""
+    if isinstance(source, Path | str):
+        return str(source)
+    return str(getattr(source, "filename", "") or getattr(source, "name", "") or "the image")
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether there are 16 bits a pixel, which Pillow would clip rather than scale."""
+    return image.mode.startswith("I")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The picture with white paper where it is transparent."""
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
 def _decode(source: Path | str | BinaryIO | Image.Image, name: str) -> Image.Image:
@@ -70,9 +95,3 @@ def _decode(source: Path | str | BinaryIO | Image.Image, name: str) -> Image.Ima
 def _opened(source: Path | str | BinaryIO | Image.Image) -> AbstractContextManager[Image.Image]:
     """The picture with only its header read; a file opened here is closed at the end, the caller's own is not."""
     return nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS)
-
-
-def _name_of(source: Path | str | BinaryIO | Image.Image) -> str:
-    if isinstance(source, Path | str):
-        return str(source)
-    return str(getattr(source, "filename", "") or getattr(source, "name", "") or "the image")

@@ -65,14 +65,15 @@ def koch2015(
 
 
 def compact(
-    seed: int = 0, image_size: int = 48, width: int = 32, features: int = 1024, norm: bool = True,
+    seed: int = 0, image_size: int = 48, width: int = 32, features: int = 1024, norm: bool = True, frame: str = "page",
     device: str | Device | None = None,
 ) -> SiameseNet:
     """A small network for few images a class: six convolutions with batch norm, then a dense layer.
 
     image_size: 8 at least, best a multiple of 8, since three poolings drop what is left over.
     width: channels of the first layer, doubled twice on the way. norm: False leaves batch norm out, to see what it
-    is worth. Raises ScratchnetError for smaller images.
+    is worth. frame: what it looks at of an image, as in SiameseNet. Raises ScratchnetError for smaller images, and for
+    an unknown frame.
     """
     if image_size < 8:
         raise ScratchnetError(f"image_size {image_size} leaves no pixel behind the last pooling: give 8 or more")
@@ -90,9 +91,9 @@ def compact(
     size = image_size // 8
     layers |= {"flatten": Flatten(), "linear": Linear(size * size * widths[-1], features), "sigmoid": Sigmoid()}
     architecture = {"name": "compact", "image_size": image_size, "width": width, "features": features}
-    if not norm:  # so that the description of a network with batch norm is what it always was
-        architecture["norm"] = False
-    net = SiameseNet(Sequential(layers), WeightedL1(features), image_size, architecture=architecture)
+    given = {"norm": (norm, True), "frame": (frame, "page")}  # named where they are not what they always were
+    architecture |= {name: value for name, (value, usual) in given.items() if value != usual}
+    net = SiameseNet(Sequential(layers), WeightedL1(features), image_size, architecture=architecture, frame=frame)
     net.params = net.init(np.random.default_rng(seed))
     return net.to_device(device)
 

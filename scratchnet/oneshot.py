@@ -166,10 +166,6 @@ class Embedded:
         self.net = net
         self._found: dict[tuple[Any, ...], Array] = {}
 
-    @property
-    def image_size(self) -> int:
-        return self.net.image_size
-
     def scores(self, queries: np.ndarray, supports: np.ndarray) -> Array:
         """(Q, H, W) against (S, H, W): the logits (Q, S)."""
         return self._head(self.embed(queries)[:, None], self.embed(supports))
@@ -204,11 +200,6 @@ class Ensemble:
 
     members: Sequence[Embedded]
     device = CPU
-
-    @property
-    def image_size(self) -> int:
-        """That of the member that sees most; each brings images to its own size."""
-        return max(member.image_size for member in self.members)
 
     def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
         """(Q, H, W) against (S, H, W): the mean logits (Q, S)."""
@@ -334,7 +325,7 @@ def _similarities(
 def _pair_images(
     net: Any, alphabets: Sequence[Alphabet], count: int, rng: np.random.Generator
 ) -> tuple[Array, Array, np.ndarray]:
-    """Random pairs on the network's device: images (count, H, W) twice, and labels (count,) on the host."""
-    drawings = Drawings.of(alphabets, net.image_size)
+    """Random pairs as they were drawn: images (count, H, W) on the network's device, twice; labels (count,)."""
+    drawings = Drawings.of(alphabets, max(alphabet.images.shape[-1] for alphabet in alphabets))
     pairs = sample_pairs(drawings.numbers, count, rng)
     return drawings.ink(pairs.first, net.device), drawings.ink(pairs.second, net.device), pairs.labels

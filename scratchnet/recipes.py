@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import CheckpointError, ScratchnetError
+from scratchnet.frames import find_frame
 from scratchnet.optim import SCHEDULES, SETTINGS, SGD
 
 CHOICES = {"data": ("glyphs", "omniglot"), "objective": ("pairs", "episodes"), "schedule": SCHEDULES}
@@ -87,6 +88,7 @@ class Recipe:
         self.optimiser()  # which refuses schedules that contradict each other
 
     def _expect_a_likely_architecture(self) -> None:
+        find_frame(self.architecture.get("frame", "page"))
         sizes = {name: value for name, value in self.architecture.items() if name != "name"}
         for name, value in sizes.items():
             whole = value if isinstance(value, list | tuple) else [value]

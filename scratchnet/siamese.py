@@ -11,10 +11,9 @@ from PIL import Image
 
 from scratchnet.backend import Array, Device, Params, array_module, device_of, one_blas_thread, to_device
 from scratchnet.errors import DataError, ShapeError
-from scratchnet.images import read_image
+from scratchnet.frames import find_frame
 from scratchnet.layers import Layer, WeightedL1, sigmoid
 from scratchnet.layers.base import backward_params, branches, prefixed, running_statistics, under
-from scratchnet.ops.resize import resize
 
 Images = Array | Sequence[Image.Image | str | Path]
 
@@ -38,7 +37,9 @@ class SiameseNet:
     `params` holds the parameters by dotted name, "encoder.conv1.weight" ... "head.bias". forward and backward
     follow the layer protocol and take the parameters by hand; embed, similarity and scores use `params`.
     `architecture` is what `models.build` needs to make the network again. `embed_batch` images are embedded at a time,
-    so that memory does not grow with the number asked for.
+    so that memory does not grow with the number asked for. `frame` is what the network looks at of an image, a name
+    of `frames.FRAMES`: "page", all of it, or "ink", the window that the ink fills; files are then cleaned, too.
+    Raises ScratchnetError for another name.
     """
 
     encoder: Layer
@@ -47,6 +48,10 @@ class SiameseNet:
     params: Params = field(default_factory=dict, repr=False)
     architecture: Mapping[str, Any] = field(default_factory=dict)
     embed_batch: int = 128
+    frame: str = "page"
+
+    def __post_init__(self) -> None:
+        find_frame(self.frame)
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Fresh parameters on the host."""
@@ -151,25 +156,26 @@ class SiameseNet:
         return self.encoder.forward(under("encoder", params), x, training)
 
     def _prepare(self, images: Images) -> Array:
-        """Images as the encoder wants them: (N, size, size), the precision and the device of the parameters."""
+        """Images as the encoder wants them: framed, (N, size, size), the parameters' precision and device."""
         weight = self._anchor
         if isinstance(images, str | Path | Image.Image):
             raise DataError("images is a single picture, expected a list of them: write [picture]")
         if isinstance(images, Sequence):
-            images = self.device.upload(self._read(images).astype(weight.dtype.name))
+            return self.device.upload(self._read(images).astype(weight.dtype.name))
         array_module(images, weight)
         if images.ndim != 3 or 0 in images.shape[1:]:
             raise ShapeError(f"images has shape {images.shape}, expected (N, H, W)")
         if images.dtype.kind not in "bf":
             raise ShapeError(f"images is {images.dtype}, expected bool or float, paper 0 and ink 1: scale it")
-        return resize(images.astype(weight.dtype), self.image_size)
+        return find_frame(self.frame).fit(images.astype(weight.dtype), self.image_size)
 
     def _read(self, pictures: Sequence[Image.Image | str | Path]) -> np.ndarray:
-        """Pictures of any size as one array on the host, (N, size, size) float32."""
+        """Pictures of any size, framed, as one array on the host: (N, size, size) float32."""
+        read, fit = find_frame(self.frame)
         ink = np.zeros((len(pictures), self.image_size, self.image_size), np.float32)
         for i, picture in enumerate(pictures):
             if not isinstance(picture, Image.Image | str | Path):
                 kind = type(picture).__name__
                 raise DataError(f"images holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
-            ink[i] = resize(read_image(picture)[None], self.image_size)[0]
+            ink[i] = fit(read(picture)[None], self.image_size)[0]
         return ink

@@ -101,7 +101,7 @@ def train(
         progress = _load_state(out, recipe, net, optimiser, average, place)
     elif (out / STATE).exists():
         raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
-    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size), place)
+    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size, net.frame), place)
     validation_runs = _validation_runs(recipe, split)
     cut = None if memory is None else plan(net, optimiser, batches.loss, batches.batch(0, 0), GIB * memory)
     if cut:

@@ -26,7 +26,7 @@ from scratchnet.errors import CheckpointError
 from scratchnet.models import build
 
 ARCHITECTURES = {
-    "compact": {"name": "compact", "image_size": 16, "width": 2, "features": 3},
+    "compact": {"name": "compact", "image_size": 16, "width": 2, "features": 3, "frame": "ink"},
     "koch2015": {"name": "koch2015", "image_size": 65, "channels": [2, 3, 2, 3], "features": 4},
 }
 
@@ -102,6 +102,7 @@ def test_a_network_comes_back_bit_for_bit_and_judges_alike(architecture, tmp_pat
     loaded, notes = load_model_with_notes(tmp_path / WEIGHTS)
     assert_same_bits(loaded.params, net.params)
     assert loaded.architecture == net.architecture
+    assert loaded.frame == net.frame
     assert notes == {"recipe": {"name": "x"}, "loss": 0.5}
     a, b = rng.random((2, 3, net.image_size, net.image_size)).astype(np.float32)
     np.testing.assert_array_equal(loaded.scores(a, b), net.scores(a, b))

@@ -92,7 +92,7 @@ def test_corrected_twins_of_different_characters_start_apart(narrow):
 
 SMALL = {
     "koch2015": {"image_size": 65, "channels": (2, 3, 2, 3), "features": 4},
-    "compact": {"image_size": 16, "width": 2, "features": 4},
+    "compact": {"image_size": 16, "width": 2, "features": 4, "frame": "ink"},
 }
 
 
@@ -119,6 +119,7 @@ def test_a_network_can_be_built_again_from_its_description(name, options):
     assert shapes(again) == shapes(net)
     assert (again.encoder, again.head, again.image_size) == (net.encoder, net.head, net.image_size)
     assert again.architecture == net.architecture
+    assert again.frame == net.frame == SMALL[name].get("frame", "page")
     rng = np.random.default_rng(0)
     assert again.embed(rng.random((2, net.image_size, net.image_size), np.float32)).shape == (2, 4)
 
@@ -147,6 +148,8 @@ def test_too_few_pixels_for_the_papers_layers_are_an_error(image_size):
         ({}, "unknown architecture None"),
         ({"name": "compact", "depth": 3}, "architecture 'compact' does not take these options: .*depth"),
         ({"name": "koch2015", "channels": [2, 3]}, "architecture 'koch2015' does not take these options"),
+        ({"name": "compact", "frame": "box"}, "unknown frame 'box': choose one of page, ink"),
+        ({"name": "koch2015", "frame": "ink"}, "architecture 'koch2015' does not take these options: .*frame"),
         ({"name": "koch2015", "image_size": 12}, "architecture 'koch2015' does not take these options: .*image_size"),
         ({"name": "compact", "width": "wide"}, "architecture 'compact' does not take these options"),
         ({"name": "compact", "norm": "no"}, "architecture 'compact' has norm=True, which is of another kind than"),

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchnet import oneshot
-from scratchnet.backend import CPU, device_of, to_device, to_host
+from scratchnet.backend import CPU, Device, device_of, to_device, to_host
 from scratchnet.data.alphabets import Alphabet
+from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.errors import DataError
@@ -33,6 +34,7 @@ from scratchnet.oneshot import (
     verification,
     wilson_interval,
 )
+from scratchnet.siamese import SiameseNet
 
 
 @dataclass
@@ -302,7 +304,7 @@ class Counted:
     """A network that counts the images that it embeds."""
 
     def __init__(self, net):
-        self.net, self.image_size, self.device, self.head, self.params = net, 16, net.device, net.head, net.params
+        self.net, self.device, self.head, self.params = net, net.device, net.head, net.params
         self.embedded = 0
 
     def embed(self, images):
@@ -345,7 +347,6 @@ def test_an_ensemble_takes_the_mean_of_scores_and_of_probabilities(generated, rn
     a, b = run.query.astype(np.float32), run.support.astype(np.float32)
     similarities = [net.similarity(a, b) for net in nets]
     np.testing.assert_allclose(ensemble.similarity(a, b), sum(similarities) / 2, rtol=1e-5)
-    assert ensemble.image_size == 24
     assert verification(ensemble, generated[:1], generated[1:], 20, rng).trials == 20
 
 
@@ -472,14 +473,12 @@ def test_the_best_threshold_lies_between_what_it_separates():
     assert best_threshold(similarity, np.array([1.0, 0, 1, 0])) == pytest.approx(0.35)
 
 
+@dataclass
 class Grey:
     """Says how alike two images are by their grey alone, or the opposite."""
 
-    image_size = 4
-    device = CPU
-
-    def __init__(self, sign: float = -1.0) -> None:
-        self.sign = sign
+    sign: float = -1.0
+    device: Device = CPU
 
     def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return self.sign * np.abs(a - b).mean(axis=(1, 2))
@@ -515,6 +514,23 @@ def test_verification_takes_pairs_of_the_size_of_the_network(generated, tiny_net
     result = verification(tiny_net, generated[:1], generate_alphabets(1, 5, 4, 30), 50, rng)
     assert result.trials == 50
     assert result.scope == oneshot.WITHIN
+
+
+def test_pairs_are_framed_once(tiny_net, monkeypatch):
+    """What a network that frames the ink is given has been framed, and is not framed about its ink again."""
+    net, seen = replace(tiny_net, frame="ink"), []
+
+    def embed(self: SiameseNet, images: np.ndarray) -> np.ndarray:
+        seen.append(self._prepare(images))
+        return np.zeros((len(images), 8), np.float32)
+
+    monkeypatch.setattr(SiameseNet, "embed", embed)
+    alphabets = generate_alphabets(2, 6, 4, 40, seed=5)
+    verification(net, alphabets[:1], alphabets[1:], 10, np.random.default_rng(3))
+    oneshot.calibrated(net, alphabets[1:], 10, np.random.default_rng(3))
+    framed = {drawing.tobytes() for drawing in Drawings.of(alphabets[1:], 16, "ink").images}
+    for images in seen[2:]:  # of the alphabets to test on
+        assert {image.tobytes() for image in np.rint(255 * images).astype(np.uint8)} <= framed
 
 
 def test_calibration_moves_the_bias_to_where_one_half_divides_best_and_no_ranks(tiny_net, rng):

@@ -19,11 +19,14 @@ errors
 files
 shapes
 backend
-images
+images strokes
+photo
 ops.windows ops.dft
 ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
 ops.pool ops.resize ops.warp
+ops.frame
+frames
 gradcheck.adapters gradcheck.draw
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
 gradcheck.numeric

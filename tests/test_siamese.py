@@ -12,7 +12,8 @@ from scratchnet import oneshot, siamese
 from scratchnet.augment import AffineRanges, distort
 from scratchnet.backend import Array, Device, Params, get_device, to_device, to_host
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.errors import BackendError, DataError, NonFiniteError, ShapeError
+from scratchnet.errors import BackendError, DataError, NonFiniteError, ScratchnetError, ShapeError
+from scratchnet.frames import FRAMES
 from scratchnet.layers import sigmoid
 from scratchnet.layers.base import under
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
@@ -23,6 +24,7 @@ from scratchnet.siamese import SiameseNet
 from scratchnet.train import train_step
 
 SIZE = 16  # of the images of tiny_net
+PICTURE = Image.fromarray(np.pad(np.zeros((9, 4), np.uint8), 8, constant_values=255))
 
 
 def images(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -154,6 +156,54 @@ def test_images_of_another_size_are_resized(net, shape, rng):
     np.testing.assert_array_equal(net.embed(larger), net.embed(resize(larger, SIZE)))
 
 
+@pytest.mark.parametrize("shape", [(2, 40, 40), (2, SIZE, SIZE), (3, 30, 45)])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_network_looks_at_its_frame_of_an_image(net, frame, shape, rng):
+    ink = rng.random(shape) < 0.05
+    framed = FRAMES[frame].fit(ink.astype(np.float32), SIZE)
+    np.testing.assert_array_equal(replace(net, frame=frame).embed(ink), net.embed(framed))
+
+
+@pytest.fixture(scope="module")
+def character() -> np.ndarray:
+    """A character small in the corner of a page, (120, 100) bool."""
+    (alphabet,) = generate_alphabets(1, characters=1, drawers=1, image_size=60, seed=4)
+    return np.pad(alphabet.images[0, 0], ((60, 0), (0, 40)))
+
+
+def test_where_a_character_was_drawn_is_nothing_to_a_network_that_frames_the_ink(net, character):
+    moved = np.roll(character, (-51, 33), axis=(0, 1))
+    both = np.stack([character, moved])
+    one, other = replace(net, frame="ink").embed(both)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+    one, other = net.embed(both)
+    assert np.abs(one - other).max() > 1e-3
+
+
+def test_a_network_that_frames_the_ink_reads_photos(net, character, tmp_path):
+    """White chalk on a green board comes to the same as the drawing; a network that sees the page takes it as it is."""
+    board = np.where(character[..., None], (240, 240, 230), (30, 70, 50)).astype(np.uint8)
+    Image.fromarray(board).save(tmp_path / "board.png")
+    photo, drawing = [tmp_path / "board.png"], character[None]
+    framing = replace(net, frame="ink")
+    np.testing.assert_allclose(framing._prepare(photo), framing._prepare(drawing), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(framing.embed(photo), framing.embed(drawing), rtol=0, atol=1e-5)
+    gray = np.asarray(Image.fromarray(board).convert("L"), np.float32)[None] / 255
+    np.testing.assert_allclose(net.embed(photo), net.embed(1 - gray), rtol=0, atol=1e-6)
+
+
+def test_a_picture_without_a_character_is_refused_by_its_name_where_the_ink_is_framed(net, tmp_path):
+    Image.new("RGB", (50, 40), "beige").save(tmp_path / "blank.png")
+    assert net.embed([tmp_path / "blank.png"]).shape == (1, 8)
+    with pytest.raises(DataError, match=r"blank\.png shows no character: nothing stands out from the paper"):
+        replace(net, frame="ink").embed([tmp_path / "blank.png"])
+
+
+def test_an_unknown_frame_is_refused(net):
+    with pytest.raises(ScratchnetError, match="unknown frame 'box': choose one of page, ink"):
+        replace(net, frame="box")
+
+
 def test_pictures_of_different_sizes_go_together(net, rng):
     pictures = [Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)) for shape in ((16, 16), (40, 21))]
     together = net.embed(pictures)
@@ -278,7 +328,9 @@ def test_every_device_trains_alike(net, device, kind, rng):
     assert_close(on_host(other.velocity), one.velocity, rtol=1e-2, atol=1e-5)
 
 
-def test_every_device_embeds_and_scores_alike(net, device, rng):
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_device_embeds_and_scores_alike(net, device, frame, rng):
+    net = replace(net, frame=frame)
     there = net.to_device(device)
     assert there.device is device
     queries, supports = images(rng, 5), rng.random((4, 20, 20)) < 0.2
@@ -287,7 +339,7 @@ def test_every_device_embeds_and_scores_alike(net, device, rng):
         (there.embed(placed_queries), net.embed(queries)),
         (there.similarity(placed_queries, placed_queries), net.similarity(queries, queries)),
         (there.scores(placed_queries, placed_supports), net.scores(queries, supports)),
-        (there.embed([Image.fromarray(supports[0])]), net.embed([Image.fromarray(supports[0])])),
+        (there.embed([PICTURE]), net.embed([PICTURE])),
     ):
         np.testing.assert_allclose(to_host(answer), expected, rtol=0, atol=1e-5)
 

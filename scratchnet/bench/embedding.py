@@ -1,6 +1,7 @@
 """How fast images are embedded: a batch together on all threads, and a single one."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ TOLERANCE = 1e-3  # relative to how the images of a batch differ; rounding is so
 def sections(workload: Workload, rounds: int, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """The name and the figures of each section. Raises ScratchnetError for a workload that cannot be had."""
     training = workload.prepare()
-    net = training.net
+    net = replace(training.net, frame="page")  # the drawings of a workload are framed already
     yield from heading(workload, net, against)
     images = array_module(training.a).concatenate([training.a, training.b])
     yield "embedding", measure(net, images, rounds, against)

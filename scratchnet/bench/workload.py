@@ -61,7 +61,7 @@ class Workload:
         rng = np.random.default_rng(SEED)
         net = _untrained(self.network, self.options, rng) if self.network in ARCHITECTURES else self._trained()
         net = net.to_device(device)
-        drawings = Drawings.of(generate_alphabets(2, characters=10, drawers=8), net.image_size)
+        drawings = Drawings.of(generate_alphabets(2, characters=10, drawers=8), net.image_size, net.frame)
         pairs = sample_pairs(drawings.numbers, self.pairs, rng)
         a, b = (drawings.ink(numbers, device) for numbers in (pairs.first, pairs.second))
         return Training(net, a, b, to_device(pairs.labels, device))

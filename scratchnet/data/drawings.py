@@ -1,4 +1,4 @@
-"""All drawings of some alphabets in one array, at the size of the network: what training draws its batches from."""
+"""All drawings of some alphabets in one array, as the network looks at them: what training draws its batches from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from scratchnet.backend import Array, Device
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.errors import DataError
-from scratchnet.ops.resize import resize
+from scratchnet.frames import find_frame
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,21 @@ class Drawings:
     numbers: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(cls, alphabets: Sequence[Alphabet], size: int) -> "Drawings":
-        """The drawings of `alphabets`, resized to size x size pixels. Raises DataError for none, or for NaN."""
+    def of(cls, alphabets: Sequence[Alphabet], size: int, frame: str = "page") -> "Drawings":
+        """The drawings of `alphabets`, framed (a name of `frames.FRAMES`) at size x size pixels.
+
+        Raises DataError for no alphabets, or for NaN, and ScratchnetError for an unknown frame.
+        """
         if not alphabets:
             raise DataError("no alphabets to train on: expected at least one")
+        fit = find_frame(frame).fit
         images, numbers, count = [], [], 0
         for alphabet in alphabets:
             n = alphabet.characters * alphabet.drawers
             flat = alphabet.images.reshape(n, *alphabet.images.shape[2:])
             if not np.isfinite(flat).all():
                 raise DataError(f"alphabet {alphabet.name} has a NaN or an infinity in it: leave it out")
-            images.append(np.rint(255 * resize(flat.astype(np.float32), size)).astype(np.uint8))
+            images.append(np.rint(255 * fit(flat.astype(np.float32), size)).astype(np.uint8))
             numbers.append(np.arange(count, count + n).reshape(alphabet.characters, alphabet.drawers))
             count += n
         return cls(np.concatenate(images), tuple(numbers))

@@ -21,10 +21,26 @@ def resize(images: Array, size: int) -> Array:
 
 
 def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
-    """(size_out, size_in) float64 weights with rows that sum to one."""
-    scale = size_in / size_out
-    centres_in = np.arange(size_in) + 0.5
-    centres_out = (np.arange(size_out) + 0.5) * scale
-    distance = np.abs(centres_out[:, None] - centres_in[None, :]) / max(scale, 1.0)
-    weights = np.maximum(0.0, 1.0 - distance)
+    """(size_out, size_in) float64 weights with rows that sum to one: the window is the whole picture."""
+    centres, reach = window_pixels(np.zeros(1), np.full(1, float(size_in)), size_out)
+    weights = triangles(centres, reach, size_in)[0]
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def window_pixels(low: Array, high: Array, size_out: int) -> tuple[Array, Array]:
+    """The windows from low to high (N,), in input pixels, cut into size_out pixels each.
+
+    Returns the centres (N, size_out) of the pixels, and how far their triangles reach to either side, (N, 1).
+    """
+    xp = array_module(low, high)
+    pixel = (high - low)[:, None] / size_out
+    centres = low[:, None] + (xp.arange(size_out, dtype=low.dtype) + 0.5) * pixel
+    return centres, xp.maximum(pixel, 1.0)
+
+
+def triangles(centres: Array, reach: Array, size_in: int) -> Array:
+    """The weights (N, size_out, size_in) of size_in input pixels in triangles about `centres`, not normalised."""
+    xp = array_module(centres, reach)
+    centres_in = xp.arange(size_in, dtype=centres.dtype) + 0.5
+    distance = xp.abs(centres[:, :, None] - centres_in)
+    return xp.maximum(1.0 - distance / reach[:, :, None], 0.0)

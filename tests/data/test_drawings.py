@@ -7,8 +7,8 @@ from scratchnet.backend import to_host
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.errors import DataError
-from scratchnet.ops.resize import resize
+from scratchnet.errors import DataError, ScratchnetError
+from scratchnet.frames import FRAMES
 
 
 @pytest.fixture(scope="module")
@@ -17,14 +17,15 @@ def alphabets() -> list[Alphabet]:
     return [*generate_alphabets(1, 3, 4, 24, seed=1), *generate_alphabets(1, 5, 2, 35, seed=2)]
 
 
+@pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("size", [24, 16, 40])
-def test_the_numbers_of_an_alphabet_find_its_drawings(alphabets, size):
-    drawings = Drawings.of(alphabets, size)
+def test_the_numbers_of_an_alphabet_find_its_drawings(alphabets, size, frame):
+    drawings = Drawings.of(alphabets, size, frame)
     assert drawings.images.shape == (3 * 4 + 5 * 2, size, size)
     for alphabet, numbers in zip(alphabets, drawings.numbers, strict=True):
         assert numbers.shape == (alphabet.characters, alphabet.drawers)
         for character, drawer in np.ndindex(numbers.shape):
-            expected = resize(alphabet.images[character, drawer][None].astype(np.float32), size)[0]
+            expected = FRAMES[frame].fit(alphabet.images[character, drawer][None].astype(np.float32), size)[0]
             found = drawings.images[numbers[character, drawer]] / 255
             np.testing.assert_allclose(found, expected, rtol=0, atol=0.5 / 255 + 1e-6)
 
@@ -54,6 +55,11 @@ def test_ink_is_float32_from_0_to_1_in_the_order_asked_for(device, alphabets):
 def test_no_alphabets_are_refused():
     with pytest.raises(DataError, match="expected at least one"):
         Drawings.of([], 16)
+
+
+def test_an_unknown_frame_is_refused(alphabets):
+    with pytest.raises(ScratchnetError, match="unknown frame 'box': choose one of page, ink"):
+        Drawings.of(alphabets, 16, "box")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
