@@ -96,10 +96,10 @@ CAMERAS = {
     "thin pen": Camera(pen=-3.2),
     "uneven light": Camera(light=0.8),
     "shadow": Camera(shadow=0.6),
-    "noise": Camera(noise=0.15),
+    "noise": Camera(noise=0.35),
     "blur": Camera(blur=5),
     "JPEG": Camera(side=200, jpeg=8),
-    "small and off-centre": Camera(side=150, room=(600, 50, 40, 500)),
+    "small and off-centre": Camera(side=100, room=(900, 100, 80, 800)),
     "rim of the table": Camera(room=(0, 0, 0, 50), table=45),
     "all together": Camera(
         side=200, pen=2, ink=(0.35, 0.1, 0.4), paper=(0.85, 0.8, 0.6), room=(100, 60, 20, 130), table=20, light=0.5,

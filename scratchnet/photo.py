@@ -42,7 +42,7 @@ DUST = 0.3                      # of a pen's width squared: what covers less is 
 PIECES = 30                     # in how many a character may be
 FAR = 0.4                       # of the picture: what is smaller is looked at from near
 PEN = 0.075                     # of the character's longer side: Omniglot's pen; 0.067 to 0.088 in half its drawings
-TOO_THIN, TOO_THICK = 0.5, 2.0  # pens
+TOO_THIN, TOO_THICK = 2 / 3, 3 / 2  # of that: a pen beyond is replaced
 PAGE = 20                       # pens: the side of Omniglot's page
 LEAST_PEN = 4                   # pixels: what a dot is drawn with
 LINES = 180                     # pixels of the longer side of what is thinned
@@ -100,12 +100,12 @@ def to_working_size(picture: Image.Image) -> Image.Image:
 def find_character(picture: Image.Image) -> np.ndarray:
     """Where the ink of the character is: (H, W) bool. Steps 2 to 8."""
     colours = np.asarray(picture, np.float32) / 255
-    contrast = max((_seen_in(colours, window) for window in WINDOWS), key=lambda found: found.clarity)
+    contrast = smoothed(max((_seen_in(colours, window) for window in WINDOWS), key=lambda found: found.clarity))
     if contrast.ink < CONTRAST:
         raise _NoCharacterError("nothing stands out from the paper")
     if contrast.ink < CLEAR * contrast.noise:
         raise _NoCharacterError("nothing stands out from the noise")
-    return without_specks(without_edges(ink_by_light(smoothed(contrast))))
+    return without_specks(without_edges(ink_by_light(contrast)))
 
 
 def _seen_in(colours: np.ndarray, window: float) -> Contrast:

@@ -35,8 +35,8 @@ class Progress:
         return best_of(self.history)
 
     def finished(self, recipe: Recipe) -> bool:
-        """Whether all epochs are done, or too many have passed without a better one."""
-        waited = self.epoch - self.best["epoch"] if self.best else 0
+        """Whether all epochs are done, or too many have passed without a better one, where the best is kept."""
+        waited = self.epoch - self.best["epoch"] if self.best and recipe.keep == "best" else 0
         return self.epoch >= recipe.epochs or waited >= recipe.patience
 
 

@@ -132,7 +132,7 @@ def train(
             _expect_finite(net)
             seconds = max(time.monotonic() - epoch_started, CLOCK_TICK)
             validation = oneshot.evaluate(result, validation_runs) if validation_runs else None
-            if _record_epoch(out, optimiser, progress, validation, seconds, images / seconds):
+            if _record_epoch(out, optimiser, progress, validation, seconds, images / seconds) or recipe.keep == "last":
                 _save_result(out, recipe, result, split, progress)
             _save_state(out, recipe, net, optimiser, average, progress)
             display.epoch(progress)

@@ -138,9 +138,9 @@ def test_only_a_recipe_for_omniglot_that_names_no_alphabets_has_no_validation():
 
 def test_a_recipe_from_before_a_setting_existed_has_its_default(tmp_path):
     new = ["hands", "elastic", "stroke", "both_ways", "schedule", "warm_up_epochs", "weight_average"]
-    plain = {name: value for name, value in RECIPES["quick"].as_dict().items() if name not in new}
+    plain = {name: value for name, value in RECIPES["glyphs"].as_dict().items() if name not in new}
     (tmp_path / "recipe.json").write_text(json.dumps(plain))
-    assert Recipe.read(tmp_path / "recipe.json") == RECIPES["quick"]
+    assert Recipe.read(tmp_path / "recipe.json") == RECIPES["glyphs"]
 
 
 def test_an_unknown_recipe_is_refused_with_those_there_are():

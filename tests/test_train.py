@@ -465,6 +465,14 @@ def test_training_ends_without_progress_and_keeps_the_best_network(
     assert load_model_with_notes(tmp_path)[1]["epoch"] == best
 
 
+def test_a_recipe_that_keeps_the_last_epoch_waits_for_no_better_one(split, tmp_path, monkeypatch):
+    shown = scripted(monkeypatch, [50, 40, 30])
+    net = train(replace(TINY, epochs=3, patience=1, keep="last"), split, tmp_path, quiet=True)
+    assert len(shown) == 3
+    assert same_bits(net.params, shown[2] | {"head.bias": net.params["head.bias"]})
+    assert load_model_with_notes(tmp_path)[1]["epoch"] == 3
+
+
 def test_the_learning_rate_follows_half_a_cosine_and_keeps_to_it_within_an_epoch(split, tmp_path, steps):
     rates = []
     steps.then = lambda _: rates.append(steps[-1][1].settings("head.weight")[0])

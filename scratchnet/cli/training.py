@@ -3,6 +3,7 @@
 import argparse
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +44,21 @@ def run(options: argparse.Namespace) -> int:
     except Interrupted as stop:
         raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}") from stop
     log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
-    best = best_of(log)
+    best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
     if not options.json:
-        chosen = (f"best epoch {best['epoch']}: {best['validation']:.1%} of the validation trials right" if best
-                  else f"last epoch {len(log)}, with no validation to choose another by")
-        print(f"{chosen}; weights in {out}")
+        print(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
     if split.test:
         runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
         scorers = {"scratchnet": net, **oneshot.BASELINES}
         figures["test"] = compared(scorers, Task("unseen generated alphabets", runs), options.json)
     return finish(options, figures)
+
+
+def _outcome(epoch: Mapping[str, Any]) -> str:
+    if epoch["validation"] is None:
+        return f"epoch {epoch['epoch']}, with no validation to choose another by"
+    return f"epoch {epoch['epoch']}: {epoch['validation']:.1%} of the validation trials right"
 
 
 def _resume_command(options: argparse.Namespace, out: Path) -> str:
