@@ -23,16 +23,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".png"))
     options = parser.parse_args()
     figure, (losses, accuracies) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for log in options.logs:
+    for number, log in enumerate(options.logs):
+        line = {"label": log.stem, "color": f"C{number}"}
         epochs = [json.loads(line) for line in log.read_text().splitlines()]
         images = list(accumulate(epoch["seconds"] * epoch["images_per_second"] / 1000 for epoch in epochs))
-        losses.plot(images, [epoch["loss"] for epoch in epochs], label=log.stem)
+        losses.plot(images, [epoch["loss"] for epoch in epochs], **line)
         if epochs[-1]["validation"] is not None:
-            accuracies.plot(images, [100 * epoch["validation"] for epoch in epochs], label=log.stem)
-    losses.set(xlabel="thousand images", ylabel="training loss (20-way, distorted)", yscale="log")
-    accuracies.set(xlabel="thousand images", ylabel="random 20-way trials on unseen alphabets, % right")
+            accuracies.plot(images, [100 * epoch["validation"] for epoch in epochs], **line)
+    losses.set(title="training loss, 20-way, distorted images", xlabel="thousand images", ylim=(0, 1))
+    accuracies.set(title="random 20-way trials, unseen alphabets: % right", xlabel="thousand images")
     for axes in (losses, accuracies):
-        axes.grid(alpha=0.3, which="both")
+        axes.grid(alpha=0.3)
         axes.legend()
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)

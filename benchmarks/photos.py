@@ -34,8 +34,8 @@ Colour = tuple[float, float, float]
 class Camera:
     """What becomes of a drawing on its way to a file. Lengths are in pixels; light and shadow are shares taken away.
 
-    side: of the drawing in the photo. pen: the pixels of the drawing by which it is broader. room: by how much the photo
-    is larger than the drawing, above, below, to the left and to the right. table: as wide a rim of dark wood.
+    side: of the drawing in the photo. pen: the pixels of the drawing by which it is broader. room: how much larger than
+    the drawing the photo is, above, below, to the left and to the right. table: as wide a rim of dark wood.
     """
 
     side: int = 300
@@ -72,7 +72,7 @@ class Camera:
         return broader if self.pen > 0 else 1 - broader
 
     def _lit(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """The light that falls on each pixel (height, width): less and less to one side, and a shadow with a wavy rim."""
+        """The light on each pixel (height, width): less and less to one side, and a shadow with a wavy rim."""
         y, x = np.mgrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]
         away, across = rng.uniform(0, 2 * np.pi, 2)
         falling = 1 - self.light * (0.5 + (np.cos(away) * x + np.sin(away) * y) / np.sqrt(2))
@@ -100,7 +100,7 @@ CAMERAS = {
     "blur": Camera(blur=5),
     "JPEG": Camera(side=200, jpeg=8),
     "small and off-centre": Camera(side=100, room=(900, 100, 80, 800)),
-    "rim of the table": Camera(room=(0, 0, 0, 50), table=45),
+    "rim of the table": Camera(room=(0, 0, 0, 50), table=45, light=0.5, noise=0.02),
     "all together": Camera(
         side=200, pen=2, ink=(0.35, 0.1, 0.4), paper=(0.85, 0.8, 0.6), room=(100, 60, 20, 130), table=20, light=0.5,
         shadow=0.4, noise=0.05, blur=1, jpeg=50,
@@ -165,7 +165,8 @@ def print_row(row: dict[str, Any], header: bool) -> None:
     if header:
         print("| photos of the queries | right | 95 % interval | no character found |\n|---|---|---|---|")
     low, high = row["interval"]
-    print(f"| {row['photos']} | {row['accuracy']:.1%} | {low:.1%} - {high:.1%} | {row['no character found']} |", flush=True)
+    cells = row["photos"], f"{row['accuracy']:.1%}", f"{low:.1%} - {high:.1%}", str(row["no character found"])
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

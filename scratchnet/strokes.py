@@ -49,6 +49,16 @@ def parts(ink: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def box_sizes(numbers: np.ndarray) -> np.ndarray:
+    """The height and the width of every part, by its number; of 0, the paper, none: (1 + parts, 2) int64."""
+    places, part = np.argwhere(numbers), numbers[numbers > 0]
+    first = np.full((numbers.max() + 1, 2), max(numbers.shape))
+    end = np.zeros_like(first)
+    np.minimum.at(first, part, places)
+    np.maximum.at(end, part, places + 1)
+    return np.maximum(end - first, 0)
+
+
 def stroke_width(ink: np.ndarray) -> float:
     """How wide the pen is, in pixels: the area over half of the outline. 0 without ink.
 

@@ -20,6 +20,7 @@ files
 shapes
 backend
 images strokes
+contrast
 photo
 ops.windows ops.dft
 ops.conv_im2col ops.conv_bands ops.conv_dft

@@ -195,7 +195,7 @@ def test_a_network_that_frames_the_ink_reads_photos(net, character, tmp_path):
 def test_a_picture_without_a_character_is_refused_by_its_name_where_the_ink_is_framed(net, tmp_path):
     Image.new("RGB", (50, 40), "beige").save(tmp_path / "blank.png")
     assert net.embed([tmp_path / "blank.png"]).shape == (1, 8)
-    with pytest.raises(DataError, match=r"blank\.png shows no character: nothing stands out from the paper"):
+    with pytest.raises(DataError, match=r"blank\.png shows no character, nothing stands out from the paper"):
         replace(net, frame="ink").embed([tmp_path / "blank.png"])
 
 

@@ -133,7 +133,7 @@ def test_train_refuses_data_without_the_alphabets_to_choose_by(refused, tmp_path
 
 def test_train_on_all_alphabets_says_that_nothing_chose_and_evaluate_that_none_is_left(ask, refused, tmp_path):
     omniglot_zip(tmp_path / "data.zip")
-    settings = *TINY, "--set=validation_alphabets=[]", "--set=n_way=2"
+    settings = *TINY, "--set=validation_alphabets=[]", "--set=n_way=2", "--set=hands=1"
     answer = ask("train", "--data", "data.zip", *settings, "--out", "out")
     assert answer.code == 0
     assert answer.out == "last epoch 2, with no validation to choose another by; weights in out\n"
