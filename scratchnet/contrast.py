@@ -1,6 +1,6 @@
 """What is ink in a picture of any colours, under any light: by how far it departs from the paper around it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +9,9 @@ from PIL import Image
 
 from scratchnet.strokes import grown
 
-GRID = 32  # points a side, on which light is looked at: it changes slowly
+GRID = 40  # points a side at most, on which light is looked at: it changes slowly
 WINDOWS = (1 / 2, 1)  # of the picture, in which paper is what there is most of
+NEAR = 1 / 6  # of the picture, in which it is once the ink is known
 CELLS = 16  # in which a window is looked at
 DARKEST = 0.05  # a paper below counts as this, so that noise on black is not taken for ink
 FAINTEST = 0.06  # of the paper's light: what takes less away is no ink
@@ -38,27 +39,37 @@ class Contrast(NamedTuple):
 
 
 def best_contrast(colours: np.ndarray) -> Contrast:
-    """Ink and paper of a picture (H, W, 3) float, 0 to 1, as the clearest of four views shows them.
+    """Ink and paper of a picture (H, W, 3) float, 0 to 1, in the view that shows them clearest."""
+    return smoothed(max(_views(colours), key=lambda view: view.clarity))
 
-    Large surroundings are still mostly paper where a broad pen leaves little of it; small ones follow the edge of a
-    shadow. The noise of black paper, a large share of next to no light, is a small one in the negative. And of two
-    clear views, the one with less ink is right.
+
+def _views(colours: np.ndarray) -> Iterator[Contrast]:
+    """Ink and paper by large surroundings, which are mostly paper even where a broad pen leaves little of it, and by
+    small ones, which follow the edge of a shadow. Where ink is lighter, also in the negative, since noise is a large
+    share of dark paper, but a small one of light paper.
     """
-    views = [_seen_in(seen, window) for seen in (colours, 1 - colours) for window in WINDOWS]
-    return smoothed(max(views, key=lambda view: view.clarity * np.mean(~view.is_ink)))
+    for window in WINDOWS:
+        paper = local_paper(colours, window)
+        yield _with_better_paper(colours, paper)
+        lighter = colours - paper
+        if (lighter * lighter * lighter).sum() > 0:
+            yield _with_better_paper(1 - colours, 1 - paper)
 
 
-def _seen_in(colours: np.ndarray, window: float) -> Contrast:
-    """Ink and paper, first by the median of the surroundings, and then by the paper where no ink was found."""
-    first = tell_apart(departure(colours, local_paper(colours, window)))
-    return tell_apart(departure(colours, paper_without(first.is_ink, colours)))
+def _with_better_paper(colours: np.ndarray, paper: np.ndarray) -> Contrast:
+    """Ink and paper by a first estimate of the paper, and two more without the ink found so far."""
+    found = tell_apart(departure(colours, paper))
+    for _ in range(2):
+        paper = paper_without(found.is_ink, colours, paper)
+        found = tell_apart(departure(colours, paper))
+    return found
 
 
 def local_paper(colours: np.ndarray, window: float) -> np.ndarray:
     """The median of the surroundings of every pixel (H, W, 3), which are `window` pictures high and wide."""
 
     def median(channel: np.ndarray) -> np.ndarray:
-        small = _on_grid(channel, round(CELLS / window))
+        small = _on_grid(channel, min(GRID, round(CELLS / window)))
         h, w = (int(window * length / 2) for length in small.shape)
         padded = np.pad(small, ((h, h), (w, w)), mode="symmetric")
         medians = np.median(sliding_window_view(padded, (2 * h + 1, 2 * w + 1)), axis=(2, 3))
@@ -94,17 +105,20 @@ def tell_apart(departure: np.ndarray) -> Contrast:
     while threshold < before:
         is_ink = departure > threshold
         ink, paper = departure[is_ink], departure[~is_ink]
-        threshold, before = (ink.mean() + paper.mean()) / 2, threshold
+        threshold, before = max(0.0, (ink.mean() + paper.mean()) / 2), threshold
     noise = 1.4826 * np.median(np.abs(paper - np.median(paper)))  # the median departure, as a standard deviation
     apart = ink.mean() - paper.mean()
     clarity = apart / (ink.std() + paper.std() + apart / SHARPEST)
     return Contrast(departure, float(before), float(ink.mean()), float(noise), float(clarity))
 
 
-def paper_without(ink: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """The colour of the paper everywhere, (H, W, 3), from where there is no ink, nor any blurred rim of it."""
-    is_paper = ~grown(ink, 2)
-    return _by_channel(lambda channel: _spread(channel, is_paper), colours)
+def paper_without(ink: np.ndarray, colours: np.ndarray, paper: np.ndarray) -> np.ndarray:
+    """The colour of the paper everywhere, (H, W, 3), from a picture whose ink is painted over with the `paper` so far.
+
+    The blurred rim of the ink is, too. A median, unlike a mean, keeps the edge of a shadow.
+    """
+    painted = np.where(grown(ink, 2)[:, :, None], paper, colours)
+    return local_paper(painted, NEAR)
 
 
 def smoothed(contrast: Contrast) -> Contrast:
@@ -115,11 +129,10 @@ def smoothed(contrast: Contrast) -> Contrast:
     return tell_apart(blurred(contrast.departure, min(sigma, 2.0)))
 
 
-def ink_by_light(contrast: Contrast) -> np.ndarray:
-    """What departs at least half as far as the ink around it: (H, W) bool."""
-    ink = _spread(contrast.departure, contrast.is_ink)
-    noise = np.sqrt(np.maximum(_spread(contrast.departure**2, ~contrast.is_ink), 0))
-    return contrast.departure > np.maximum(ink / 2, CLEAR * noise)
+def ink_above_noise(contrast: Contrast) -> np.ndarray:
+    """The ink that rises above the noise around it, (H, W) bool: in a dim corner that is a large share of the light."""
+    variance = _spread(contrast.departure**2, ~grown(contrast.is_ink, 2))
+    return contrast.departure > np.maximum(contrast.threshold, CLEAR * np.sqrt(np.maximum(variance, 0)))
 
 
 def _by_channel(function: Callable[[np.ndarray], np.ndarray], colours: np.ndarray) -> np.ndarray:

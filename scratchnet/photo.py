@@ -8,9 +8,9 @@ light on dark, in colours, under uneven light, with noise, and drawn with any pe
 3.  `contrast.departure`: each pixel departs from its paper by a share, in the direction of colours in which few depart
     far. That is ink: darker or lighter, whichever there is less of.
 4.  `contrast.tell_apart`: ink departs more than half as far as ink does on average.
-5.  `contrast.paper_without`: once more from 3, with the paper measured where there is no ink.
+5.  `contrast.paper_without`: twice more from 3, with the paper that is left when the ink is painted over.
 6.  `contrast.smoothed`: noise is blurred away as far as it is in the way. What has then no contrast is refused.
-7.  `contrast.ink_by_light`: ink in the shadow departs less than ink in the light, and the threshold follows.
+7.  `contrast.ink_above_noise`: in a dim corner, ink has to rise above the noise there.
 8.  `without_edges`, `without_specks`: the rim of the table goes, and the dust, but not the dot on an i.
 9.  `close_up`: a character that is small in a large picture is looked at again, from near.
 10. `with_usual_pen`: a pen far thinner or thicker than Omniglot's is replaced by that one.
@@ -24,14 +24,14 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from scratchnet.contrast import CLEAR, FAINTEST, best_contrast, blurred, ink_by_light, resampled
+from scratchnet.contrast import CLEAR, FAINTEST, best_contrast, blurred, ink_above_noise, resampled
 from scratchnet.errors import DataError
 from scratchnet.images import name_of, read_colours
 from scratchnet.strokes import box_sizes, middle_lines, parts, pruned, stroke_width, thickened
 
 LARGEST, SMALLEST = 400, 100  # pixels of the longer side, to work with
-OUTLINED = 2.5  # clarity: that of a blank page under uneven light is 1.4 to 2.5
-RIM = 0.9  # of its own length, or of a side of the picture: what lies along the border for longer was not drawn
+OUTLINED = 2.4  # clarity: of strokes out of focus 2.5, of light that fades on a blank page 2 to 2.7
+RIM = 0.5  # of its own length, or of a side of the picture: what lies along the border for longer was not drawn
 REST = 0.1  # of the longer side: the least that has to be left without it
 DUST = 0.3  # of a pen's width squared: what covers less is no dot
 PIECES = 30  # in how many a character may be
@@ -54,9 +54,11 @@ def read_character(source: Path | str | BinaryIO | Image.Image, name: str = "") 
     """
     picture = read_colours(source, name)
     try:
-        ink = find_character(to_working_size(picture))
+        ink, clarity = find_character(to_working_size(picture))
         if near := close_up(picture, ink):
-            ink = find_character(to_working_size(near))
+            ink, clarity = find_character(to_working_size(near))
+        if clarity < OUTLINED:
+            raise _NoCharacterError("there is only light and shade, without an outline")
     except _NoCharacterError as why:
         raise DataError(f"{name or name_of(source)} shows no character, {why}: give a picture of one, dark on light or "
                         "light on dark") from None
@@ -74,16 +76,14 @@ def to_working_size(picture: Image.Image) -> Image.Image:
     return picture.resize((width, height), how)
 
 
-def find_character(picture: Image.Image) -> np.ndarray:
-    """Where the ink of the character is: (H, W) bool. Steps 2 to 8."""
+def find_character(picture: Image.Image) -> tuple[np.ndarray, float]:
+    """Where the ink of the character is, (H, W) bool, and with what clarity it is seen. Steps 2 to 8."""
     contrast = best_contrast(np.asarray(picture, np.float32) / 255)
     if contrast.ink < FAINTEST:
         raise _NoCharacterError("nothing stands out from the paper")
     if contrast.ink < CLEAR * contrast.noise:
         raise _NoCharacterError("nothing stands out from the noise")
-    if contrast.clarity < OUTLINED:
-        raise _NoCharacterError("there is only light and shade, without an outline")
-    return without_specks(without_edges(ink_by_light(contrast)))
+    return without_specks(without_edges(ink_above_noise(contrast))), contrast.clarity
 
 
 def without_edges(ink: np.ndarray) -> np.ndarray:
@@ -92,12 +92,13 @@ def without_edges(ink: np.ndarray) -> np.ndarray:
     In a picture cut to the character, strokes lie along the border, too; but there, what is left touches it as well.
     """
     numbers = parts(ink)
-    border = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
-    at_border = np.bincount(border, minlength=numbers.max() + 1)
-    sides = np.minimum(box_sizes(numbers).max(axis=1), min(ink.shape))
-    left = ink & (at_border <= RIM * sides)[numbers]
-    is_inside = left.any() and not (left[[0, -1]].any() or left[:, [0, -1]].any())
-    return left if is_inside and max(_box(left)[1]) >= REST * max(ink.shape) else ink
+    borders = numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]
+    touching = np.max([np.bincount(border, minlength=numbers.max() + 1) for border in borders], axis=0)
+    longer = box_sizes(numbers).max(axis=1)
+    lies_along = touching > RIM * np.minimum(longer, min(ink.shape))
+    main = np.where(lies_along, 0, longer).argmax()
+    is_inside = touching[main] == 0 and longer[main] >= REST * max(ink.shape)
+    return ink & ~lies_along[numbers] if is_inside else ink
 
 
 def without_specks(ink: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from scratchnet.contrast import (
     best_contrast,
     blurred,
     departure,
-    ink_by_light,
+    ink_above_noise,
     local_paper,
     paper_without,
     resampled,
@@ -33,19 +33,22 @@ def picture(ink: np.ndarray, of_ink: tuple, of_paper: tuple, light: np.ndarray |
     return (colours * np.broadcast_to(light, ink.shape)[..., None]).astype(np.float32)
 
 
-GRADIENT = np.linspace(0.3, 1, W)
+GRADIENT = np.linspace(0.4, 1, W)
 SHADOW = np.where(np.add.outer(np.arange(H), np.arange(W)) < 60, 0.4, 1.0)
 COLOURS = {
-    "black on white": ((0, 0, 0), (1, 1, 1)), "white on black": ((1, 1, 1), (0, 0, 0)),
-    "gray on gray": ((0.4, 0.4, 0.4), (0.6, 0.6, 0.6)), "red on green": ((0.8, 0.15, 0.1), (0.2, 0.55, 0.2)),
-    "yellow on white": ((1, 0.9, 0.2), (1, 1, 1)), "chalk on a board": ((0.8, 0.8, 0.7), (0.1, 0.25, 0.2)),
+    "black on white": ((0, 0, 0), (1, 1, 1)),
+    "white on black": ((1, 1, 1), (0, 0, 0)),
+    "gray on gray": ((0.4, 0.4, 0.4), (0.6, 0.6, 0.6)),
+    "red on green": ((0.8, 0.15, 0.1), (0.2, 0.55, 0.2)),
+    "yellow on white": ((1, 0.9, 0.2), (1, 1, 1)),
+    "chalk on a board": ((0.8, 0.8, 0.7), (0.1, 0.25, 0.2)),
 }
 
 
 @pytest.mark.parametrize("light", [1.0, GRADIENT], ids=["even light", "uneven light"])
 @pytest.mark.parametrize("name", COLOURS)
 def test_ink_of_any_colour_is_found_under_any_light(ink, name, light):
-    np.testing.assert_array_equal(ink_by_light(best_contrast(picture(ink, *COLOURS[name], light))), ink)
+    np.testing.assert_array_equal(ink_above_noise(best_contrast(picture(ink, *COLOURS[name], light))), ink)
 
 
 def test_the_median_of_the_surroundings_is_the_paper(ink):
@@ -61,11 +64,13 @@ def test_the_paper_follows_the_light(ink, light):
     assert np.abs(paper - paper.mean()).mean() > 0.1
 
 
-def test_paper_is_measured_where_there_is_no_ink(ink):
-    colours = picture(ink, (0, 0, 0), (1, 1, 1), GRADIENT)
-    paper = paper_without(ink, colours)
-    assert np.abs(paper - GRADIENT[None, :, None]).max() < 0.1
-    np.testing.assert_array_equal(paper, paper_without(ink, np.where(ink[..., None], 0.7, colours)))
+@pytest.mark.parametrize("light", [GRADIENT, SHADOW], ids=["gradient", "shadow"])
+def test_paper_is_measured_where_there_is_no_ink(ink, light):
+    colours = picture(ink, (0, 0, 0), (1, 1, 1), light)
+    before = np.broadcast_to(light, (H, W))[..., None] + 0.05 * np.ones(3)
+    paper = paper_without(ink, colours, before)
+    assert np.abs(paper - np.broadcast_to(light, (H, W))[..., None]).mean() < 0.02
+    np.testing.assert_array_equal(paper, paper_without(ink, np.where(ink[..., None], 0.7, colours), before))
 
 
 def test_a_departure_is_a_share_of_the_light(ink):
@@ -105,19 +110,11 @@ def test_noise_is_blurred_as_far_as_it_is_in_the_way(ink, rng):
     assert smoothed(noisy).clarity > 1.3 * noisy.clarity
 
 
-def test_the_threshold_follows_the_ink(ink):
-    """From right to left it departs less and less, to below the threshold for the whole."""
-    strength = np.broadcast_to(np.linspace(0.2, 1, W), ink.shape)
-    found = contrast.Contrast(np.where(ink, strength, 0), 0.45, 0.6, 0.0, 9.0)
-    assert (ink & ~found.is_ink).any()
-    np.testing.assert_array_equal(ink_by_light(found), ink)
-
-
 def test_what_does_not_rise_above_the_noise_around_it_is_no_ink(ink, rng):
     noise = np.where(np.arange(W) < 25, 0.1, 0) * rng.standard_normal(ink.shape)
     found = contrast.Contrast(np.where(ink, 0.5, 0) + noise, 0.2, 0.5, 0.0, 9.0)
     assert (found.departure[:, :15] > 0.25).any()
-    np.testing.assert_array_equal(ink_by_light(found)[:, :15], ink[:, :15])
+    np.testing.assert_array_equal(ink_above_noise(found)[:, :15], ink[:, :15])
 
 
 def test_a_blur_keeps_the_mean_and_widens_by_its_sigma():

@@ -63,6 +63,12 @@ def likeness(drawing: np.ndarray, take: Callable[[np.ndarray, np.random.Generato
         return 0.0
 
 
+def cut_to_the_ink(picture: Image.Image) -> Image.Image:
+    dark = np.asarray(picture.convert("L")) < 128
+    (top, left), (bottom, right) = np.argwhere(dark).min(axis=0), np.argwhere(dark).max(axis=0) + 1
+    return picture.crop((int(left), int(top), int(right), int(bottom)))
+
+
 def with_dust(drawing: np.ndarray, rng: np.random.Generator) -> Image.Image:
     pixels = np.array(Camera(side=200).take(drawing, rng))
     for y, x in rng.integers(0, 198, (15, 2)):
@@ -71,9 +77,11 @@ def with_dust(drawing: np.ndarray, rng: np.random.Generator) -> Image.Image:
 
 
 TAKES = {name: camera.take for name, camera in photos.CAMERAS.items()} | {
-    "far away": Camera(side=60, room=(700, 100, 80, 900)).take,
+    "cut to the ink": lambda drawing, rng: cut_to_the_ink(Camera(side=200).take(drawing, rng)),
+    "far away": Camera(side=48, room=(900, 100, 80, 900)).take,
     "dust": with_dust,
-    "dim corner": Camera(light=0.9, noise=0.05).take,
+    "dim corner": Camera(light=0.9, noise=0.08, pen=-2).take,
+    "pencil in the shadow": Camera(ink=(0.6,) * 3, light=0.4, shadow=0.5, noise=0.02).take,
     "shadow on a board": Camera(ink=(0.9,) * 3, paper=(0.3,) * 3, light=0.6, shadow=0.5).take,
     "hairline": Camera(pen=-3.9).take,
     "marker": Camera(pen=6.5).take,
@@ -133,10 +141,18 @@ def test_the_result_is_ink_on_a_page_around_it(drawings):
     np.testing.assert_allclose(middle, (ink.shape[0] - 1) / 2, atol=1)
 
 
-@pytest.mark.parametrize(("size", "expected"), [
-    ((1000, 500), (400, 200)), ((401, 1), (400, 1)), ((400, 300), (400, 300)), ((105, 105), (105, 105)),
-    ((28, 28), (112, 112)), ((10, 100), (10, 100)), ((1, 1), (100, 100)),
-])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1000, 500), (400, 200)),
+        ((401, 1), (400, 1)),
+        ((400, 300), (400, 300)),
+        ((105, 105), (105, 105)),
+        ((28, 28), (112, 112)),
+        ((10, 100), (10, 100)),
+        ((1, 1), (100, 100)),
+    ],
+)
 def test_pictures_are_worked_on_at_a_middling_size(size, expected):
     assert to_working_size(Image.new("RGB", size)).size == expected
 
@@ -152,14 +168,14 @@ def _one_paper(colours: np.ndarray, window: float) -> np.ndarray:
     return np.broadcast_to(np.median(colours, axis=(0, 1)), colours.shape)
 
 
-LOCAL_PAPER = contrast.local_paper
 WITHOUT = {
-    "large surroundings": ("thick pen", contrast, "WINDOWS", (1 / 2,)),
+    "large surroundings": ("marker", contrast, "WINDOWS", (1 / 2,)),
+    "small surroundings": ("pencil in the shadow", contrast, "WINDOWS", (1,)),
     "the paper's light anywhere": ("shadow", contrast, "local_paper", _one_paper),
     "the direction of colours": ("red on green", contrast, "departure", _gray),
-    "the paper without ink": ("shadow", contrast, "paper_without", lambda ink, colours: LOCAL_PAPER(colours, 1 / 2)),
+    "the paper without ink": ("shadow", contrast, "paper_without", lambda ink, colours, paper: paper),
     "smoothing": ("noise", contrast, "smoothed", lambda found: found),
-    "the light on the ink": ("dim corner", photo, "ink_by_light", lambda found: found.is_ink),
+    "the noise around": ("dim corner", photo, "ink_above_noise", lambda found: found.is_ink),
     "edges": ("rim of the table", photo, "without_edges", lambda ink: ink),
     "specks": ("dust", photo, "without_specks", lambda ink: ink),
     "a second look": ("far away", photo, "close_up", lambda picture, ink: None),
@@ -191,13 +207,19 @@ REFUSED = {
     "black": (Image.new("1", (50, 50)), "nothing stands out from the paper"),
     "transparent": (Image.new("RGBA", (50, 50), (0, 0, 0, 0)), "nothing stands out from the paper"),
     "a blank page": (partial(Camera(noise=0.03).take, BLANK), "nothing stands out from the paper"),
-    "a blank page under uneven light": (partial(Camera(light=0.7).take, BLANK), "only light and shade"),
+    "a blank page under uneven light": (partial(Camera(light=0.5, noise=0.01).take, BLANK), "only light and shade"),
     "noise": (noise((200, 300)), "nothing stands out from the noise"),
-    "noise in colours": (noise((500, 400, 3)), "only light and shade"),
-    "a page of dots": (Image.fromarray(np.tile(np.pad(np.zeros((8, 8), np.uint8), 8, constant_values=255), (6, 7))),
-                       "there are 42 marks"),
-    "dust": (Image.fromarray(np.where(np.indices((90, 150)).sum(axis=0) % 31 + np.arange(150) % 17, 255, 0)
-                             .astype(np.uint8)), "there are only specks"),
+    "noise in colours": (noise((500, 400, 3)), "nothing stands out from the paper"),
+    "a page of dots": (
+        Image.fromarray(np.tile(np.pad(np.zeros((8, 8), np.uint8), 8, constant_values=255), (6, 7))),
+        "there are 42 marks",
+    ),
+    "dust": (
+        Image.fromarray(
+            np.where(np.indices((90, 150)).sum(axis=0) % 31 + np.arange(150) % 17, 255, 0).astype(np.uint8)
+        ),
+        "there are only specks",
+    ),
 }
 
 
