@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -27,6 +27,9 @@ from scratchnet.errors import BackendError
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
+# launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with Real for
+# "float" or "double", on a grid of blocks of so many threads. Arguments: contiguous arrays, and NumPy numbers by value.
+Launch = Callable[[Path, str, str, tuple[int, ...], int, Sequence[Any]], None]
 STATM = Path("/proc/self/statm")
 HEAP_GAPS = 0.1  # of the bytes in arrays, lost between them; 6 to 11 % in training steps of koch2015
 
@@ -71,6 +74,7 @@ class Device:
     """A memory, the array module that computes in it, the two ways across, and how to wait until it has computed.
 
     held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
+    launch: runs a CUDA kernel; None where there are none, and array operations do it all.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Device:
     synchronise: Callable[[], None] = lambda: None
     held_memory: Callable[[], int] = resident_memory
     peak_memory: Callable[[Callable[[], object]], int] = traced_peak
+    launch: Launch | None = None
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -326,8 +331,23 @@ def _load_cuda() -> Device:
 
     return Device(
         "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
-        lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory,
+        lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory, _launcher(cupy),
     )
+
+
+def _launcher(cupy: Any) -> Launch:
+    """Compiles through NVRTC, once for each file and precision; CuPy keeps the binaries on disk."""
+
+    @lru_cache(maxsize=64)
+    def module(source: Path, real: str) -> Any:
+        return cupy.RawModule(code=source.read_text(encoding="utf-8"), options=("-std=c++17", f"-DReal={real}"))
+
+    def launch(
+        source: Path, kernel: str, real: str, grid: tuple[int, ...], threads: int, arguments: Sequence[Any]
+    ) -> None:
+        module(source, real).get_function(kernel)(grid, (threads,), tuple(arguments))
+
+    return launch
 
 
 def _libraries_missing(cause: Exception) -> BackendError:

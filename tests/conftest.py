@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import host_cuda
 import numpy as np
 import pytest
 import standin
@@ -38,15 +39,28 @@ def real_data() -> Path:
     return Path(folder)
 
 
-@pytest.fixture(params=["cpu", "strict", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.fixture(params=["cpu", "strict", "kernels", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """Each device in turn: NumPy, the strict stand-in for a GPU, and a GPU where there is one."""
+    """Each device in turn: NumPy, the strict stand-in for a GPU, the same with our CUDA kernels run on the host, and a
+    GPU where there is one."""
+    if request.param == "kernels":
+        request.getfixturevalue("kernels")
     if request.param == "strict":
         monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
     try:
         return get_device(request.param)
     except BackendError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
+    """The strict stand-in with our CUDA kernels, compiled for the host; skips where there is no C++ compiler."""
+    if host_cuda.COMPILER is None:
+        pytest.skip("needs g++, to run the CUDA kernels on the host")
+    device = replace(standin.STRICT, name="kernels", launch=host_cuda.launch)
+    monkeypatch.setitem(backend._devices, "kernels", device)
+    return device
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ backend
 images strokes
 contrast
 photo
-ops.windows ops.dft
+ops.windows ops.dft ops.cuda
+ops.cuda.pool
 ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
 ops.pool ops.resize ops.warp

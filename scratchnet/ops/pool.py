@@ -6,6 +6,8 @@ winners in a byte for each output, which is all that backward needs: the map x, 
 """
 
 from scratchnet.backend import Array, array_module, blocks, for_each
+from scratchnet.ops import cuda
+from scratchnet.ops.cuda import pool as cuda_pool
 from scratchnet.ops.windows import output_size, windows
 
 
@@ -14,6 +16,8 @@ def forward(x: Array, kernel_size: int, stride: int) -> tuple[Array, Array]:
 
     x (H, W, N, C); y and winners (Ho, Wo, N, C).
     """
+    if cuda.usable(x) and kernel_size <= cuda_pool.LARGEST_WINDOW:
+        return cuda_pool.forward(x, kernel_size, stride)
     xp = array_module(x)
     Ho, Wo = (output_size(size, kernel_size, stride) for size in x.shape[:2])
     y = xp.empty((Ho, Wo, *x.shape[2:]), dtype=x.dtype)
@@ -39,6 +43,8 @@ def forward(x: Array, kernel_size: int, stride: int) -> tuple[Array, Array]:
 def backward(dy: Array, winners: Array, size: tuple[int, int], kernel_size: int, stride: int) -> Array:
     """dx[s i + a, s j + b] += dy[i, j] where (a, b) is the winner of window (i, j); dx has the rows and columns `size`.
     """
+    if cuda.usable(dy) and kernel_size <= cuda_pool.LARGEST_WINDOW:
+        return cuda_pool.backward(dy, winners, size, kernel_size, stride)
     xp = array_module(dy, winners)
     Ho, Wo, N, C = winners.shape
     overlap = stride < kernel_size

@@ -1,0 +1,59 @@
+"""CUDA C++ kernels, for what array operations would do on a GPU in many passes over its memory.
+
+A .cu file holds the kernels of one topic, and the .py file beside it the functions that launch them: the same
+functions, with the same results, as in the file of that name in `ops/`, which asks here first. Kernels compute in
+float32 or float64, which the sources call Real; complex numbers, with which derivatives are checked, stay with array
+operations. Numbers that threads share are gathered, never added up by atomics: two runs give the same bits.
+
+A source is compiled when it is first used. The tests compile the same sources as C++ for the host, and run them there.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, array_module, device_of
+
+THREADS = 256  # of a block
+FOLDER = Path(__file__).parent
+NAMES = {"float32": "float", "float64": "double"}
+
+
+def usable(*arrays: Array) -> bool:
+    """Whether kernels can compute on these arrays: where a GPU has them, and all are of one real precision."""
+    return device_of(arrays[0]).launch is not None and all(
+        array.dtype == arrays[0].dtype and array.dtype.name in NAMES for array in arrays)
+
+
+def launch(source: str, kernel: str, grid: int | tuple[int, ...], *arguments: Array | int | float | None) -> None:
+    """Run `kernel` of the file `source` on a grid of blocks of THREADS threads.
+
+    Arrays are passed as pointers, None as a null pointer, an int as long long and a float as Real, which is the
+    precision of the first array. Arrays must be contiguous in row-major order, and not share memory with each other.
+    """
+    first: Array = next(array for array in arguments if hasattr(array, "dtype"))
+    blocks = grid if isinstance(grid, tuple) else (grid,)
+    run = device_of(first).launch
+    assert run is not None, "ask usable() before"
+    if 0 not in blocks:
+        by_value = [_by_value(argument, first.dtype) for argument in arguments]
+        run(FOLDER / source, kernel, NAMES[first.dtype.name], blocks, THREADS, by_value)
+
+
+def blocks_for(count: int) -> int:
+    """How many blocks have `count` threads between them."""
+    return -(-count // THREADS)
+
+
+def contiguous(array: Array) -> Array:
+    """The array itself, or a copy in row-major order: kernels know nothing of strides."""
+    return array_module(array).ascontiguousarray(array)
+
+
+def _by_value(argument: Array | int | float | None, dtype: Any) -> Any:
+    if argument is None:
+        return np.uintp(0)
+    if isinstance(argument, int):
+        return np.int64(argument)
+    return dtype.type(argument) if isinstance(argument, float) else argument
