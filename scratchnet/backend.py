@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from scratchnet.cublas import PRECISIONS, Cublas
 from scratchnet.errors import BackendError
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
@@ -30,6 +31,7 @@ Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
 # launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with Real for
 # "float" or "double", on a grid of blocks of so many threads. Arguments: contiguous arrays, and NumPy numbers by value.
 Launch = Callable[[Path, str, str, tuple[int, ...], int, Sequence[Any]], None]
+Gemm = Callable[[Array, Array, Array, float, float, str], None]  # as Cublas.gemm
 STATM = Path("/proc/self/statm")
 HEAP_GAPS = 0.1  # of the bytes in arrays, lost between them; 6 to 11 % in training steps of koch2015
 
@@ -75,6 +77,7 @@ class Device:
 
     held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
     launch: runs a CUDA kernel; None where there are none, and array operations do it all.
+    gemm: out <- alpha a @ b + beta out for batches of matrices; None where the array module's matmul is all there is.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Device:
     held_memory: Callable[[], int] = resident_memory
     peak_memory: Callable[[Callable[[], object]], int] = traced_peak
     launch: Launch | None = None
+    gemm: Gemm | None = None
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -181,26 +185,73 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
             pass  # map raises here what a call raised
 
 
+_precision = os.environ.get("SCRATCHNET_PRECISION") or "float32"
+
+
+def set_precision(name: str) -> None:
+    """How products of float32 matrices are computed on a GPU from now on: "float32" or "tf32".
+
+    TF32 rounds the factors to 11 bits (a relative error of 2^-11 = 5e-4 in each at most) and adds up in float32; some
+    GPUs compute it many times faster. On the CPU, and in float64, it changes nothing. The environment variable
+    SCRATCHNET_PRECISION says what holds at first. Raises BackendError for another name.
+    """
+    global _precision  # noqa: PLW0603
+    if name not in PRECISIONS:
+        raise BackendError(f"unknown precision {name!r}: choose one of {', '.join(PRECISIONS)}")
+    _precision = name
+
+
+def get_precision() -> str:
+    """The precision of products on a GPU. Raises BackendError when SCRATCHNET_PRECISION names none."""
+    if _precision not in PRECISIONS:
+        raise BackendError(f"SCRATCHNET_PRECISION={_precision}: choose one of {', '.join(PRECISIONS)}")
+    return _precision
+
+
 SMALL_PRODUCT = 10_000_000  # multiply-adds, of which a thread does about a hundred in the time that it takes to tell it
 
 
-def product(a: Array, b: Array, out: Array | None = None) -> Array:
+def product(a: Array, b: Array) -> Array:
     """a @ b for matrices (M, K) and (K, N), in as many pieces as there are threads, on all of them."""
     xp = array_module(a, b)
     (M, K), N = a.shape, b.shape[1]
-    if out is None:
-        out = xp.empty((M, N), dtype=xp.result_type(a.dtype, b.dtype))
+    out = xp.empty((M, N), dtype=xp.result_type(a.dtype, b.dtype))
     pieces = thread_count() if M * K * N > SMALL_PRODUCT and device_of(a) is CPU else 1
 
     def multiply(piece: int) -> None:
         some = slice(piece * max(M, N) // pieces, (piece + 1) * max(M, N) // pieces)
         if M >= N:
-            xp.matmul(a[some], b, out=out[some])
+            matmul(a[some], b, out=out[some])
         else:
-            xp.matmul(a, b[:, some], out=out[:, some])
+            matmul(a, b[:, some], out=out[:, some])
 
     for_each(multiply, range(pieces), like=a)
     return out
+
+
+def matmul(a: Array, b: Array, out: Array) -> None:
+    """out <- a @ b for batches of matrices (..., M, K) and (..., K, N), by the calling thread alone."""
+    gemm = _gemm(a, b, out)
+    if gemm is None:
+        array_module(a, b, out).matmul(a, b, out=out)
+    else:
+        gemm(a, b, out, 1.0, 0.0, get_precision())
+
+
+def add_product(a: Array, b: Array, out: Array, sign: float = 1.0) -> None:
+    """out <- out + sign a @ b, for batches of matrices as in `matmul`."""
+    gemm = _gemm(a, b, out)
+    if gemm is None:
+        out += sign * array_module(a, b).matmul(a, b)
+    else:
+        gemm(a, b, out, sign, 1.0, get_precision())
+
+
+def _gemm(*arrays: Array) -> Gemm | None:
+    """The device's own product, where there is one and it takes such numbers."""
+    gemm = device_of(arrays[0]).gemm
+    alike = all(array.dtype == arrays[0].dtype for array in arrays)
+    return gemm if alike and arrays[0].dtype.name in ("float32", "float64") else None
 
 
 @lru_cache(maxsize=1)
@@ -331,8 +382,14 @@ def _load_cuda() -> Device:
 
     return Device(
         "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
-        lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory, _launcher(cupy),
+        lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory, _launcher(cupy), _cublas(cupy).gemm,
     )
+
+
+def _cublas(cupy: Any) -> Cublas:
+    runtime = cupy.cuda.runtime
+    return Cublas(cupy.cuda.cublas, cupy.cuda.device.get_cublas_handle,
+                  {"float32": runtime.CUDA_R_32F, "float64": runtime.CUDA_R_64F})
 
 
 def _launcher(cupy: Any) -> Launch:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fake_cublas
 import host_cuda
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import standin
 from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
 from scratchnet.checkpoint import save_model
+from scratchnet.cublas import Cublas
 from scratchnet.errors import BackendError
 from scratchnet.models import compact, parameter_count
 from scratchnet.oneshot import Result
@@ -55,10 +57,14 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
-    """The strict stand-in with our CUDA kernels, compiled for the host; skips where there is no C++ compiler."""
+    """The strict stand-in with our CUDA kernels, compiled for the host, and a cuBLAS of its own.
+
+    Skips where there is no C++ compiler.
+    """
     if host_cuda.COMPILER is None:
         pytest.skip("needs g++, to run the CUDA kernels on the host")
-    device = replace(standin.STRICT, name="kernels", launch=host_cuda.launch)
+    cublas = Cublas(fake_cublas, handle=lambda: 0, real_types=fake_cublas.REAL_TYPES)
+    device = replace(standin.STRICT, name="kernels", launch=host_cuda.launch, gemm=cublas.gemm)
     monkeypatch.setitem(backend._devices, "kernels", device)
     return device
 

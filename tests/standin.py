@@ -109,6 +109,7 @@ class StrictArray:
     itemsize = property(lambda self: self._array.itemsize)
     strides = property(lambda self: self._array.strides)
     flags = property(lambda self: SimpleNamespace(c_contiguous=self._array.flags.c_contiguous))
+    data = property(lambda self: SimpleNamespace(ptr=self._array.ctypes.data))  # for what reads memory by address
     T = property(lambda self: StrictArray(self._array.T))
     real = property(lambda self: StrictArray(self._array.real))
     imag = property(lambda self: StrictArray(self._array.imag))

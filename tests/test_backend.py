@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from types import ModuleType, SimpleNamespace
 
+import fake_cublas
 import numpy as np
 import pytest
 from standin import STRICT, strict
@@ -19,6 +20,12 @@ from scratchnet.errors import BackendError
 def fresh_devices(monkeypatch, default_device):
     """Devices registered in one test are gone in the next."""
     monkeypatch.setattr(backend, "_devices", {"cpu": backend.CPU, "strict": STRICT})
+
+
+REAL = SimpleNamespace(CUDA_R_32F=0, CUDA_R_64F=1)
+WORKING_CUDA = SimpleNamespace(
+    is_available=lambda: True, runtime=REAL, cublas=fake_cublas, device=SimpleNamespace(get_cublas_handle=lambda: 0)
+)
 
 
 def fake_cupy(monkeypatch, **attributes):
@@ -106,7 +113,7 @@ def test_a_cupy_without_a_gpu_is_an_error_that_says_so(monkeypatch):
 def test_a_cupy_that_works_is_loaded_once(monkeypatch):
     fake_cupy(
         monkeypatch,
-        cuda=SimpleNamespace(is_available=lambda: True),
+        cuda=WORKING_CUDA,
         ones=np.ones,
         ndarray=type("ndarray", (), {}),
         asarray=np.asarray,
@@ -133,7 +140,7 @@ def test_the_memory_of_a_gpu_is_what_its_pool_took(monkeypatch):
     pool = Pool()
     fake_cupy(
         monkeypatch,
-        cuda=SimpleNamespace(is_available=lambda: True),
+        cuda=WORKING_CUDA,
         ones=np.ones,
         ndarray=type("ndarray", (), {}),
         asarray=np.asarray,

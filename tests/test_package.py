@@ -17,7 +17,7 @@ LAYOUT = """
 version
 errors
 files
-shapes
+shapes cublas
 backend
 images strokes
 contrast

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module, blocks, for_each, sum_blocks
+from scratchnet.backend import Array, Params, array_module, blocks, device_of, for_each, sum_blocks
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import conv, conv_cost
 from scratchnet.ops.windows import output_size
@@ -94,6 +94,8 @@ class Conv2d:
         return dx, {"weight": dweight, "bias": dbias}
 
     def _algorithm(self, x: Array) -> conv.Algorithm:
-        auto = self.algorithm == "auto"
-        name = conv_cost.choose(x.shape, self.weight_shape, self.stride, self.padding) if auto else self.algorithm
+        name = self.algorithm
+        if name == "auto":
+            on_gpu = device_of(x).gemm is not None
+            name = conv_cost.choose(x.shape, self.weight_shape, self.stride, self.padding, on_gpu)
         return conv.ALGORITHMS[name]

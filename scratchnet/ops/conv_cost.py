@@ -3,6 +3,8 @@
 Each cost counts what the algorithm's file does in forward and backward: products of matrices, numbers copied or added
 up besides, and calls of NumPy. The unit is one multiply-add of a large product, so a cost over 90 thousand
 million is about a second on two cores. `benchmarks/conv.py` measures how well it chooses.
+
+On a GPU the costs are seconds, reckoned from what a large one is said to do; no GPU has confirmed them yet.
 """
 
 from typing import NamedTuple
@@ -54,9 +56,18 @@ class Problem(NamedTuple):
         return self.C > IMAGE_CHANNELS
 
 
-def choose(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
+# Of a large GPU, reckoned and not measured.
+MULTIPLY_ADDS = 25e12  # a second, in float32, in a large product
+IN_SMALL_PRODUCTS = 20e12  # in a batch of smaller ones
+BYTES = 3.9e12  # a second, read or written
+LAUNCH = 10e-6  # seconds of Python for each kernel
+
+
+def choose(
+    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int, on_gpu: bool = False
+) -> str:
     """The algorithm that "auto" stands for: the one with the least cost."""
-    found = costs(x_shape, weight_shape, stride, padding)
+    found = (costs_on_gpu if on_gpu else costs)(x_shape, weight_shape, stride, padding)
     return min(found, key=found.__getitem__)
 
 
@@ -65,6 +76,43 @@ def costs(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, 
     (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
     problem = Problem(H, W, N, C, kh, kw, O, stride, padding)
     return {"offsets": offsets(problem), "im2col": im2col(problem), "bands": bands(problem), "dft": dft(problem)}
+
+
+def costs_on_gpu(
+    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int
+) -> dict[str, float]:
+    """Seconds that the two algorithms take which a GPU is good at, in float32."""
+    (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
+    problem = Problem(H, W, N, C, kh, kw, O, stride, padding)
+    return {"im2col": im2col_on_gpu(problem), "dft": dft_on_gpu(problem)}
+
+
+def im2col_on_gpu(p: Problem) -> float:
+    """Two products or three, and columns that are written and read for each; those of one channel never are."""
+    passes = 3 if p.needs_dx else 2
+    columns = 0 if p.C == 1 else passes * 2 * 4 * p.pixels * p.window
+    maps = 4 * (passes - 1) * p.pixels * p.O
+    multiply_adds = passes * p.pixels * p.window * p.O
+    return multiply_adds / MULTIPLY_ADDS + (columns + maps) / BYTES + 4 * passes * LAUNCH
+
+
+def dft_on_gpu(p: Problem) -> float:
+    """Transforms by matrix products, and four batches of small ones for each of the three products of spectra."""
+    U, V = (p.H + p.padding) // 2 + 1, p.W + p.padding
+    Ho, Wo = p.padded[0] - p.kh + 1, p.padded[1] - p.kw + 1
+
+    def transform(h: int, w: int, numbers: int) -> float:
+        multiply_adds = 2 * U * h * w * numbers + U * 4 * V * w * numbers
+        moved = 4 * numbers * (h * w + 2 * 2 * U * w + 2 * U * V)
+        return multiply_adds / MULTIPLY_ADDS + moved / BYTES + 2 * LAUNCH
+
+    def multiply(n: int, c: int, o: int) -> float:
+        moved = 4 * 4 * U * V * (n * c + c * o + 1.5 * n * o)
+        return 4 * U * V * n * c * o / IN_SMALL_PRODUCTS + moved / BYTES + 4 * LAUNCH
+
+    x, weight, y = (transform(*size) for size in ((p.H, p.W, p.N * p.C), (p.kh, p.kw, p.C * p.O), (Ho, Wo, p.N * p.O)))
+    forward = x + weight + multiply(p.N, p.C, p.O) + y
+    return forward + y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
 
 
 def offsets(p: Problem) -> float:

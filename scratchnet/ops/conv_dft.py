@@ -22,7 +22,7 @@ frequencies, about two a pixel, whatever the size of the kernel. Backward finds 
 from itertools import product
 from typing import Any, NamedTuple
 
-from scratchnet.backend import Array, array_module, blocks, for_each
+from scratchnet.backend import CPU, Array, add_product, array_module, blocks, device_of, for_each, matmul
 from scratchnet.ops.dft import along_columns, along_rows, back_along_columns, back_along_rows
 
 
@@ -48,12 +48,12 @@ def forward_dft(x: Array, weight: Array, stride: int, padding: int) -> tuple[Arr
     spectra = Spectra(xp.empty((U, width, 2, N, C), dtype=x.dtype), xp.empty((U, width, 2, C, O), dtype=x.dtype))
     back = xp.empty((U, 2, Wo, N, O), dtype=x.dtype)
 
-    def frequencies(u: int) -> None:
+    def frequencies(u: slice) -> None:
         along_columns(x_rows[u], width, -1, start=padding, out=spectra.x[u])
         along_columns(weight_rows[u], width, +1, out=spectra.weight[u])
         back_along_columns(_multiply(spectra.x[u], spectra.weight[u]), Wo, -1, out=back[u])     # (1)
 
-    for_each(frequencies, range(U), like=x)
+    for_each(frequencies, _some_at_a_time(U, like=x), like=x)
     y = back_along_rows(back, height, Ho, -1)
     return (xp.ascontiguousarray(y[::stride, ::stride]) if stride > 1 else y), spectra
 
@@ -80,14 +80,15 @@ def backward_dft(
     dx_back = xp.empty((U if needs_dx else 0, 2, W, N, C), dtype=dy.dtype)
     dweight_back = xp.empty((U, 2, kw, C, O), dtype=dy.dtype)
 
-    def frequencies(u: int) -> None:
-        gradient = along_columns(dy_rows[u], width, +1, out=xp.empty((width, 2, N, O), dtype=dy.dtype))
+    def frequencies(u: slice) -> None:
+        gradient = xp.empty((u.stop - u.start, width, 2, N, O), dtype=dy.dtype)
+        along_columns(dy_rows[u], width, +1, out=gradient)
         back_along_columns(_multiply(spectra.x[u].swapaxes(-1, -2), gradient), kw, -1, out=dweight_back[u])     # (2)
         if needs_dx:
             product_x = _multiply(gradient, spectra.weight[u].swapaxes(-1, -2))
             back_along_columns(product_x, W, +1, start=padding, out=dx_back[u])                                 # (3)
 
-    for_each(frequencies, range(U), like=dy)
+    for_each(frequencies, _some_at_a_time(U, like=dy), like=dy)
     dx = back_along_rows(dx_back, height, H, +1, start=padding) if needs_dx else None
     return dx, back_along_rows(dweight_back, height, kh, -1)
 
@@ -98,15 +99,35 @@ def _grid(x: Array, weight: Array, padding: int) -> tuple[int, int, int, int]:
     return H + padding, W + padding, H + 2 * padding - kh + 1, W + 2 * padding - kw + 1
 
 
+def _some_at_a_time(U: int, like: Array) -> list[slice]:
+    """The frequencies u one by one on the CPU, where they stay in the cache; all at once on a GPU."""
+    return [slice(u, u + 1) for u in range(U)] if device_of(like) is CPU else [slice(0, U)]
+
+
 def _multiply(a: Array, b: Array) -> Array:
-    """The complex products of (V, 2, N, C) and (V, 2, C, O), real and imaginary parts apart: (V, 2, N, O)."""
+    """The complex products of (u, V, 2, N, C) and (u, V, 2, C, O), real and imaginary parts apart: (u, V, 2, N, O)."""
     xp = array_module(a, b)
     y = xp.empty((*a.shape[:-1], b.shape[-1]), dtype=a.dtype)
+    if device_of(a).gemm is None:
+        _multiply_in_blocks(a, b, y)
+        return y
+    (a_real, a_imag), (b_real, b_imag), (real, imag) = ((x[:, :, 0], x[:, :, 1]) for x in (a, b, y))
+    matmul(a_real, b_real, out=real)
+    add_product(a_imag, b_imag, out=real, sign=-1.0)
+    matmul(a_real, b_imag, out=imag)
+    add_product(a_imag, b_real, out=imag)
+    return y
+
+
+def _multiply_in_blocks(a: Array, b: Array, y: Array) -> None:
+    """The same where a product cannot be added to what is there: all four, and their sums while they are in the cache.
+    """
+    xp = array_module(a, b)
+    a, b, y = (x.reshape(-1, *x.shape[2:]) for x in (a, b, y))                  # (u V, 2, ...)
     for some in blocks(y):
         parts = xp.matmul(a[some, :, None], b[some, None])                      # (v, 2, 2, N, O)
         xp.subtract(parts[:, 0, 0], parts[:, 1, 1], out=y[some, 0])
         xp.add(parts[:, 0, 1], parts[:, 1, 0], out=y[some, 1])
-    return y
 
 
 def _parts(array: Array) -> list[tuple[int, Any]]:

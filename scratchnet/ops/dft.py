@@ -12,41 +12,48 @@ matrix of cosines and sines, and so is summing over q, so BLAS does both: for th
 a fast Fourier transform, and nothing is transposed.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
-from scratchnet.backend import Array, array_module, device_of, product
+from scratchnet.backend import Array, Device, device_of, matmul, product
 
 
 def along_rows(x: Array, height: int, sign: int, start: int = 0) -> Array:
     """The sum over p: x (h, w, N, C) real to (U, 2, w, N, C), the real and the imaginary part."""
     h, *rest = x.shape
-    matrix = device_of(x).upload(_rows_matrix(height, start, h, sign, x.dtype.name))   # (U 2, h)
+    matrix = _on(device_of(x), _rows_matrix, height, start, h, sign, x.dtype.name)             # (U 2, h)
     return product(matrix, x.reshape(h, -1)).reshape(height // 2 + 1, 2, *rest)
 
 
 def along_columns(x: Array, width: int, sign: int, out: Array, start: int = 0) -> Array:
-    """The sum over q, for one u: (2, w, N, C) complex to `out` (V, 2, N, C)."""
-    w = x.shape[1]
-    matrix = device_of(x).upload(_columns_matrix(width, start, w, sign, x.dtype.name))   # (V 2, 2 w)
-    array_module(x, out).matmul(matrix, x.reshape(2 * w, -1), out=out.reshape(2 * width, -1))
+    """The sum over q, for some u: (u, 2, w, N, C) complex to `out` (u, V, 2, N, C)."""
+    u, _, w = x.shape[:3]
+    matrix = _on(device_of(x), _columns_matrix, width, start, w, sign, x.dtype.name)           # (V 2, 2 w)
+    matmul(matrix, x.reshape(u, 2 * w, -1), out=out.reshape(u, 2 * width, -1))
     return out
 
 
 def back_along_columns(spectrum: Array, w: int, sign: int, out: Array, start: int = 0) -> Array:
-    """The inverse of `along_columns`, of which w columns are kept: (V, 2, N, C) to `out` (2, w, N, C)."""
-    width = spectrum.shape[0]
-    matrix = device_of(spectrum).upload(_columns_inverse(width, start, w, sign, spectrum.dtype.name))   # (2 w, V 2)
-    array_module(spectrum, out).matmul(matrix, spectrum.reshape(2 * width, -1), out=out.reshape(2 * w, -1))
+    """The inverse of `along_columns`, of which w columns are kept: (u, V, 2, N, C) to `out` (u, 2, w, N, C)."""
+    u, width = spectrum.shape[:2]
+    matrix = _on(device_of(spectrum), _columns_inverse, width, start, w, sign, spectrum.dtype.name)    # (2 w, V 2)
+    matmul(matrix, spectrum.reshape(u, 2 * width, -1), out=out.reshape(u, 2 * w, -1))
     return out
 
 
 def back_along_rows(x: Array, height: int, h: int, sign: int, start: int = 0) -> Array:
     """The inverse of `along_rows`, of which h rows are kept: (U, 2, w, N, C) to (h, w, N, C) real."""
     rest = x.shape[2:]
-    matrix = device_of(x).upload(_rows_inverse(height, start, h, sign, x.dtype.name))   # (h, U 2)
+    matrix = _on(device_of(x), _rows_inverse, height, start, h, sign, x.dtype.name)            # (h, U 2)
     return product(matrix, x.reshape(matrix.shape[1], -1)).reshape(h, *rest)
+
+
+@lru_cache(maxsize=128)
+def _on(device: Device, matrix: Callable[..., np.ndarray], *arguments: int | str) -> Array:
+    """A matrix in the memory of `device`, where it stays: few are needed, again and again."""
+    return device.upload(matrix(*arguments))
 
 
 def _waves(size: int, frequencies: int, start: int, kept: int, sign: int) -> np.ndarray:
@@ -55,24 +62,20 @@ def _waves(size: int, frequencies: int, start: int, kept: int, sign: int) -> np.
     return np.exp(sign * 2j * np.pi * turns)
 
 
-@lru_cache(maxsize=64)
 def _rows_matrix(height: int, start: int, h: int, sign: int, dtype: str) -> np.ndarray:
     waves = _waves(height, height // 2 + 1, start, h, sign)     # (U, h)
     return np.stack([waves.real, waves.imag], axis=1).reshape(-1, h).astype(dtype)
 
 
-@lru_cache(maxsize=64)
 def _columns_matrix(width: int, start: int, w: int, sign: int, dtype: str) -> np.ndarray:
     return _as_real(_waves(width, width, start, w, sign)).reshape(2 * width, 2 * w).astype(dtype)
 
 
-@lru_cache(maxsize=64)
 def _columns_inverse(width: int, start: int, w: int, sign: int, dtype: str) -> np.ndarray:
     inverse = _as_real(_waves(width, width, start, w, -sign).T / width)     # (w, 2, 2, V)
     return inverse.transpose(1, 0, 3, 2).reshape(2 * w, 2 * width).astype(dtype)
 
 
-@lru_cache(maxsize=64)
 def _rows_inverse(height: int, start: int, h: int, sign: int, dtype: str) -> np.ndarray:
     waves = _waves(height, height // 2 + 1, start, h, -sign).T / height     # (h, U)
     # Each frequency but the first, and the last of an even size, stands for its conjugate as well.
