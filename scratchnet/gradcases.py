@@ -11,6 +11,7 @@ from scratchnet.gradcheck import Report, check
 from scratchnet.layers import (
     BatchNorm2d,
     Conv2d,
+    ConvPoolReLU,
     Flatten,
     Layer,
     Linear,
@@ -139,6 +140,7 @@ def _layer_cases() -> list[Case]:
     layers: list[Layer] = [replace(layer, algorithm=name) for layer in convolutions for name in ALGORITHMS]
     layers += [
         MaxPool2d(2), MaxPool2d(3, stride=1), MaxPool2d(2, stride=3), MaxPool2d(1), MaxPool2d(3, stride=2),
+        ConvPoolReLU(Conv2d(2, 3, 2), MaxPool2d(2)), ConvPoolReLU(Conv2d(2, 3, 3, padding=2), MaxPool2d(3, stride=2)),
         ReLU(), Sigmoid(), Flatten(), BatchNorm2d(2),
         Sequential({"conv": Conv2d(2, 3, 3), "norm": BatchNorm2d(3), "relu": ReLU(), "pool": MaxPool2d(2)}),
     ]

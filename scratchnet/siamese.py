@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from scratchnet.backend import Array, Device, Params, array_module, device_of, one_blas_thread, to_device
+from scratchnet.backend import Array, Device, Params, array_module, device_of, get_device, one_blas_thread, to_device
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.frames import find_frame
 from scratchnet.layers import Layer, WeightedL1, sigmoid
 from scratchnet.layers.base import backward_params, branches, prefixed, running_statistics, under
+from scratchnet.layers.conv_pool_relu import fused
 
 Images = Array | Sequence[Image.Image | str | Path]
 
@@ -148,8 +149,13 @@ class SiameseNet:
         return self.params["head.weight"]
 
     def to_device(self, device: str | Device | None) -> "SiameseNet":
-        """The same network with its parameters in the memory of `device`; they are shared if they are there already."""
-        return replace(self, params={name: to_device(value, device) for name, value in self.params.items()})
+        """The same network with its parameters in the memory of `device`; they are shared if they are there already.
+
+        Where there are kernels for it, layers that pass large maps on to each other are made one.
+        """
+        encoder = fused(self.encoder) if get_device(device).launch else self.encoder
+        params = {name: to_device(value, device) for name, value in self.params.items()}
+        return replace(self, encoder=encoder, params=params)
 
     def _encode(self, params: Params, images: Array, training: bool = False) -> tuple[Array, Any]:
         x = images.transpose(1, 2, 0)[..., None]                                # (N, H, W) -> (H, W, N, C=1)

@@ -38,6 +38,7 @@ gradcheck
 layers.base
 layers.activations layers.batchnorm2d layers.conv2d layers.flatten layers.linear layers.maxpool2d layers.weighted_l1
 layers.sequential
+layers.conv_pool_relu
 layers
 losses
 siamese

@@ -4,6 +4,7 @@ from scratchnet.layers.activations import ReLU, Sigmoid, sigmoid
 from scratchnet.layers.base import Layer
 from scratchnet.layers.batchnorm2d import BatchNorm2d
 from scratchnet.layers.conv2d import Conv2d
+from scratchnet.layers.conv_pool_relu import ConvPoolReLU
 from scratchnet.layers.flatten import Flatten
 from scratchnet.layers.linear import Linear
 from scratchnet.layers.maxpool2d import MaxPool2d
@@ -11,6 +12,6 @@ from scratchnet.layers.sequential import Sequential
 from scratchnet.layers.weighted_l1 import WeightedL1
 
 __all__ = [
-    "BatchNorm2d", "Conv2d", "Flatten", "Layer", "Linear", "MaxPool2d", "ReLU", "Sequential", "Sigmoid", "WeightedL1",
-    "sigmoid",
+    "BatchNorm2d", "Conv2d", "ConvPoolReLU", "Flatten", "Layer", "Linear", "MaxPool2d", "ReLU", "Sequential", "Sigmoid",
+    "WeightedL1", "sigmoid",
 ]

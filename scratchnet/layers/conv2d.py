@@ -56,6 +56,17 @@ class Conv2d:
         return {"weight": weight.astype(dtype), "bias": np.zeros(self.out_channels, dtype)}
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Conv2dCache]:
+        y, cache = self.convolve(params, x)
+        bias = params["bias"]
+
+        def add_bias(rows: slice) -> None:
+            y[rows] += bias
+
+        for_each(add_bias, blocks(y), like=y)
+        return y, cache
+
+    def convolve(self, params: Params, x: Array) -> tuple[Array, Conv2dCache]:
+        """y without the bias."""
         weight, bias = params["weight"], params["bias"]
         array_module(x, weight, bias)
         kh, kw, C, O = self.weight_shape
@@ -68,11 +79,6 @@ class Conv2d:
             raise ShapeError(f"Conv2d: x is (H={height}, W={width}) with its padding, "
                              f"smaller than the kernel (kh={kh}, kw={kw})")
         y, kept = self._algorithm(x).forward(x, weight, self.stride, self.padding)
-
-        def add_bias(rows: slice) -> None:
-            y[rows] += bias
-
-        for_each(add_bias, blocks(y), like=y)
         return y, Conv2dCache(x, weight, kept)
 
     def backward(self, dy: Array, cache: Conv2dCache) -> tuple[Array, Params]:
@@ -82,16 +88,21 @@ class Conv2d:
         """The gradients of the parameters alone: a first layer has no use for dx, a third of the work."""
         return self._backward(dy, cache, needs_dx=False)[1]
 
-    def _backward(self, dy: Array, cache: Conv2dCache, needs_dx: bool) -> tuple[Array, Params]:
+    def _backward(self, dy: Array, cache: Conv2dCache, needs_dx: bool) -> tuple[Any, Params]:
+        dx, dweight = self.pull_back(dy, cache, needs_dx)
+        Ho, Wo, N, O = dy.shape
+        dbias = sum_blocks(lambda dy: dy, dy.reshape(Ho * Wo, N * O)).reshape(N, O).sum(axis=0)     # (4)
+        return dx, {"weight": dweight, "bias": dbias}
+
+    def pull_back(self, dy: Array, cache: Conv2dCache, needs_dx: bool) -> tuple[Array | None, Array]:
+        """dx, or None where nobody needs it, and dweight."""
         x, weight, kept = cache
         array_module(dy, x)
         kh, kw, _, O = weight.shape
         Ho, Wo = (output_size(n + 2 * self.padding, k, self.stride) for n, k in zip(x.shape, (kh, kw), strict=False))
         expect_shape("Conv2d: dy", dy, "Ho Wo N O", Ho=Ho, Wo=Wo, N=x.shape[2], O=O)
         expect_precision("Conv2d", dy=dy, x=x)
-        dx, dweight = self._algorithm(x).backward(dy, x, weight, self.stride, self.padding, kept, needs_dx)
-        dbias = sum_blocks(lambda dy: dy, dy.reshape(Ho * Wo, -1)).reshape(x.shape[2], O).sum(axis=0)      # (4)
-        return dx, {"weight": dweight, "bias": dbias}
+        return self._algorithm(x).backward(dy, x, weight, self.stride, self.padding, kept, needs_dx)
 
     def _algorithm(self, x: Array) -> conv.Algorithm:
         name = self.algorithm

@@ -32,7 +32,7 @@ class MaxPool2d:
     stride: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.kernel_size, self._stride) < 1:
+        if min(self.kernel_size, self.step) < 1:
             raise ScratchnetError(f"{self}: window and stride are at least 1")
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
@@ -43,10 +43,8 @@ class MaxPool2d:
         array_module(x)
         expect_shape("MaxPool2d: x", x, "H W N C")
         expect_precision("MaxPool2d", x=x)
-        if min(x.shape[:2]) < self.kernel_size:
-            raise ShapeError(f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
-                             f"smaller than the window (kh=kw={self.kernel_size})")
-        y, winners = pool.forward(x, self.kernel_size, self._stride)
+        self.expect_to_fit(x)
+        y, winners = pool.forward(x, self.kernel_size, self.step)
         return y, MaxPool2dCache(winners, x.shape[:2])
 
     def backward(self, dy: Array, cache: MaxPool2dCache) -> tuple[Array, Params]:
@@ -55,12 +53,19 @@ class MaxPool2d:
         Ho, Wo, N, C = winners.shape
         expect_shape("MaxPool2d: dy", dy, "Ho Wo N C", Ho=Ho, Wo=Wo, N=N, C=C)
         expect_precision("MaxPool2d", dy=dy)
-        return pool.backward(dy, winners, size, self.kernel_size, self._stride), {}     # (1)
+        return pool.backward(dy, winners, size, self.kernel_size, self.step), {}     # (1)
 
     def branches(self, cache: MaxPool2dCache) -> Array:
         """The winner of every window."""
         return cache.winners
 
+    def expect_to_fit(self, x: Array) -> None:
+        """Raise ShapeError when x (H, W, N, C) is smaller than the window."""
+        if min(x.shape[:2]) < self.kernel_size:
+            raise ShapeError(f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
+                             f"smaller than the window (kh=kw={self.kernel_size})")
+
     @property
-    def _stride(self) -> int:
+    def step(self) -> int:
+        """The stride s."""
         return self.kernel_size if self.stride is None else self.stride

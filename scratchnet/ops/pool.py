@@ -16,12 +16,12 @@ def forward(x: Array, kernel_size: int, stride: int) -> tuple[Array, Array]:
 
     x (H, W, N, C); y and winners (Ho, Wo, N, C).
     """
-    if cuda.usable(x) and kernel_size <= cuda_pool.LARGEST_WINDOW:
+    if cuda.usable(x) and none(kernel_size) < 256:
         return cuda_pool.forward(x, kernel_size, stride)
     xp = array_module(x)
     Ho, Wo = (output_size(size, kernel_size, stride) for size in x.shape[:2])
     y = xp.empty((Ho, Wo, *x.shape[2:]), dtype=x.dtype)
-    winners = xp.zeros(y.shape, dtype="uint8" if kernel_size <= 16 else "uint32")
+    winners = xp.zeros(y.shape, dtype="uint8" if none(kernel_size) < 256 else "uint32")
 
     def pool(rows: slice) -> None:
         largest, winner = y[rows], winners[rows]
@@ -40,10 +40,33 @@ def forward(x: Array, kernel_size: int, stride: int) -> tuple[Array, Array]:
     return y, winners
 
 
+def forward_bias_relu(x: Array, bias: Array, kernel_size: int, stride: int) -> tuple[Array, Array]:
+    """y = max(0, pool(x) + bias) and the winners, with `none` where y is 0; bias (C,). `backward` does for it, too."""
+    if cuda.usable(x, bias) and none(kernel_size) < 256:
+        return cuda_pool.forward(x, kernel_size, stride, bias)
+    xp = array_module(x, bias)
+    y, winners = forward(x, kernel_size, stride)
+
+    def add_bias_and_cut(rows: slice) -> None:
+        y[rows] += bias
+        nothing = y[rows].real <= 0
+        y[rows] *= ~nothing
+        nobody = xp.multiply(nothing, none(kernel_size), dtype=winners.dtype)
+        xp.maximum(winners[rows], nobody, out=winners[rows])
+
+    for_each(add_bias_and_cut, blocks(y), like=y)
+    return y, winners
+
+
+def none(kernel_size: int) -> int:
+    """The number that stands for no winner."""
+    return kernel_size * kernel_size
+
+
 def backward(dy: Array, winners: Array, size: tuple[int, int], kernel_size: int, stride: int) -> Array:
     """dx[s i + a, s j + b] += dy[i, j] where (a, b) is the winner of window (i, j); dx has the rows and columns `size`.
     """
-    if cuda.usable(dy) and kernel_size <= cuda_pool.LARGEST_WINDOW:
+    if cuda.usable(dy) and none(kernel_size) < 256:
         return cuda_pool.backward(dy, winners, size, kernel_size, stride)
     xp = array_module(dy, winners)
     Ho, Wo, N, C = winners.shape

@@ -4,8 +4,6 @@ from scratchnet.backend import Array, array_module
 from scratchnet.ops.cuda import blocks_for, contiguous, launch
 from scratchnet.ops.windows import output_size
 
-LARGEST_WINDOW = 15  # a winner, or none, is one byte
-
 
 def forward(x: Array, kernel_size: int, stride: int, bias: Array | None = None) -> tuple[Array, Array]:
     """Pooled maps and winners (Ho, Wo, N, C) of x (H, W, N, C); with a bias (C,), it and ReLU in the same pass."""
