@@ -10,7 +10,7 @@ from scratchnet.version import VERSION
 
 if TYPE_CHECKING:
     from scratchnet import gradcheck, models, oneshot
-    from scratchnet.backend import to_device, to_host
+    from scratchnet.backend import set_precision, to_device, to_host
     from scratchnet.checkpoint import load_model, save_model
     from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
     from scratchnet.optim import SGD
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from scratchnet.train import train_step
 else:
     _MODULE_OF = {
-        "to_device": "backend", "to_host": "backend", "load_model": "checkpoint", "save_model": "checkpoint",
+        "set_precision": "backend", "to_device": "backend", "to_host": "backend",
+        "load_model": "checkpoint", "save_model": "checkpoint",
         "NWayCrossEntropy": "losses", "PairCrossEntropy": "losses", "SGD": "optim", "SiameseNet": "siamese",
         "train_step": "train",
     }
@@ -40,5 +41,5 @@ __version__ = VERSION
 
 __all__ = [
     "SGD", "NWayCrossEntropy", "PairCrossEntropy", "SiameseNet",
-    "gradcheck", "load_model", "models", "oneshot", "save_model", "to_device", "to_host", "train_step",
+    "gradcheck", "load_model", "models", "oneshot", "save_model", "set_precision", "to_device", "to_host", "train_step",
 ]

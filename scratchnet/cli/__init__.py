@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from scratchnet.backend import get_precision, set_precision
 from scratchnet.cli import bench, evaluation, gradcheck, info, recognition, training
 from scratchnet.cli.options import Commands, Parser
 from scratchnet.errors import ScratchnetError
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
         options = _parser().parse_args(arguments)
+        set_precision(getattr(options, "precision", None) or get_precision())
         code = int(options.run(options))
         sys.stdout.flush()  # what cannot be written shows here, and not when Python exits
         return code

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratchnet import pretrained
-from scratchnet.backend import get_device, thread_count
+from scratchnet.backend import get_device, get_precision, thread_count
 from scratchnet.bench import machine
 from scratchnet.cli.options import Commands, finish
 from scratchnet.data.download import ARCHIVES
@@ -54,7 +54,7 @@ def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
         "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
         "blas": machine.blas(), "threads": thread_count(),
-        "device": os.environ.get("SCRATCHNET_DEVICE") or "cpu", "cuda": _cuda(),
+        "device": os.environ.get("SCRATCHNET_DEVICE") or "cpu", "cuda": _cuda(), "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
         "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),
         "bundled": {name: _bundled(name) for name in pretrained.names()},

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from scratchnet.backend import get_device
 from scratchnet.checkpoint import load_bundled, load_model
+from scratchnet.cublas import PRECISIONS
 from scratchnet.pretrained import DEFAULT
 from scratchnet.siamese import SiameseNet
 
@@ -44,6 +45,8 @@ class Commands:
 
 def add_device(added: argparse.ArgumentParser) -> None:
     added.add_argument("--device", help="cpu or cuda (default: SCRATCHNET_DEVICE, else cpu)")
+    added.add_argument("--precision", choices=PRECISIONS, help="of products on a GPU; tf32 rounds factors to 11 bits "
+                                                               "(default: SCRATCHNET_PRECISION, else float32)")
 
 
 def add_model(added: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 from commands import Answer
 
+from scratchnet import backend
 from scratchnet.cli import options
 from scratchnet.version import VERSION
 
@@ -36,6 +37,7 @@ def test_the_version_is_printed(ask):
         ([], "COMMAND"),
         (["fly"], "invalid choice: 'fly'"),
         (["train", "--colour", "red"], "unrecognized arguments: --colour"),
+        (["train", "--precision", "half"], "--precision: invalid choice: 'half'"),
         (["train", "--seed", "-1"], "--seed: -1 is too small, give 0 or more"),
         (["train", "--seed", "x"], "--seed: invalid"),
         (["train", "--minutes", "soon"], "--minutes: invalid"),
@@ -116,3 +118,13 @@ def test_an_output_that_cannot_be_written_is_one_line():
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("scratchnet: a file: No space left on device, check the path")
+
+
+def test_the_precision_is_the_option_or_the_variable_or_float32(ask, monkeypatch):
+    monkeypatch.setattr(backend, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
+    assert json.loads(ask("info", "--json").out)["precision"] == "tf32"
+    assert ask("compare", "a.png", "b.png", "--precision", "float32").code == 2  # no such pictures
+    assert json.loads(ask("info", "--json").out)["precision"] == "float32"
+    monkeypatch.setattr(backend, "_precision", "half")
+    answer = ask("info")
+    assert answer == Answer(2, "", "scratchnet: SCRATCHNET_PRECISION=half: choose one of float32, tf32\n")
