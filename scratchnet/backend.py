@@ -399,10 +399,14 @@ def _launcher(cupy: Any) -> Launch:
     def module(source: Path, real: str) -> Any:
         return cupy.RawModule(code=source.read_text(encoding="utf-8"), options=("-std=c++17", f"-DReal={real}"))
 
+    @lru_cache(maxsize=256)
+    def function(source: Path, kernel: str, real: str) -> Any:
+        return module(source, real).get_function(kernel)
+
     def launch(
         source: Path, kernel: str, real: str, grid: tuple[int, ...], threads: int, arguments: Sequence[Any]
     ) -> None:
-        module(source, real).get_function(kernel)(grid, (threads,), tuple(arguments))
+        function(source, kernel, real)(grid, (threads,), tuple(arguments))
 
     return launch
 
