@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of
+from scratchnet.ops import cuda
+from scratchnet.ops.cuda import stroke as cuda_stroke
 from scratchnet.ops.warp import warp
 
 IDENTITY = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
@@ -107,7 +109,10 @@ def thicken(images: Array, shares: np.ndarray) -> Array:
         y + s (dilate(y) - y)  and  y + |s| (erode(y) - y)  are  y + s (dilate(g y) - g y)     (1)
     """
     xp = array_module(images)
-    s = device_of(images).upload(shares.astype(images.dtype.name))[:, None, None]
+    s = device_of(images).upload(shares.astype(images.dtype.name))
+    if cuda.usable(images):
+        return cuda_stroke.thicken(images, s)
+    s = s[:, None, None]
     signed = xp.sign(s) * images
     padded = xp.pad(signed, ((0, 0), (1, 1), (1, 1)))
     columns = xp.maximum(xp.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])        # (N, H, W + 2)

@@ -247,6 +247,17 @@ def test_each_image_has_its_own_share_and_a_share_of_zero_changes_no_bit(device,
     assert (moved[2] <= images[2]).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(0, 4, 5), (3, 1, 1), (2, 1, 9), (3, 8, 1), (5, 7, 13)])
+def test_strokes_of_any_image_move_as_on_the_host(device, shape, dtype, rng):
+    images, shares = rng.standard_normal(shape).astype(dtype), rng.uniform(-1, 1, shape[0])
+    images.reshape(-1)[-1:] = np.nan  # its neighbours follow it
+    moved = thicken(to_device(images, device), shares)
+    assert moved.dtype == dtype
+    rounding = 10 * np.finfo(dtype).eps
+    np.testing.assert_allclose(to_host(moved), thicken(images, shares), rtol=0, atol=rounding)
+
+
 def test_a_thick_and_a_thin_stroke_of_a_character_are_strokes_of_it(characters):
     thick, thin = (thicken(characters, np.full(len(characters), share)) for share in (0.5, -0.5))
     for moved in (thick, thin):

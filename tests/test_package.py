@@ -23,7 +23,7 @@ images strokes
 contrast
 photo
 ops.windows ops.dft ops.cuda
-ops.cuda.pool
+ops.cuda.pool ops.cuda.im2col ops.cuda.conv_one_channel ops.cuda.warp ops.cuda.stroke
 ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
 ops.pool ops.resize ops.warp

@@ -6,6 +6,8 @@ Inverse-mapped: each output pixel looks up where it came from, so the result has
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of
+from scratchnet.ops import cuda
+from scratchnet.ops.cuda import warp as cuda_warp
 
 
 def warp(images: Array, inverse: np.ndarray, displacement: Array | None = None) -> Array:
@@ -17,9 +19,13 @@ def warp(images: Array, inverse: np.ndarray, displacement: Array | None = None) 
     y at which each output pixel is read. The identity returns the input exactly, and so does a displacement of zero.
     Raises BackendError when the displacement is on another device.
     """
-    xp = array_module(images) if displacement is None else array_module(images, displacement)
+    arrays = [images] if displacement is None else [images, displacement]
+    xp = array_module(*arrays)
+    maps = device_of(images).upload(inverse.astype(images.dtype.name))
+    if cuda.usable(*arrays):
+        return cuda_warp.warp(images, maps, displacement)
     N, H, W = images.shape
-    maps = device_of(images).upload(inverse.astype(images.dtype.name))[:, :, :, None, None]     # (N, 2, 3, 1, 1)
+    maps = maps[:, :, :, None, None]                                                            # (N, 2, 3, 1, 1)
     columns = xp.arange(W, dtype=images.dtype)[None, None, :]
     rows = xp.arange(H, dtype=images.dtype)[None, :, None]
     x, y = (maps[:, k, 0] * columns + maps[:, k, 1] * rows + maps[:, k, 2] for k in (0, 1))     # (N, H, W) each

@@ -81,16 +81,18 @@ def test_padding_may_be_wider_than_the_kernel(algorithm, padding, stride, rng):
 
 
 @pytest.mark.parametrize("block_bytes", [1, 700, 10**9])
-def test_im2col_does_not_depend_on_the_size_of_its_blocks(block_bytes, monkeypatch, rng):
+def test_im2col_does_not_depend_on_the_size_of_its_blocks(device, block_bytes, monkeypatch, rng):
     x, weight = rng.standard_normal((7, 6, 2, 3)), rng.standard_normal((3, 2, 3, 4))
-    monkeypatch.setattr(conv_im2col, "COLUMN_BYTES", block_bytes)
-    y = conv_im2col.forward_im2col(x, weight, 2)
+    for name in ("COLUMN_BYTES", "COLUMN_BYTES_ON_GPU"):
+        monkeypatch.setattr(conv_im2col, name, block_bytes)
+    there = [device.upload(x), device.upload(weight)]
+    y = to_host(conv_im2col.forward_im2col(*there, 2))
     np.testing.assert_allclose(y, definition(x, weight, 2), rtol=1e-12)
     dy = rng.standard_normal(y.shape)
     for found, expected in zip(
-        conv_im2col.backward_im2col(dy, x, weight, 2), conv.backward_offsets(dy, x, weight, 2), strict=True
+        conv_im2col.backward_im2col(device.upload(dy), *there, 2), conv.backward_offsets(dy, x, weight, 2), strict=True
     ):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(to_host(found), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("algorithm", conv.ALGORITHMS)

@@ -69,7 +69,7 @@ def test_half_a_pixel_is_the_mean_of_two_neighbours_and_the_border_fades_into_pa
     np.testing.assert_allclose(warp(image, shift_by(0.5, 0)), (image + left_neighbour) / 2, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("x", "y"), [(W, 0), (-W, 0), (0, H), (0, -H), (1e3, -1e3), (-1e9, 1e9)])
+@pytest.mark.parametrize(("x", "y"), [(W, 0), (-W, 0), (0, H), (0, -H), (1e3, -1e3), (-1e9, 1e9), (1e30, -np.inf)])
 def test_an_image_shifted_out_of_sight_leaves_nothing(device, x, y, rng):
     ink = to_device(1 + rng.random((1, H, W), np.float32), device)
     assert not to_host(warp(ink, shift_by(x, y))).any()
@@ -124,6 +124,29 @@ def test_every_device_displaces_alike(device, rng):
     shifts = rng.normal(0, 2, (4, 2, H, W)).astype(np.float32)
     placed = warp(to_device(images, device), maps, to_device(shifts, device))
     np.testing.assert_allclose(to_host(placed), warp(images, maps, shifts), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("displaced", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 9), (2, 8, 1), (5, 7, 13), (1, 33, 31)])
+def test_images_of_any_shape_are_warped_as_on_the_host(device, shape, displaced, dtype, rng):
+    N, H, W = shape
+    images, maps = rng.standard_normal(shape).astype(dtype), random_maps(rng, N)
+    shifts = rng.normal(0, 2, (N, 2, H, W)).astype(dtype) if displaced else None
+    found = warp(to_device(images, device), maps, to_device(shifts, device) if displaced else None)
+    assert found.dtype == dtype
+    rounding = 20 * max(H, W) * np.finfo(dtype).eps  # of a place in the image, and pixels differ by a few
+    np.testing.assert_allclose(to_host(found), warp(images, maps, shifts), rtol=0, atol=rounding)
+
+
+@pytest.mark.parametrize("device", ["kernels", pytest.param("cuda", marks=pytest.mark.gpu)], indirect=True)
+def test_a_kernel_reads_nothing_where_a_displacement_is_nan_and_shows_it(device, rng):
+    images, shifts = rng.random((2, H, W)), np.zeros((2, 2, H, W))
+    shifts[1, 0, 3, 4] = shifts[1, 1, 5, 6] = np.nan
+    expected = images.copy()
+    expected[1, [3, 5], [4, 6]] = np.nan
+    warped = warp(to_device(images, device), np.stack([IDENTITY] * 2), to_device(shifts, device))
+    np.testing.assert_array_equal(to_host(warped), expected)
 
 
 @pytest.mark.parametrize("device", ["strict"], indirect=True)
