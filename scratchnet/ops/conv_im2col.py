@@ -6,7 +6,7 @@ in `ops/conv.py` in one product, at the price of copying each pixel kh kw times.
 
 from collections.abc import Iterator
 
-from scratchnet.backend import Array, array_module, for_each, product
+from scratchnet.backend import Array, array_module, for_each, matmul, product
 from scratchnet.ops import cuda
 from scratchnet.ops.cuda import conv_one_channel
 from scratchnet.ops.cuda import im2col as cuda_im2col
@@ -31,7 +31,7 @@ def forward_im2col(x: Array, weight: Array, stride: int) -> Array:
     def compute(block: tuple[slice, slice]) -> None:
         rows, x_rows = block
         columns = _im2col(x[x_rows], (kh, kw), stride)
-        y[rows] = (columns @ matrix).reshape(y[rows].shape)                      # (1)
+        matmul(columns, matrix, out=y[rows].reshape(-1, out_channels))           # (1)
 
     for_each(compute, _row_blocks(x, weight.shape, n_rows, stride), like=x)
     return y
@@ -51,7 +51,7 @@ def backward_im2col(
     def compute(block: int) -> None:
         rows, x_rows = blocks[block]
         columns = _im2col(x[x_rows], (kh, kw), stride)
-        products[block] = columns.T @ dy[rows].reshape(-1, out_channels)        # (2)
+        matmul(columns.T, dy[rows].reshape(-1, out_channels), out=products[block])      # (2)
 
     for_each(compute, range(len(blocks)), like=x)
     dweight = products.sum(axis=0).reshape(weight.shape)
