@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from scratchnet.backend import Array, Params, blocks, for_each
+from scratchnet.ops.cuda import sgd as cuda_sgd
 
 
 @dataclass
@@ -34,7 +35,10 @@ class WeightAverage:
 
 def _approach(average: Array, value: Array, share: float, rows: slice) -> None:
     """Some rows of the average, a share of the way to the value: few enough at a time to stay in the cache."""
-    part = average[rows]
-    difference = value[rows] - part
+    part, value = average[rows], value[rows]
+    if cuda_sgd.usable(part, value):
+        cuda_sgd.approach(part, value, share)
+        return
+    difference = value - part
     difference *= share
     part += difference

@@ -8,6 +8,7 @@ from typing import Any
 
 from scratchnet.backend import Array, Params, array_module, blocks, for_each
 from scratchnet.errors import ScratchnetError
+from scratchnet.ops.cuda import sgd as cuda_sgd
 from scratchnet.shapes import expect_same_shape
 
 SETTINGS = ("lr", "momentum", "weight_decay")
@@ -119,9 +120,12 @@ def _update(
     weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float, rows: slice
 ) -> None:
     """The update of some rows, in place: a few at a time, so that they stay in the cache from step to step."""
-    v, w = velocity[rows], weight[rows]
+    v, w, g = velocity[rows], weight[rows], gradient[rows]
+    if cuda_sgd.usable(w, v, g):
+        cuda_sgd.update(w, v, g, lr, momentum, weight_decay)
+        return
     v *= momentum
-    v -= lr * gradient[rows]
+    v -= lr * g
     if weight_decay:
         v -= (2 * lr * weight_decay) * w
     w += v

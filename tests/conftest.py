@@ -70,6 +70,19 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
 
 
 @pytest.fixture
+def launched(kernels: Device, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the kernels that run on the device "kernels", as they are launched."""
+    names: list[str] = []
+
+    def launch(source: Path, kernel: str, *arguments: Any) -> None:
+        names.append(kernel)
+        host_cuda.launch(source, kernel, *arguments)
+
+    monkeypatch.setitem(backend._devices, "kernels", replace(kernels, launch=launch))
+    return names
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20150710)
 

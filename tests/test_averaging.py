@@ -62,6 +62,28 @@ def test_every_device_averages_alike_and_keeps_the_precision(device, rng):
         np.testing.assert_allclose(to_host(there.params[name]), value, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("shape", [(1,), (257, 3), (2, 5, 7, 33)])
+def test_every_device_averages_arrays_of_any_size_and_layout(shape, layout, dtype, device, rng):
+    start, value = (layout(array.astype(dtype)) for array in rng.standard_normal((2, *shape)))
+    average = WeightAverage.starting_at({"w": to_device(start, device)}, 0.7)
+    average.update({"w": to_device(value, device)}, 100)
+    expected = 0.7 * start.astype(np.float64) + 0.3 * value
+    np.testing.assert_allclose(to_host(average.params["w"]), expected, rtol=0, atol=10 * np.finfo(dtype).eps)
+
+
+def test_a_gpu_averages_each_array_in_one_pass(launched, rng):
+    start, params = (
+        {name: to_device(value, "kernels") for name, value in random_params(rng).items()} for _ in range(2)
+    )
+    average = WeightAverage.starting_at(start, 0)  # a whole number is a number, too
+    average.update(params, 3)
+    for name, value in params.items():
+        np.testing.assert_allclose(to_host(average.params[name]), to_host(value), rtol=1e-12)
+    assert launched == ["sgd_approach"] * len(SHAPES)
+
+
 def test_an_array_of_many_blocks_is_averaged_to_its_last_row(monkeypatch, rng):
     monkeypatch.setenv("SCRATCHNET_THREADS", "2")
     start, value = rng.random((2, 5 * BLOCK_BYTES // 80 + 3, 10))

@@ -190,6 +190,32 @@ def test_every_device_makes_the_same_steps_and_keeps_the_precision(device, rng):
         np.testing.assert_allclose(to_host(placed[name]), value, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("shape", [(1,), (257, 3), (2, 5, 7, 33)])
+def test_every_device_updates_arrays_of_any_size_and_layout(shape, layout, dtype, device, rng):
+    weight = layout(rng.standard_normal(shape).astype(dtype))
+    placed = {"weight": to_device(weight, device)}
+    optimiser = SGD(lr=1, momentum=1, weight_decay=0.02)  # whole numbers are numbers, too
+    expected, velocity = weight.astype(np.float64), 0.0
+    for _ in range(2):
+        gradient = layout(rng.standard_normal(shape).astype(dtype))
+        optimiser.step(placed, {"weight": to_device(gradient, device)})
+        velocity = velocity - (gradient + 2 * 0.02 * expected)
+        expected = expected + velocity
+    tolerance = 50 * np.finfo(dtype).eps
+    assert placed["weight"].dtype == optimiser.velocity["weight"].dtype == dtype
+    np.testing.assert_allclose(to_host(placed["weight"]), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(to_host(optimiser.velocity["weight"]), velocity, rtol=0, atol=tolerance)
+
+
+def test_a_gpu_updates_each_array_in_one_pass_unless_its_layout_or_numbers_are_not_for_kernels(launched, rng):
+    weight = rng.standard_normal((4, 3))
+    for array in (weight, np.asfortranarray(weight), weight + 0j, weight.astype(np.float32)):
+        SGD(0.1).step({"weight": to_device(array, "kernels")}, {"weight": to_device(array, "kernels")})
+    assert launched == ["sgd_update"] * 2
+
+
 def test_a_gradient_of_another_shape_is_refused_before_anything_moves(params, rng):
     before, grads = copied(params), random_like(rng)
     grads["head.bias"] = rng.standard_normal((3, 1))

@@ -23,10 +23,10 @@ images strokes
 contrast
 photo
 ops.windows ops.dft ops.cuda
-ops.cuda.pool ops.cuda.im2col ops.cuda.conv_one_channel ops.cuda.warp ops.cuda.stroke
+ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd ops.cuda.stroke ops.cuda.warp
 ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
-ops.pool ops.resize ops.warp
+ops.norm ops.pool ops.resize ops.warp
 ops.frame
 frames
 gradcheck.adapters gradcheck.draw

@@ -1,0 +1,22 @@
+"""Launches of sgd.cu. Arrays change in place, so none may be a copy: `usable` asks for row-major order, too."""
+
+from scratchnet.backend import Array
+from scratchnet.ops import cuda
+from scratchnet.ops.cuda import blocks_for, launch
+
+
+def usable(*arrays: Array) -> bool:
+    return cuda.usable(*arrays) and all(array.flags.c_contiguous for array in arrays)
+
+
+def update(
+    weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float
+) -> None:
+    """v <- momentum v - lr (g + 2 weight_decay w), then w <- w + v, for arrays of one shape."""
+    settings = (float(lr), float(momentum), float(2 * lr * weight_decay))
+    launch("sgd.cu", "sgd_update", blocks_for(weight.size), weight, velocity, gradient, *settings, weight.size)
+
+
+def approach(average: Array, value: Array, share: float) -> None:
+    """average <- average + share (value - average), for arrays of one shape."""
+    launch("sgd.cu", "sgd_approach", blocks_for(average.size), average, value, float(share), average.size)
