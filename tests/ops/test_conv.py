@@ -139,6 +139,26 @@ def test_auto_takes_what_costs_least(x_shape, weight_shape, algorithm):
     assert conv_cost.choose(x_shape, weight_shape, 1, 0) == algorithm
 
 
+@pytest.mark.parametrize(
+    ("x_shape", "weight_shape", "algorithm"),
+    [
+        ((105, 105, 256, 1), (10, 10, 1, 64), "im2col"),  # whose columns are never written for one channel
+        ((48, 48, 256, 64), (7, 7, 64, 128), "dft"),
+        ((24, 24, 160, 32), (3, 3, 32, 64), "im2col"),
+    ],
+)
+def test_auto_on_a_gpu_takes_one_of_the_two_that_suit_it(x_shape, weight_shape, algorithm):
+    assert conv_cost.choose(x_shape, weight_shape, 1, 0, on_gpu=True) == algorithm
+    assert conv_cost.costs_on_gpu(x_shape, weight_shape, 1, 0).keys() <= conv.ALGORITHMS.keys()
+
+
+def test_a_layer_asks_for_the_device_that_its_input_is_on(kernels, launched, rng):
+    layer = Conv2d(1, 2, 3)
+    params = {name: kernels.upload(value) for name, value in layer.init(rng).items()}
+    layer.forward(params, kernels.upload(rng.random((105, 105, 2, 1)).astype(np.float32)))
+    assert launched == ["one_channel_forward"]
+
+
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "conv.py"
 
 

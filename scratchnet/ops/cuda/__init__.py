@@ -48,7 +48,7 @@ def blocks_for(count: int) -> int:
 
 def contiguous(array: Array) -> Array:
     """The array itself, or a copy in row-major order: kernels know nothing of strides."""
-    return array_module(array).ascontiguousarray(array)
+    return array if array.flags.c_contiguous else array_module(array).ascontiguousarray(array)
 
 
 def _by_value(argument: Array | int | float | None, dtype: Any) -> Any:
