@@ -78,6 +78,8 @@ class Device:
     held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
     launch: runs a CUDA kernel; None where there are none, and array operations do it all.
     gemm: out <- alpha a @ b + beta out for batches of matrices; None where the array module's matmul is all there is.
+    free_memory: the bytes that can still be taken; None on the host, whose memory is for other programs, too.
+    asynchronous: it computes while Python goes on, so that reading a result means waiting for it.
     """
 
     name: str
@@ -90,6 +92,8 @@ class Device:
     peak_memory: Callable[[Callable[[], object]], int] = traced_peak
     launch: Launch | None = None
     gemm: Gemm | None = None
+    free_memory: Callable[[], int] | None = None
+    asynchronous: bool = False
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -380,9 +384,16 @@ def _load_cuda() -> Device:
         function()
         return pool.total_bytes() - before  # the pool keeps all that it took of the GPU
 
+    def free_memory() -> int:
+        pool = cupy.get_default_memory_pool()
+        free = cupy.cuda.Device().mem_info[0] + pool.free_bytes()
+        limit = pool.get_limit()  # 0 for none
+        return min(free, limit - pool.used_bytes()) if limit else free
+
     return Device(
         "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
         lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory, _launcher(cupy), _cublas(cupy).gemm,
+        free_memory=free_memory, asynchronous=True,
     )
 
 

@@ -96,12 +96,13 @@ def evaluate(scorer: Scorer, runs: Sequence[Run]) -> Result:
     if not runs or len({run.scope for run in runs}) > 1:
         raise DataError("expected one or more runs of one scope: within and across alphabets are different tasks")
     device = getattr(scorer, "device", CPU)
-    correct = trials = 0
-    for run in runs:
-        scores = to_host(scorer.scores(to_device(run.query, device), to_device(run.support, device)))
-        correct += count_correct(scores, run.support_labels, run.query_labels)
-        trials += len(run.query_labels)
-    return Result(correct, trials, runs[0].scope)
+    # A GPU is given all runs before the first is read, so that it need not wait for the host in between.
+    scored = [scorer.scores(to_device(run.query, device), to_device(run.support, device)) for run in runs]
+    correct = sum(
+        count_correct(to_host(scores), run.support_labels, run.query_labels)
+        for run, scores in zip(runs, scored, strict=True)
+    )
+    return Result(correct, sum(len(run.query_labels) for run in runs), runs[0].scope)
 
 
 def count_correct(scores: np.ndarray, support_labels: np.ndarray, query_labels: np.ndarray) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from scratchnet.backend import Array
 from scratchnet.recipes import Recipe
 
 CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
@@ -22,12 +23,16 @@ def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 @dataclass
 class Progress:
-    """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch."""
+    """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch.
+
+    unread: the losses after those, () each, which are still on the device that computes them.
+    """
 
     epoch: int = 0
     step: int = 0
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
+    unread: list[Array] = field(default_factory=list)
 
     @property
     def best(self) -> Mapping[str, Any] | None:
@@ -62,9 +67,10 @@ class Display:
     def batch(self, progress: Progress, images: int) -> None:
         self.images += images
         rate = self.images / max(time.monotonic() - self.started, CLOCK_TICK)
+        loss = f"loss {np.mean(progress.losses[-50:]):.3f}, " if progress.losses else ""  # none is read yet
         best = f", best validation {progress.best['validation']:.1%}" if progress.best else ""
         self.bar.set_description_str(f"epoch {progress.epoch + 1}/{self.recipe.epochs}", refresh=False)
-        self.bar.set_postfix_str(f"loss {np.mean(progress.losses[-50:]):.3f}, {rate:.0f} images/s{best}", refresh=False)
+        self.bar.set_postfix_str(f"{loss}{rate:.0f} images/s{best}", refresh=False)
         self.bar.update()
 
     def epoch(self, progress: Progress) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,25 @@ import numpy as np
 
 from scratchnet import oneshot
 from scratchnet.averaging import WeightAverage
-from scratchnet.backend import Array, Device, Params, get_device, keep_freed_memory, one_blas_thread, to_device, to_host
-from scratchnet.batches import CALIBRATION, OBJECTIVES, VALIDATION, stream
+from scratchnet.backend import (
+    Array,
+    Device,
+    Params,
+    array_module,
+    get_device,
+    keep_freed_memory,
+    one_blas_thread,
+    to_device,
+    to_host,
+)
+from scratchnet.batches import CALIBRATION, OBJECTIVES, VALIDATION, Batch, EpisodeBatches, PairBatches, stream
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, load_model, save_arrays, save_model
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
 from scratchnet.files import write_bytes
 from scratchnet.losses import Loss, PairCrossEntropy
-from scratchnet.microbatches import GIB, Plan, gradients, plan
+from scratchnet.microbatches import GIB, Gradients, Plan, gradients, plan
 from scratchnet.models import build
 from scratchnet.optim import SGD
 from scratchnet.progress import CLOCK_TICK, Display, Progress
@@ -40,6 +51,7 @@ from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
+READ_EVERY = 20  # steps, whose losses are read together on a device that computes while Python goes on
 STATE, RECIPE, LOG = "state.npz", "recipe.json", "log.jsonl"
 
 
@@ -63,11 +75,26 @@ def train_step(
     with one_blas_thread():
         found = gradients(net, loss or PairCrossEntropy(), a, b, target, pieces)
         loss_value = float(to_host(found.loss))  # the one synchronisation of a step
-        if not np.isfinite(loss_value):
-            raise NonFiniteError(f"the loss is {loss_value}: look for a NaN in the images, or lower the learning rate")
-        optimiser.step(net.params, found.params)
-    net.params.update(found.running_statistics)
+        _expect_number(loss_value)
+        _update(net, optimiser, found)
     return loss_value
+
+
+def queue_step(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces: int = 1) -> Array:
+    """`train_step` without waiting for the device: returns the loss (), which is there, unread and unchecked."""
+    found = gradients(net, loss, batch.a, batch.b, batch.target, pieces)
+    _update(net, optimiser, found)
+    return found.loss
+
+
+def _update(net: SiameseNet, optimiser: SGD, found: Gradients) -> None:
+    optimiser.step(net.params, found.params)
+    net.params.update(found.running_statistics)
+
+
+def _expect_number(loss: float) -> None:
+    if not np.isfinite(loss):
+        raise NonFiniteError(f"the loss is {loss}: look for a NaN in the images, or lower the learning rate")
 
 
 def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
@@ -101,7 +128,7 @@ def train(
         progress = _load_state(out, recipe, net, optimiser, average, place)
     elif (out / STATE).exists():
         raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
-    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size, net.frame), place)
+    batches = _batches(recipe, split, net, memory)
     validation_runs = _validation_runs(recipe, split)
     cut = None if memory is None else plan(net, optimiser, batches.loss, batches.batch(0, 0), GIB * memory)
     if cut:
@@ -118,18 +145,18 @@ def train(
             optimiser.epoch = progress.epoch
             epoch_started, images = time.monotonic(), 0
             while progress.step < batches.steps:
-                a, b, target, count = batches.batch(progress.epoch, progress.step)
-                progress.losses.append(train_step(net, optimiser, a, b, target, batches.loss, cut.pieces if cut else 1))
+                batch = batches.batch(progress.epoch, progress.step)
+                _take_step(net, optimiser, batch, batches.loss, cut.pieces if cut else 1, progress)
                 if average:
                     average.update(net.params, progress.epoch * batches.steps + progress.step)
                 progress.step += 1
-                images += count
-                display.batch(progress, count)
+                images += batch.images
+                display.batch(progress, batch.images)
                 if stop.requested:
-                    _expect_finite(net)
+                    _expect_finite(net, progress)
                     _save_state(out, recipe, net, optimiser, average, progress)
                     raise Interrupted(f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved")
-            _expect_finite(net)
+            _expect_finite(net, progress)
             seconds = max(time.monotonic() - epoch_started, CLOCK_TICK)
             validation = oneshot.evaluate(result, validation_runs) if validation_runs else None
             if _record_epoch(out, optimiser, progress, validation, seconds, images / seconds) or recipe.keep == "last":
@@ -142,6 +169,15 @@ def train(
                 raise Interrupted(f"stopped after epoch {progress.epoch}, state saved")
     del net, optimiser, average, result  # the best network comes in their place
     return load_model(out, place)
+
+
+def _batches(
+    recipe: Recipe, split: Split, net: SiameseNet, memory: float | None
+) -> PairBatches | EpisodeBatches:
+    """The batches of a training, from drawings that live where the network does, if there is room."""
+    drawings = Drawings.of(split.train, net.image_size, net.frame)
+    drawings = drawings.to_device(net.device, inf if memory is None else GIB * memory)
+    return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
 
 
 def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
@@ -165,10 +201,35 @@ def _announce(recipe: Recipe, split: Split, out: Path, cut: Plan | None) -> None
               f"forecast: {cut.bytes / GIB:.2f} GiB", file=sys.stderr)
 
 
-def _expect_finite(net: SiameseNet) -> None:
+def _take_step(
+    net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces: int, progress: Progress
+) -> None:
+    """One step. Its loss is read at once, or together with others where that means waiting for the device."""
+    if not net.device.asynchronous:
+        progress.losses.append(train_step(net, optimiser, batch.a, batch.b, batch.target, loss, pieces))
+        return
+    progress.unread.append(queue_step(net, optimiser, batch, loss, pieces))
+    if len(progress.unread) >= READ_EVERY:
+        _read_losses(progress)
+
+
+def _read_losses(progress: Progress) -> None:
+    """Read what losses are still on their device, in one go. Raises NonFiniteError when one is no number."""
+    if progress.unread:
+        losses = to_host(array_module(*progress.unread).stack(progress.unread)).tolist()
+        for loss in losses:
+            _expect_number(loss)
+        progress.losses += losses
+        progress.unread.clear()
+
+
+def _expect_finite(net: SiameseNet, progress: Progress) -> None:
     """Raise NonFiniteError rather than save a network that cannot go on; the last good state stays."""
-    for name, value in net.params.items():
-        if not np.isfinite(to_host(value)).all():
+    _read_losses(progress)
+    xp = array_module(*net.params.values())
+    finite = to_host(xp.stack([xp.isfinite(value).all() for value in net.params.values()]))  # read in one go
+    for name, all_finite in zip(net.params, finite, strict=True):
+        if not all_finite:
             raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")
 
 

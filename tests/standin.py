@@ -2,10 +2,11 @@
 
 Code that runs on `strict` keeps its arrays on one device, waits for it only in `to_host`, uses what CuPy has
 under CuPy's names, and stays in the precision it was given. What it cannot show: kernels, streams, speed.
+What goes either way is counted.
 
     register_device(STRICT)
     x = to_device(images, "strict")
-    y = to_host(layer.forward(params, x)[0])     # counted in strict.synchronisations
+    y = to_host(layer.forward(params, x)[0])     # counted in strict.synchronisations, and x in strict.uploads
 
 Once a function is needed that is not here, add it to FUNCTIONS after reading how CuPy's differs from NumPy's.
 """
@@ -194,6 +195,7 @@ class StrictModule:
 
     def __init__(self) -> None:
         self.synchronisations = 0  # how often `to_host` was called; set it to 0 to count anew
+        self.uploads: list[int] = []  # the bytes of each array that was moved here; clear it to count anew
         self.ndarray = StrictArray
         self.lib = SimpleNamespace(stride_tricks=SimpleNamespace())
         for name in CONSTANTS.split():
@@ -381,6 +383,7 @@ for _name in DISPATCHING.split():
 
 def upload(array: np.ndarray) -> StrictArray:
     """A copy of a host array on the device."""
+    strict.uploads.append(array.nbytes)
     return StrictArray(np.array(array, order="K"))
 
 
@@ -390,4 +393,4 @@ def download(array: StrictArray) -> np.ndarray:
     return array._array.copy()
 
 
-STRICT = Device("strict", strict, (StrictArray,), upload, download)
+STRICT = Device("strict", strict, (StrictArray,), upload, download, asynchronous=True)

@@ -122,6 +122,7 @@ def test_a_cupy_that_works_is_loaded_once(monkeypatch):
     device = get_device("cuda")
     assert device.name == "cuda"
     assert get_device("cuda") is device
+    assert (device.asynchronous, CPU.asynchronous) == (True, False)
 
 
 def test_the_memory_of_a_gpu_is_what_its_pool_took(monkeypatch):

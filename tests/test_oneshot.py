@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standin import strict
 
 from scratchnet import oneshot
 from scratchnet.backend import CPU, Device, device_of, to_device, to_host
@@ -181,6 +182,24 @@ def test_the_trials_of_all_runs_are_counted():
 
 
 # Scopes
+
+
+@pytest.mark.parametrize("device", ["strict"], indirect=True)
+def test_a_device_is_given_all_runs_before_the_first_answer_is_read(device, generated, rng):
+    waits = []
+
+    class Watched:
+        def __init__(self):
+            self.device = device
+
+        def scores(self, queries, supports):
+            waits.append(strict.synchronisations)
+            return supports[:, 0, 0].astype("float32") + queries[:, 0, :1].astype("float32")
+
+    strict.synchronisations = 0
+    evaluate(Watched(), sample_runs(generated, 4, rng, n_way=8))
+    assert waits == [0] * 4
+    assert strict.synchronisations == 4
 
 
 def test_trials_within_and_across_alphabets_are_not_mixed():

@@ -60,6 +60,14 @@ def test_to_host_is_the_one_synchronisation_and_is_counted():
     assert strict.synchronisations == 2
 
 
+def test_every_upload_is_counted_with_its_bytes():
+    strict.uploads.clear()
+    x = device([1, 2])
+    to_device(x, "strict")
+    STRICT.upload(np.zeros((3, 4), np.uint8))
+    assert strict.uploads == [8, 12]
+
+
 @pytest.mark.parametrize(
     "read",
     [bool, float, int, complex, list, range, iter, math.sqrt, np.asarray, np.array, pickle.dumps]

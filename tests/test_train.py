@@ -5,12 +5,14 @@ import os
 import signal
 import zipfile
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from standin import STRICT, strict
 
+from scratchnet import backend, oneshot
 from scratchnet import batches as batch_module
-from scratchnet import oneshot
 from scratchnet import train as training
 from scratchnet.augment import IDENTITY, SYMMETRIES, symmetry
 from scratchnet.backend import CPU, device_of, to_host
@@ -24,8 +26,9 @@ from scratchnet.errors import CheckpointError, DataError, NonFiniteError, Scratc
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.microbatches import GIB, Plan
 from scratchnet.optim import SGD
+from scratchnet.progress import Display, Progress
 from scratchnet.recipes import RECIPES
-from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train, train_step
+from scratchnet.train import LOG, READ_EVERY, RECIPE, STATE, Interrupted, load_split, train, train_step
 
 TINY = replace(
     RECIPES["glyphs"],
@@ -71,13 +74,14 @@ def steps(monkeypatch):
 
     taken = Steps()
 
-    def recorded(net, optimiser, *arguments):
-        loss = train_step(net, optimiser, *arguments)
+    def recorded(step, net, optimiser, *arguments):
+        loss = step(net, optimiser, *arguments)
         taken.append((net, optimiser, loss))
         taken.then(len(taken))
         return loss
 
-    monkeypatch.setattr(training, "train_step", recorded)
+    for name in ("train_step", "queue_step"):  # where it waits for the loss, and where it does not
+        monkeypatch.setattr(training, name, partial(recorded, getattr(training, name)))
     return taken
 
 
@@ -695,6 +699,115 @@ def test_both_signals_stop_training_and_mean_again_afterwards_what_they_meant(ho
     assert signal.getsignal(how) is before
 
 
+# On a device that computes while Python goes on
+
+UNWATCHED = {"epochs": 1, "data": "omniglot", "validation_alphabets": ()}  # nothing but steps
+LONG = {  # of 45 steps
+    "pairs, fixed distortions": replace(TINY, objective="pairs", pairs=45, fixed_distortions=1, **UNWATCHED),
+    "pairs, fresh distortions": replace(TINY, objective="pairs", pairs=90, elastic=0.05, stroke=0.5, **UNWATCHED),
+    "episodes": replace(
+        TINY, steps=45, n_way=2, batch_size=1, hands=2, symmetries=True, both_ways=True, elastic=0.05, stroke=0.5,
+        weight_average=0.9, **UNWATCHED,
+    ),
+}
+on_stand_ins = pytest.mark.parametrize("device", ["strict", "kernels"], indirect=True)
+on_strict = pytest.mark.parametrize("device", ["strict"], indirect=True)
+
+
+@pytest.fixture
+def traffic(monkeypatch):
+    """How often the stand-in was waited for before each batch and before the epoch was recorded; and, of each batch,
+    the bytes of all its uploads and those of its images."""
+    waits, batches = [], []
+    strict.synchronisations, batch = 0, {kind: kind.batch for kind in (PairBatches, EpisodeBatches)}
+    strict.uploads.clear()
+
+    def watched(self, epoch, step):
+        waits.append(strict.synchronisations)
+        before = len(strict.uploads)
+        made = batch[type(self)](self, epoch, step)
+        batches.append((strict.uploads[before:], made.images * 16 * 16))
+        return made
+
+    def recorded(*arguments):
+        waits.append(strict.synchronisations)
+        return record_epoch(*arguments)
+
+    record_epoch = training._record_epoch
+    monkeypatch.setattr(training, "_record_epoch", recorded)
+    for kind in batch:
+        monkeypatch.setattr(kind, "batch", watched)
+    return waits, batches
+
+
+@on_stand_ins
+@pytest.mark.parametrize("recipe", LONG.values(), ids=LONG)
+def test_a_device_brings_its_drawings_once_and_is_waited_for_only_where_losses_are_read(
+    recipe, device, split, tmp_path, traffic
+):
+    train(recipe, split, tmp_path, device, quiet=True)
+    waits, batches = traffic
+    steps = [step // READ_EVERY for step in range(45)]
+    assert waits == [*steps, steps[-1] + 2]  # the last losses, and whether all weights are numbers
+    assert strict.uploads.count(Drawings.of(split.train, 16).images.nbytes) == 1
+    assert len(batches) == 45
+    for uploads, images in batches:
+        assert 0 < sum(uploads) < images
+
+
+@on_strict
+@pytest.mark.parametrize("name", ["pairs, fixed distortions", "episodes both ways, averaged"])
+def test_losses_that_are_read_later_are_the_same(name, device, split, tmp_path, monkeypatch):
+    recipe = replace(RUNS[name], epochs=2)
+    train(recipe, split, tmp_path / "later", device, quiet=True)
+    waiting = replace(STRICT, asynchronous=False)
+    monkeypatch.setitem(backend._devices, "strict", waiting)
+    train(recipe, split, tmp_path / "at once", waiting, quiet=True)
+    assert outcome(tmp_path / "later") == outcome(tmp_path / "at once")
+
+
+@on_strict
+def test_a_run_stopped_between_two_reads_goes_on_to_the_same_bits(device, split, tmp_path, steps, monkeypatch):
+    monkeypatch.setattr(training, "READ_EVERY", 2)
+    recipe, stops = replace(RUNS["episodes both ways, averaged"], steps=5, epochs=2), (1, 4, 8)
+    train(recipe, split, tmp_path / "whole", device, quiet=True)
+    for number in stops:
+        steps.then = stop_at(10 + number)
+        with pytest.raises(Interrupted):
+            train(recipe, split, tmp_path / "stopped", device, resume=number > stops[0], quiet=True)
+        assert len(load_arrays(tmp_path / "stopped" / STATE)[1]["losses"]) == number % 5
+    train(recipe, split, tmp_path / "stopped", device, resume=True, quiet=True)
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+@on_strict
+@pytest.mark.parametrize("signalled", [False, True])
+def test_a_loss_that_is_read_late_and_is_no_number_is_not_saved(signalled, device, split, tmp_path, steps):
+    def poison_weights(taken):
+        if taken == 6:
+            poison(steps[-1][0].params["head.bias"])
+        if taken == 7 and signalled:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    steps.then = poison_weights
+    assert "the loss is nan: look for" in refusal_of(NonFiniteError, TINY, split, tmp_path, device=device)
+    assert len(steps) == (7 if signalled else 8)
+    assert load_arrays(tmp_path / STATE)[1]["epoch"] == 1
+    assert np.isfinite(load_model(tmp_path).params["head.bias"]).all()
+
+
+def test_the_progress_bar_waits_for_the_first_losses(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    progress = Progress(unread=[np.float32(9)])
+    with Display(TINY, 4, progress, quiet=False) as display:
+        display.batch(progress, 4)
+        assert "loss" not in display.bar.postfix
+        assert "images/s" in display.bar.postfix
+        progress.losses += [2.0, 3.0]
+        display.batch(progress, 4)
+        assert display.bar.postfix.startswith("loss 2.500, ")
+
+
 # Under a memory cap
 
 PLAIN = replace(
@@ -726,6 +839,20 @@ def test_a_run_under_a_cap_takes_pieces_and_ends_as_one_without(split, tmp_path,
     assert {net.embed_batch for net, _, _ in steps} == {4}
     assert "batches of 6 in pieces of 2 (3 a batch), forecast: 1.50 GiB" in capsys.readouterr().err.splitlines()
     np.testing.assert_allclose([loss for _, _, loss in steps], whole, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("in_pieces_of_two")
+@pytest.mark.parametrize(("memory", "cap"), [(2, 2 * GIB), (None, np.inf)])
+def test_the_cap_is_one_for_the_drawings_too(memory, cap, split, tmp_path, monkeypatch):
+    caps = []
+
+    def moved(self, device, cap):
+        caps.append((device, cap))
+        return self
+
+    monkeypatch.setattr(Drawings, "to_device", moved)
+    train(replace(PLAIN, epochs=1, pairs=3), split, tmp_path, quiet=True, memory=memory)
+    assert caps == [(CPU, cap)]
 
 
 def test_a_run_may_go_on_under_another_cap_or_none(split, tmp_path, steps, in_pieces_of_two):
@@ -790,7 +917,7 @@ def changed_state(out, change):
 
 
 def poison(array):
-    array.flat[-1] = np.nan
+    array[-1] = np.nan
 
 
 @pytest.mark.parametrize(
@@ -864,8 +991,9 @@ def test_a_loss_that_is_no_number_stops_training_with_the_last_state_kept(split,
     assert np.isfinite(load_model(tmp_path).params["head.bias"]).all()
 
 
+@pytest.mark.parametrize("device", ["cpu", "strict"], indirect=True)
 @pytest.mark.parametrize("signalled", [False, True])
-def test_weights_that_are_no_number_are_never_saved(signalled, split, tmp_path, steps):
+def test_weights_that_are_no_number_are_never_saved(signalled, device, split, tmp_path, steps):
     def poison_weights(taken):
         if taken == 8:  # the last step of an epoch: no loss would show it
             poison(steps[-1][0].params["head.bias"])
@@ -873,10 +1001,10 @@ def test_weights_that_are_no_number_are_never_saved(signalled, split, tmp_path, 
                 os.kill(os.getpid(), signal.SIGINT)
 
     steps.then = poison_weights
-    assert "head.bias has a NaN or an infinity" in refusal_of(NonFiniteError, TINY, split, tmp_path)
+    assert "head.bias has a NaN or an infinity" in refusal_of(NonFiniteError, TINY, split, tmp_path, device=device)
     assert load_arrays(tmp_path / STATE)[1]["epoch"] == 1
     steps.then = lambda taken: None
-    train(TINY, split, tmp_path, resume=True, quiet=True)
+    train(TINY, split, tmp_path, device, resume=True, quiet=True)
 
 
 # What it says, and where its data are from

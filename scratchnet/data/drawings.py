@@ -1,25 +1,28 @@
 """All drawings of some alphabets in one array, as the network looks at them: what training draws its batches from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
-from scratchnet.backend import Array, Device
+from scratchnet.backend import Array, Device, array_module, device_of, to_device
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.errors import DataError
 from scratchnet.frames import find_frame
+
+SHARE = 1 / 4  # of the free memory of a device, at most, for the drawings
 
 
 @dataclass(frozen=True)
 class Drawings:
     """Drawings by number.
 
-    images: (M, size, size) uint8, paper 0 and ink 255; one byte a pixel until used.
+    images: (M, size, size) uint8, paper 0 and ink 255, on the host or on a device; one byte a pixel until used.
     numbers: for each alphabet the (characters, drawers) int64 numbers of its drawings in `images`.
     """
 
-    images: np.ndarray
+    images: Array
     numbers: tuple[np.ndarray, ...]
 
     @classmethod
@@ -42,6 +45,24 @@ class Drawings:
             count += n
         return cls(np.concatenate(images), tuple(numbers))
 
+    def to_device(self, device: Device, memory: float = inf) -> "Drawings":
+        """The same drawings with their images in the memory of `device`, so that no batch has to bring its own.
+
+        They stay where they are if they would take more than SHARE of what is free there, or of `memory` bytes.
+        """
+        if device.free_memory is not None and self.images.nbytes > SHARE * min(device.free_memory(), memory):
+            return self
+        return replace(self, images=to_device(self.images, device))
+
     def ink(self, numbers: np.ndarray, device: Device) -> Array:
-        """The drawings called `numbers` (N,) on `device`: (N, size, size) float32, ink 1 and paper 0."""
-        return device.upload(self.images[numbers]).astype(np.float32) / 255
+        """The drawings called `numbers` (N,) on `device`: (N, size, size) float32, ink 1 and paper 0.
+
+        They are gathered where the images are. Raises DataError for a number that no drawing has.
+        """
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self.images):  # a GPU would not object
+            raise DataError(f"drawings {numbers.min()} to {numbers.max()} asked for: there are 0 to "
+                            f"{len(self.images) - 1}")
+        xp, here = array_module(self.images), device_of(self.images)
+        chosen = to_device(xp.take(self.images, here.upload(numbers), axis=0), device)
+        xp = device.module
+        return xp.divide(chosen, 255, dtype=np.float32)

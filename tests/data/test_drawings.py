@@ -1,9 +1,13 @@
 """All drawings lie in one array, and their numbers find them again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from standin import STRICT, strict
 
-from scratchnet.backend import to_host
+from scratchnet import backend
+from scratchnet.backend import CPU, device_of, to_host
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
@@ -50,6 +54,50 @@ def test_ink_is_float32_from_0_to_1_in_the_order_asked_for(device, alphabets):
     assert ink.min() == 0
     assert 0.5 < ink.max() <= 1
     np.testing.assert_allclose(ink, drawings.images[[7, 0, 7, 21]] / 255, rtol=1e-6)
+
+
+def test_drawings_on_a_device_are_gathered_there_and_are_the_same(device, alphabets, rng):
+    here = Drawings.of(alphabets, 16)
+    there = here.to_device(device)
+    assert device_of(there.images) is device
+    assert there.numbers is here.numbers
+    numbers = rng.permutation(22)[:7]
+    strict.uploads.clear()
+    ink = there.ink(numbers, device)
+    assert sum(strict.uploads) in (0, numbers.nbytes)
+    assert device_of(ink) is device
+    np.testing.assert_array_equal(to_host(ink), to_host(here.ink(numbers, device)))
+
+
+def test_on_the_host_drawings_are_not_copied(alphabets):
+    drawings = Drawings.of(alphabets, 16)
+    assert drawings.to_device(CPU).images is drawings.images
+
+
+@pytest.mark.parametrize(("free", "cap", "fit"), [(4, 9, True), (9, 4, True), (3.99, 9, False), (9, 3.99, False)])
+def test_drawings_that_would_fill_a_device_stay_on_the_host_and_come_batch_by_batch(
+    free, cap, fit, alphabets, monkeypatch
+):
+    here = Drawings.of(alphabets, 16)
+    size = here.images.nbytes
+    small = replace(STRICT, free_memory=lambda: int(free * size))
+    monkeypatch.setitem(backend._devices, "strict", small)
+    there = here.to_device(small, memory=cap * size)
+    assert device_of(there.images) is (small if fit else CPU)
+    numbers = np.array([3, 21, 3])
+    strict.uploads.clear()
+    ink = there.ink(numbers, small)
+    assert strict.uploads == ([numbers.nbytes] if fit else [3 * 16 * 16])
+    assert device_of(ink) is small
+    np.testing.assert_array_equal(to_host(ink), here.ink(numbers, CPU))
+
+
+@pytest.mark.parametrize("numbers", [[-1], [3, 22], [0, 10**6]])
+def test_a_number_that_no_drawing_has_is_refused_on_every_device(numbers, device, alphabets):
+    drawings = Drawings.of(alphabets, 16).to_device(device)
+    with pytest.raises(DataError, match=f"drawings {numbers[0]} to {numbers[-1]} asked for: there are 0 to 21"):
+        drawings.ink(np.array(numbers), device)
+    assert drawings.ink(np.array([], int), device).shape == (0, 16, 16)
 
 
 def test_no_alphabets_are_refused():
