@@ -1,6 +1,6 @@
 """What each part of the recipe `omniglot` is worth: one change a row, equal training time for every row.
 
-    python benchmarks/ablation.py --minutes 6 --jobs 2
+    python benchmarks/ablation.py --jobs 2
 
 Each row trains in a process of its own with one thread, for so many minutes of its processor (the number of steps is
 found by timing a few; the learning rate falls over all of them), on the background alphabets without those that
@@ -19,8 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from scratchnet import oneshot
 from scratchnet.backend import CPU
-from scratchnet.batches import OBJECTIVES
+from scratchnet.batches import OBJECTIVES, VALIDATION, stream
 from scratchnet.bench.machine import Machine
 from scratchnet.data.alphabets import pick, without
 from scratchnet.data.drawings import Drawings
@@ -33,7 +34,7 @@ from scratchnet.recipes import VALIDATION_ALPHABETS, Recipe, find_recipe, overri
 from scratchnet.train import LOG, train, train_step
 
 HERE = Path(__file__).parent
-EPOCHS, TRIALS = 8, 4000
+EPOCHS, TRIALS, WAY = 8, 4000, 20
 # Lake's small sets have three of VALIDATION_ALPHABETS in them, so the rows about data validate on five others.
 NEITHER_SMALL = ("Armenian", "Futurama", "Bengali", "Gujarati", "Hebrew")
 
@@ -71,17 +72,20 @@ def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | 
     split = _split(name, data)
     recipe = replace(
         override(find_recipe("omniglot"), ROWS.get(name, {})),
-        epochs=EPOCHS, validation_trials=TRIALS, validation_alphabets=tuple(a.name for a in split.validation),
+        epochs=EPOCHS, validation_trials=1, validation_alphabets=tuple(a.name for a in split.validation),
     )
     recipe = _lasting(recipe, split, minutes)
     with tempfile.TemporaryDirectory() as out:
         started = time.process_time()
-        train(recipe, split, Path(out) / "run", quiet=True)
+        net = train(recipe, split, Path(out) / "run", quiet=True)
+        seconds = time.process_time() - started
         log = [json.loads(line) for line in (Path(out) / "run" / LOG).read_text().splitlines()]
     images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in log)
-    return {"name": name, "minutes": minutes, "images": round(images),
-            "processor_seconds": round(time.process_time() - started), "accuracy": log[-1]["validation"],
-            "interval": log[-1]["interval"], "alphabets": ", ".join(recipe.validation_alphabets)}
+    trials = oneshot.sample_runs(split.validation, TRIALS // WAY, stream(0, VALIDATION), WAY)
+    result = oneshot.evaluate(net, trials)
+    return {"name": name, "minutes": minutes, "images": round(images), "processor_seconds": round(seconds),
+            "accuracy": result.accuracy, "interval": result.interval,
+            "alphabets": ", ".join(recipe.validation_alphabets)}
 
 
 def _split(name: str, data: str | None) -> Split:
@@ -109,7 +113,7 @@ def _lasting(recipe: Recipe, split: Split, minutes: float) -> Recipe:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=6.0, help="of one processor for each row (default 6)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of one processor for each row (default 5)")
     parser.add_argument("--jobs", type=int, default=2, help="rows at a time, each with one thread (default 2)")
     parser.add_argument("--data", help="where Omniglot is (default: SCRATCHNET_DATA)")
     parser.add_argument("--row", help=argparse.SUPPRESS)  # what each process of ours is started with
