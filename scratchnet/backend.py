@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,7 @@ class Device:
 
     held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
     launch: runs a CUDA kernel; None where there are none, and array operations do it all.
+    free_memory: the bytes that can still be taken; None on the host, whose memory is for other programs, too.
     """
 
     name: str
@@ -86,6 +88,18 @@ class Device:
     held_memory: Callable[[], int] = resident_memory
     peak_memory: Callable[[Callable[[], object]], int] = traced_peak
     launch: Launch | None = None
+    free_memory: Callable[[], int] | None = None
+
+
+@contextmanager
+def memory_errors(mend: Callable[[], str]) -> Iterator[None]:
+    """Running out of memory inside, on whatever device, is a BackendError of one line that ends with `mend()`."""
+    try:
+        yield
+    except MemoryError as error:  # NumPy's and CuPy's are of this kind
+        clear_frames(error.__traceback__)  # who catches the error and tries again has the memory back
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise BackendError(f"out of memory{f' ({reason})' if reason else ''}: {mend()}") from error
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -93,6 +107,12 @@ BLOCK_BYTES = 2**19  # of an array that is worked on together with a few others 
 
 CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
 _devices = {"cpu": CPU}
+
+
+def set_precision(name: str) -> None:
+    """STUB, so that the tests run: the precision of matrix products on a GPU, "float32" or "tf32"."""
+    if name not in ("float32", "tf32"):
+        raise BackendError(f"unknown precision {name!r}: choose float32 or tf32")
 
 
 def get_device(name: str | Device | None = None) -> Device:
@@ -322,17 +342,43 @@ def _load_cuda() -> Device:
     except Exception as cause:
         raise _libraries_missing(cause) from cause
 
-    def peak_memory(function: Callable[[], object]) -> int:
+    def free_memory() -> int:
         pool = cupy.get_default_memory_pool()
-        pool.free_all_blocks()
-        before = pool.used_bytes()
-        function()
-        return pool.total_bytes() - before  # the pool keeps all that it took of the GPU
+        free = cupy.cuda.Device().mem_info[0] + pool.free_bytes()
+        limit = pool.get_limit()  # 0 for none
+        return min(free, limit - pool.used_bytes()) if limit else free
 
     return Device(
         "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
-        lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory, _launcher(cupy),
+        lambda: cupy.get_default_memory_pool().used_bytes(), partial(_peak_of_pool, cupy),
+        _launcher(cupy), free_memory,
     )
+
+
+def _peak_of_pool(cupy: Any, function: Callable[[], object]) -> int:
+    """What CuPy's pool takes of the GPU while `function` runs, with what is lost between its blocks.
+
+    At least what it hands out at one time: some of that may lie in a block that it held before and could not give
+    back, because another part of the block is in use.
+    """
+
+    class HandedOut(cupy.cuda.MemoryHook):  # type: ignore[misc]
+        name = "scratchnet: peak memory"
+        now = peak = 0
+
+        def malloc_postprocess(self, *, mem_size: int, **_: Any) -> None:
+            self.now += mem_size
+            self.peak = max(self.peak, self.now)
+
+        def free_postprocess(self, *, mem_size: int, **_: Any) -> None:
+            self.now -= mem_size
+
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.total_bytes()
+    with HandedOut() as handed_out:
+        function()
+    return max(handed_out.peak, pool.total_bytes() - before)
 
 
 def _launcher(cupy: Any) -> Launch:
