@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,17 @@ class Device:
     gemm: Gemm | None = None
     free_memory: Callable[[], int] | None = None
     asynchronous: bool = False
+
+
+@contextmanager
+def memory_errors(mend: Callable[[], str]) -> Iterator[None]:
+    """Running out of memory inside, on whatever device, is a BackendError of one line that ends with `mend()`."""
+    try:
+        yield
+    except MemoryError as error:  # NumPy's and CuPy's are of this kind
+        clear_frames(error.__traceback__)  # who catches the error and tries again has the memory back
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise BackendError(f"out of memory{f' ({reason})' if reason else ''}: {mend()}") from error
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -377,13 +389,6 @@ def _load_cuda() -> Device:
     except Exception as cause:
         raise _libraries_missing(cause) from cause
 
-    def peak_memory(function: Callable[[], object]) -> int:
-        pool = cupy.get_default_memory_pool()
-        pool.free_all_blocks()
-        before = pool.used_bytes()
-        function()
-        return pool.total_bytes() - before  # the pool keeps all that it took of the GPU
-
     def free_memory() -> int:
         pool = cupy.get_default_memory_pool()
         free = cupy.cuda.Device().mem_info[0] + pool.free_bytes()
@@ -392,8 +397,8 @@ def _load_cuda() -> Device:
 
     return Device(
         "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
-        lambda: cupy.get_default_memory_pool().used_bytes(), peak_memory, _launcher(cupy), _cublas(cupy).gemm,
-        free_memory=free_memory, asynchronous=True,
+        lambda: cupy.get_default_memory_pool().used_bytes(), partial(_peak_of_pool, cupy),
+        _launcher(cupy), _cublas(cupy).gemm, free_memory, asynchronous=True,
     )
 
 
@@ -401,6 +406,32 @@ def _cublas(cupy: Any) -> Cublas:
     runtime = cupy.cuda.runtime
     return Cublas(cupy.cuda.cublas, cupy.cuda.device.get_cublas_handle,
                   {"float32": runtime.CUDA_R_32F, "float64": runtime.CUDA_R_64F})
+
+
+def _peak_of_pool(cupy: Any, function: Callable[[], object]) -> int:
+    """What CuPy's pool takes of the GPU while `function` runs, with what is lost between its blocks.
+
+    At least what it hands out at one time: some of that may lie in a block that it held before and could not give
+    back, because another part of the block is in use.
+    """
+
+    class HandedOut(cupy.cuda.MemoryHook):  # type: ignore[misc]
+        name = "scratchnet: peak memory"
+        now = peak = 0
+
+        def malloc_postprocess(self, *, mem_size: int, **_: Any) -> None:
+            self.now += mem_size
+            self.peak = max(self.peak, self.now)
+
+        def free_postprocess(self, *, mem_size: int, **_: Any) -> None:
+            self.now -= mem_size
+
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.total_bytes()
+    with HandedOut() as handed_out:
+        function()
+    return max(handed_out.peak, pool.total_bytes() - before)
 
 
 def _launcher(cupy: Any) -> Launch:

@@ -17,7 +17,7 @@ class CheckpointError(ScratchnetError):
 
 
 class BackendError(ScratchnetError):
-    """A device that cannot be used, or arrays that live on different devices."""
+    """A device that cannot be used or has too little memory, or arrays that live on different devices."""
 
 
 class ShapeError(ScratchnetError):

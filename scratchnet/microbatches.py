@@ -1,4 +1,4 @@
-"""A batch in pieces: its gradients as a sum over them, and how many pieces a memory cap asks for.
+"""A batch in pieces: its gradients as a sum over them, and how many pieces the memory asks for.
 
 The loss of a batch is a mean over its N pairs or episodes. Cut into pieces k of n_k each, with the losses L_k,
 
@@ -10,14 +10,13 @@ by the mean and variance of the whole batch, and pieces would train something el
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params
+from scratchnet.backend import Array, Device, Params, memory_errors
 from scratchnet.batches import Batch
 from scratchnet.errors import ScratchnetError
 from scratchnet.losses import Loss
@@ -25,6 +24,7 @@ from scratchnet.optim import SGD
 from scratchnet.siamese import SiameseNet
 
 GIB = 2**30
+SHARE = 0.9  # of what a device has free; the rest is for gaps between arrays, and for libraries
 
 
 class Gradients(NamedTuple):
@@ -70,6 +70,15 @@ def _add_piece(
     return share * value, statistics
 
 
+def smaller_batch(net: SiameseNet, N: int, pieces: int = 1) -> str:
+    """What to do when memory runs out in a step on N pairs or episodes in so many pieces."""
+    if N == 1:
+        return "batch_size is 1 already, take a smaller network or another device"
+    half = f"lower batch_size to {N // 2}"
+    whole = 2 * pieces > N or any(".running_" in name for name in net.params)
+    return half if whole else f"{half}, or cut it into {2 * pieces} pieces, as --memory does"
+
+
 @dataclass
 class Forecast:
     """How many bytes training steps take: what stays from one to the next, and the peak of forward and backward.
@@ -90,9 +99,13 @@ class Forecast:
             return float(np.interp(size, sizes, peaks))
         return peaks[-1] + (peaks[-1] - peaks[-2]) / (sizes[-1] - sizes[-2]) * (size - sizes[-1])
 
+    def whole(self, size: int) -> float:
+        """Of a step on a batch of that size, in one piece."""
+        return self.standing + self.peak(size)
+
     def step(self, size: int) -> float:
         """Of a step in pieces of that size, which add up their gradients in memory of their own."""
-        return self.standing + self.peak(size) + (self.gradients if size < self.batch else 0)
+        return self.whole(size) + (self.gradients if size < self.batch else 0)
 
 
 class Plan(NamedTuple):
@@ -103,43 +116,56 @@ class Plan(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # as in a training step, which says what is wrong
-def plan(net: SiameseNet, optimiser: SGD, loss: Loss, batch: Batch, cap: float) -> Plan:
+def plan(net: SiameseNet, optimiser: SGD, loss: Loss, batch: Batch, cap: float | None = None) -> Plan:
     """The fewest pieces with which a training step stays under `cap` bytes, and what it is forecast to take.
 
+    cap: None is for a device that tells how much memory it has free, and means that much.
     Measures forward and backward of 1, 2, 4 ... pairs or episodes, from the third on only while they are forecast to
-    fit, and at last of the piece that is chosen. Raises ScratchnetError when nothing fits, with the least cap that
-    would do.
+    fit, and at last of the piece that is chosen. Raises ScratchnetError when nothing fits, with the largest batch and
+    the least cap that would do; BackendError when there is no memory for one pair or episode.
     """
     a, b, target, images = batch
-    N = target.shape[0]
-    one = gradients(net, loss, a[:1], b[:1], target[:1])  # also loads what is loaded once
-    choices = [N] if one.running_statistics else sorted({-(-N // pieces) for pieces in range(1, N + 1)}, reverse=True)
+    N, device = target.shape[0], net.device
+    with memory_errors(lambda: "it is too little for one pair or episode, take a smaller network or another device"):
+        one = gradients(net, loss, a[:1], b[:1], target[:1])  # also loads what is loaded once
+    in_pieces = not one.running_statistics
     del one
     weights = sum(value.nbytes for value in net.params.values())
     moving = sum(value.nbytes for value in optimiser.velocity.values())
-    forecast = Forecast(N, max(net.device.held_memory(), weights) + weights - moving, weights)
+    forecast = Forecast(N, max(device.held_memory(), weights) + weights - moving, weights)
+    limit = _room(device) if cap is None else cap
 
     def measure(size: int) -> None:
-        step = partial(gradients, net, loss, a[:size], b[:size], target[:size])
-        forecast.peaks[size] = net.device.peak_memory(step)
+        try:
+            forecast.peaks[size] = device.peak_memory(partial(gradients, net, loss, a[:size], b[:size], target[:size]))
+        except MemoryError:
+            forecast.peaks[size] = math.ceil(limit)  # or more
 
     for size in [*(2**k for k in range((N - 1).bit_length())), N]:
-        if size > 2 and forecast.step(size) > cap:
+        if size > 2 and forecast.step(size) > limit:
             break
         measure(size)
+    choices = sorted({-(-N // pieces) for pieces in range(1, N + 1)}, reverse=True) if in_pieces else [N]
     for size in choices:
-        if forecast.step(size) <= cap:
-            if size not in forecast.peaks:
-                measure(size)
-            if (needed := forecast.step(size)) <= cap:
-                return Plan(-(-N // size), size, images * size // N, needed)
-    raise _too_much(forecast, choices, cap)
+        if forecast.step(size) <= limit and size not in forecast.peaks:
+            measure(size)
+        if forecast.step(size) <= limit:
+            return Plan(-(-N // size), size, images * size // N, forecast.step(size))
+    what = "the smallest step" if in_pieces else "batch norm sees the whole batch, which"
+    smaller = next((size for size in range(N - 1, 0, -1) if forecast.whole(size) <= limit), None)
+    raise _too_much(what, min(map(forecast.step, choices)), limit, smaller, device.name if cap is None else None)
 
 
-def _too_much(forecast: Forecast, choices: Sequence[int], cap: float) -> ScratchnetError:
-    least = min(forecast.step(size) for size in choices)
-    needs = f"takes about {least / GIB:.2f} GiB and --memory allows {cap / GIB:.2f}"
-    enough = f"give {math.ceil(100 * least / GIB) / 100:.2f} or more"
-    if choices == [forecast.batch]:
-        return ScratchnetError(f"batch norm sees the whole batch, which {needs}: lower batch_size, or {enough}")
-    return ScratchnetError(f"the smallest step {needs}: {enough}")
+def _room(device: Device) -> float:
+    """The bytes that a training may take of a device, with those that it has taken already."""
+    assert device.free_memory is not None, "the host does not tell: give a cap"
+    return device.held_memory() + SHARE * device.free_memory()
+
+
+def _too_much(what: str, least: float, limit: float, smaller: int | None, device: str | None) -> ScratchnetError:
+    """smaller: a batch size that would fit. device: the one that is full; None where --memory is the limit."""
+    needed = f"{math.ceil(100 * least / GIB) / 100:.2f}"
+    allowed, more = (f"{device} has room for", "take a device with") if device else ("--memory allows", "give")
+    mend = f"lower batch_size to {smaller}, or" if smaller else "no batch_size is small enough,"
+    return ScratchnetError(
+        f"{what} takes about {needed} GiB and {allowed} {limit / GIB:.2f}: {mend} {more} {needed} or more")

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from scratchnet.backend import Array, Device, Params, array_module, device_of, get_device, one_blas_thread, to_device
+from scratchnet.backend import (
+    Array,
+    Device,
+    Params,
+    array_module,
+    device_of,
+    get_device,
+    memory_errors,
+    one_blas_thread,
+    to_device,
+)
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.frames import find_frame
 from scratchnet.layers import Layer, WeightedL1, sigmoid
@@ -110,12 +120,15 @@ class SiameseNet:
         return prefixed("encoder", running_statistics(self.encoder, cache.encoder))
 
     def embed(self, images: Images) -> Array:
-        """The embeddings (N, D) of images: (N, H, W) arrays of any size, ink 1 and paper 0, or a list of files."""
-        x = self._prepare(images)
+        """The embeddings (N, D) of images: (N, H, W) arrays of any size, ink 1 and paper 0, or a list of files.
+
+        Raises BackendError when there is too little memory.
+        """
         step = self.embed_batch
-        with one_blas_thread():
+        with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(images)))):
+            x = self._prepare(images)
             batches = [self._encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
-        return array_module(x).concatenate(batches)
+            return array_module(x).concatenate(batches)
 
     def similarity(self, a: Images, b: Images) -> Array:
         """The probability (N,) that a[i] and b[i] show the same character."""
@@ -185,3 +198,8 @@ class SiameseNet:
                 raise DataError(f"images holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
             ink[i] = fit(read(picture)[None], self.image_size)[0]
         return ink
+
+
+def _embed_fewer(images: int) -> str:
+    otherwise = "give fewer images, or take a smaller network or another device"
+    return f"set net.embed_batch to {images // 2}, {otherwise}" if images > 1 else otherwise

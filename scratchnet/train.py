@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from scratchnet.backend import (
     array_module,
     get_device,
     keep_freed_memory,
+    memory_errors,
     one_blas_thread,
     to_device,
     to_host,
@@ -43,7 +45,7 @@ from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
 from scratchnet.files import write_bytes
 from scratchnet.losses import Loss, PairCrossEntropy
-from scratchnet.microbatches import GIB, Gradients, Plan, gradients, plan
+from scratchnet.microbatches import GIB, Gradients, Plan, gradients, plan, smaller_batch
 from scratchnet.models import build
 from scratchnet.optim import SGD
 from scratchnet.progress import CLOCK_TICK, Display, Progress
@@ -69,10 +71,11 @@ def train_step(
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
     pieces: take the batch in so many, one after the other, for less memory and the same result to rounding.
-    Raises NonFiniteError, before anything is changed, when the loss is no number.
+    Raises NonFiniteError, before anything is changed, when the loss is no number; BackendError when memory runs out,
+    as a rule before anything is changed, too, but the first update may have been made in part.
     """
     keep_freed_memory()
-    with one_blas_thread():
+    with one_blas_thread(), memory_errors(lambda: smaller_batch(net, target.shape[0], pieces)):
         found = gradients(net, loss or PairCrossEntropy(), a, b, target, pieces)
         loss_value = float(to_host(found.loss))  # the one synchronisation of a step
         _expect_number(loss_value)
@@ -112,12 +115,14 @@ def train(
 
     Of the last epoch where the recipe has no validation; whatever the split holds to choose by is then left alone.
     minutes: stop after the epoch during which they have passed. resume: go on where the run in `out` stopped.
-    memory: GiB that the process may take; batches are cut into as many pieces as that needs. It is no part of the
-    recipe, and a run may go on under another cap, or none: the pieces change the numbers by rounding alone.
+    memory: GiB that the process may take; batches are cut into as many pieces as that needs. None on a device with a
+    memory of its own means what is free there. It is no part of the recipe, and a run may go on under another cap, or
+    none: the pieces change the numbers by rounding alone.
     Raises Interrupted on SIGINT or SIGTERM, once the batch under way is finished and the state saved;
     CheckpointError when `out` holds a run and `resume` is not given, or none and it is; DataError when there is
     nothing to train on or to choose by; NonFiniteError when the loss is no number, with the last state kept;
-    ScratchnetError when the memory is too little for any piece.
+    ScratchnetError when the memory is too little for any piece; BackendError when it runs out all the same, with the
+    last state kept.
     """
     place = get_device(device)
     net = build(recipe.architecture, seed=recipe.seed, device=place)
@@ -130,17 +135,18 @@ def train(
         raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
     batches = _batches(recipe, split, net, memory)
     validation_runs = _validation_runs(recipe, split)
-    cut = None if memory is None else plan(net, optimiser, batches.loss, batches.batch(0, 0), GIB * memory)
-    if cut:
-        net.embed_batch = min(net.embed_batch, cut.images)  # validation takes no more than training
+    cut = _cut(net, optimiser, batches, memory)
     result = replace(net, params=average.params) if average else net
 
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
     if not quiet:
-        _announce(recipe, split, out, cut)
+        _announce(recipe, split, out, cut if memory is not None or (cut and cut.pieces > 1) else None)
     started = time.monotonic()
-    with _stop_requests() as stop, Display(recipe, batches.steps, progress, quiet) as display:
+    with (
+        memory_errors(partial(smaller_batch, net, recipe.batch_size)), _stop_requests() as stop,
+        Display(recipe, batches.steps, progress, quiet) as display,
+    ):
         while not progress.finished(recipe):
             optimiser.epoch = progress.epoch
             epoch_started, images = time.monotonic(), 0
@@ -189,6 +195,17 @@ def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
     rng = stream(recipe.seed, VALIDATION)
     return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+
+
+def _cut(
+    net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, memory: float | None
+) -> Plan | None:
+    """Into which pieces batches go under a cap in GiB, or on a device with a memory of its own; None anywhere else."""
+    if memory is None and net.device.free_memory is None:
+        return None
+    cut = plan(net, optimiser, batches.loss, batches.batch(0, 0), None if memory is None else GIB * memory)
+    net.embed_batch = min(net.embed_batch, cut.images)  # validation takes no more than training
+    return cut
 
 
 def _announce(recipe: Recipe, split: Split, out: Path, cut: Plan | None) -> None:

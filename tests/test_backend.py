@@ -4,6 +4,7 @@ import mmap
 import sys
 import threading
 import tracemalloc
+import weakref
 from types import ModuleType, SimpleNamespace
 
 import fake_cublas
@@ -125,36 +126,158 @@ def test_a_cupy_that_works_is_loaded_once(monkeypatch):
     assert (device.asynchronous, CPU.asynchronous) == (True, False)
 
 
-def test_the_memory_of_a_gpu_is_what_its_pool_took(monkeypatch):
-    class Pool:
-        used, held = 300, 1000
+class Pool:
+    """CuPy's pool: blocks that it keeps, of which the free parts go back to the GPU only where nothing else is used."""
 
-        def free_all_blocks(self):
-            self.held = self.used
+    GPU = 10_000  # bytes
 
-        def used_bytes(self):
-            return self.used
+    def __init__(self):
+        self.used, self.free, self.stuck, self.limit, self.hooks = 300, 500, 200, 0, []
 
-        def total_bytes(self):
-            return self.held
+    def used_bytes(self):
+        return self.used
 
+    def free_bytes(self):
+        return self.free + self.stuck
+
+    def total_bytes(self):
+        return self.used + self.free + self.stuck
+
+    def get_limit(self):
+        return self.limit
+
+    def free_all_blocks(self):
+        self.free = 0
+
+    def malloc(self, size, stuck=False):
+        """Hands out a block: of what is left between others, of what is free, or fresh from the GPU."""
+        if stuck:
+            self.stuck -= size
+        elif size <= self.free:
+            self.free -= size
+        self.used += size
+        for hook in self.hooks:
+            hook.malloc_postprocess(device_id=0, size=size - 1, mem_size=size, mem_ptr=1, pmem_id=1)
+
+    def give_back(self, size):
+        self.used, self.free = self.used - size, self.free + size
+        for hook in self.hooks:
+            hook.free_postprocess(device_id=0, mem_size=size, mem_ptr=1, pmem_id=1)
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """A GPU's memory, without the GPU."""
     pool = Pool()
+
+    class MemoryHook:
+        def __enter__(self):
+            pool.hooks.append(self)
+            return self
+
+        def __exit__(self, *_):
+            pool.hooks.remove(self)
+
     fake_cupy(
         monkeypatch,
-        cuda=WORKING_CUDA,
+        cuda=SimpleNamespace(
+            **vars(WORKING_CUDA),
+            MemoryHook=MemoryHook,
+            Device=lambda: SimpleNamespace(mem_info=(pool.GPU - pool.total_bytes(), pool.GPU)),
+        ),
         ones=np.ones,
         ndarray=type("ndarray", (), {}),
         asarray=np.asarray,
         asnumpy=np.asarray,
         get_default_memory_pool=lambda: pool,
     )
+    return pool
 
-    def work():
-        pool.held += 50
 
+def test_the_memory_that_a_gpu_has_free_is_the_gpus_and_the_pools_below_its_limit(pool):
     device = get_device("cuda")
     assert device.held_memory() == 300
-    assert device.peak_memory(work) == 50
+    assert device.free_memory() == 10_000 - 300
+    pool.limit = 700
+    assert device.free_memory() == 700 - 300
+    pool.limit = 20_000
+    assert device.free_memory() == 10_000 - 300
+
+
+def test_the_peak_on_a_gpu_counts_what_the_pool_took_and_not_what_it_held(pool):
+    def work():
+        for _ in range(2):
+            pool.malloc(50)
+            pool.malloc(60)
+            pool.give_back(50)
+            pool.give_back(60)
+            pool.free_all_blocks()
+
+    assert get_device("cuda").peak_memory(work) == 110
+    assert pool.hooks == []
+
+
+def test_the_peak_on_a_gpu_counts_what_fits_between_blocks_that_are_in_use(pool):
+    def work():
+        pool.malloc(150, stuck=True)
+
+    assert get_device("cuda").peak_memory(work) == 150
+
+
+def test_the_peak_on_a_gpu_counts_what_is_lost_between_blocks(pool):
+    def work():
+        pool.malloc(50)
+        pool.give_back(50)
+        pool.malloc(80)  # for which the block of 50 is too small
+
+    assert get_device("cuda").peak_memory(work) == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError("Out of memory allocating 9 bytes\n(5 bytes so far)."), " (Out of memory allocating 9 bytes (5 "),
+        (MemoryError(), ":"),
+    ],
+)
+def test_out_of_memory_is_one_line_with_the_mend(error, reason):
+    with pytest.raises(BackendError) as refusal, backend.memory_errors(lambda: "take less"):
+        raise error
+    message = str(refusal.value)
+    assert message.startswith("out of memory" + reason)
+    assert message.endswith(": take less")
+    assert "\n" not in message
+
+
+def test_numpys_own_error_of_memory_is_such_a_line():
+    said = r"^out of memory \(Unable to allocate 4.00 EiB for an array .*\): take less$"
+    with pytest.raises(BackendError, match=said), backend.memory_errors(lambda: "take less"):
+        np.empty(2**59)
+
+
+def test_the_error_of_memory_does_not_hold_the_memory():
+    """Whoever catches it and tries again with less must find the memory free."""
+
+    class Large:
+        pass
+
+    alive = []
+
+    def exhausted():
+        large = Large()
+        alive.append(weakref.ref(large))
+        raise MemoryError
+
+    try:
+        with backend.memory_errors(lambda: "take less"):
+            exhausted()
+    except BackendError:
+        assert alive[0]() is None
+
+
+def test_other_errors_pass_unchanged():
+    with pytest.raises(ValueError, match="another"), backend.memory_errors(lambda: "take less"):
+        raise ValueError("another")
 
 
 def test_the_peak_of_a_function_is_that_of_its_arrays():

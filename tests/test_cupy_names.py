@@ -138,6 +138,13 @@ def test_the_record_is_of_the_installed_cupy(cupy):
     assert set(listing.stdout.split()) == CUPY_NAMES
 
 
+def test_cupy_runs_out_of_memory_as_python_does_and_reports_on_its_pool(cupy):
+    assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
+    assert {"used_bytes", "free_bytes", "total_bytes", "free_all_blocks", "get_limit"} <= set(dir(cupy.cuda.MemoryPool))
+    for event in ("malloc_postprocess", "free_postprocess"):
+        assert "mem_size" in getattr(cupy.cuda.MemoryHook, event).__doc__
+
+
 def test_the_stand_in_takes_the_parameters_that_cupy_takes(cupy):
     checked = 0
     for name, signature in standin.SIGNATURES.items():

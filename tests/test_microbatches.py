@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from standin import strict
+from standin import STRICT, strict
 
 from scratchnet import backend
 from scratchnet.backend import CPU, to_device, to_host, traced_peak
 from scratchnet.batches import Batch
-from scratchnet.errors import NonFiniteError, ScratchnetError
+from scratchnet.errors import BackendError, NonFiniteError, ScratchnetError
 from scratchnet.layers import Conv2d, Flatten, Linear, Sequential, WeightedL1
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.microbatches import GIB, Forecast, gradients, plan
@@ -103,7 +103,7 @@ def test_a_step_in_pieces_is_the_step(kind, net, device, rng):
         on_device = [to_device(each, place) for each in given]
         strict.synchronisations = 0
         losses.append([train_step(there, optimiser, *on_device, LOSSES[kind], pieces) for _ in range(2)])
-        assert strict.synchronisations == (2 if place.name == "strict" else 0)  # one a step
+        assert strict.synchronisations == (2 if place.module is strict else 0)  # one a step
         after.append(copied(there.params))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
     for name, value in after[0].items():
@@ -249,11 +249,93 @@ def test_batch_norm_goes_with_a_cap_that_fits_the_whole_batch_and_no_other(tiny_
     assert (whole.pieces, whole.size, whole.images) == (1, 64, 128)
     with pytest.raises(ScratchnetError) as refusal:
         plan(tiny_net, SGD(0.1), LOSSES["pairs"], items, 0.9 * whole.bytes)
-    assert re.fullmatch(
+    said = re.fullmatch(
         r"batch norm sees the whole batch, which takes about [\d.]+ GiB and --memory allows [\d.]+: "
-        r"lower batch_size, or give [\d.]+ or more",
+        r"lower batch_size to (\d+), or give [\d.]+ or more",
         str(refusal.value),
     )
+    smaller = int(said[1])
+    assert 48 <= smaller < 64
+    fitting = Batch(*(each[:smaller] for each in items[:3]), 2 * smaller)
+    assert plan(tiny_net, SGD(0.1), LOSSES["pairs"], fitting, 0.9 * whole.bytes).pieces == 1
+
+
+# A device with a memory of its own
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def device_with(monkeypatch):
+    """Makes a device with so many free bytes on which a pair takes a megabyte, and room for no more than some pairs."""
+
+    def make(free, room_for=1000):
+        def peak(step):
+            if (size := len(step.args[-1])) > room_for:
+                raise MemoryError(f"no room for {size}")
+            return MEGABYTE * size
+
+        device = replace(STRICT, name="small", held_memory=lambda: 0, peak_memory=peak, free_memory=lambda: free)
+        monkeypatch.setitem(backend._devices, "small", device)
+        return device
+
+    return make
+
+
+def planned(net, device, rng, N, **options):
+    """A plan for N pairs on a device, and the bytes of the network's parameters."""
+    there = net.to_device(device)
+    items = Batch(*(to_device(each, device) for each in batch(rng, "pairs", N, size=net.image_size)), 2 * N)
+    weights = sum(value.nbytes for value in net.params.values())
+    return plan(there, SGD(0.1), LOSSES["pairs"], items, **options), weights
+
+
+@pytest.mark.parametrize(("megabytes", "pieces"), [(100, 1), (17, 2), (9, 3), (3, 8)])
+def test_without_a_cap_a_batch_is_cut_to_what_the_device_has_free_but_for_a_margin(
+    megabytes, pieces, steady, rng, device_with
+):
+    cut, weights = planned(steady, device_with(megabytes * MEGABYTE), rng, 16)
+    assert cut.pieces == pieces
+    assert cut.bytes == (3 if pieces > 1 else 2) * weights + MEGABYTE * cut.size <= 0.9 * megabytes * MEGABYTE
+
+
+def test_a_cap_that_is_given_counts_and_not_what_is_free(steady, rng, device_with):
+    assert planned(steady, device_with(0), rng, 16, cap=GIB)[0].pieces == 1
+
+
+def test_a_piece_for_which_there_is_no_memory_is_not_taken_whatever_the_forecast(steady, rng, device_with):
+    cut, _ = planned(steady, device_with(GIB, room_for=7), rng, 16)
+    assert (cut.pieces, cut.size) == (3, 6)
+
+
+def test_a_full_device_is_named_with_the_batch_size_that_fits_batch_norm(tiny_net, rng, device_with):
+    device = device_with(20 * MEGABYTE)
+    with pytest.raises(ScratchnetError) as refusal:
+        planned(tiny_net, device, rng, 64)
+    assert str(refusal.value) == (
+        "batch norm sees the whole batch, which takes about 0.06 GiB and small has room for 0.02: "
+        "lower batch_size to 17, or take a device with 0.06 or more"
+    )
+    assert planned(tiny_net, device, rng, 17)[0].pieces == 1
+
+
+@pytest.mark.parametrize(("megabytes", "mend"), [(1.5, "lower batch_size to 1, or"), (1, "no batch_size is small")])
+def test_where_pieces_of_one_pair_are_too_large_a_batch_of_one_may_still_fit(megabytes, mend, steady, rng, device_with):
+    """Pieces add up their gradients in memory of their own, and a batch in one piece does not."""
+    device = device_with(megabytes * MEGABYTE)
+    with pytest.raises(ScratchnetError, match=rf"^the smallest step takes about 0.01 GiB and small .*: {mend}"):
+        planned(steady, device, rng, 4)
+    if "to 1" in mend:
+        assert planned(steady, device, rng, 1)[0].size == 1
+
+
+def test_no_memory_for_a_single_pair_is_one_line(steady, rng, device_with, monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError("Out of memory allocating 7,000 bytes (allocated so far: 512 bytes).")
+
+    monkeypatch.setattr(Conv2d, "forward", exhausted)
+    with pytest.raises(BackendError, match=r"^out of memory \(Out of .* bytes\)\): it is too little for one pair"):
+        planned(steady, device_with(GIB), rng, 4)
 
 
 MEASURED = """

@@ -17,9 +17,15 @@ order): the same bound
 
     with a = lambda n u   and lambda such that the probability is 1e-9.                                      (2)
 
-The second is used here; the first says nothing of sums beyond a few thousand. The move is measured, as the mean
-square over a few draws of signs, and u |float64| stands for rounding the result itself. For a layer of several steps
-(batch norm, a network) it is a rule and no theorem: each step is taken to round like a change of its arguments.
+Hardware may round both factors of a product before it multiplies them, to a relative error of v (TF32 keeps 11 bits,
+so v = 2^-11). That is a change of the numbers themselves, in products of independent errors again:
+
+    with a = lambda (n u + v).                                                                               (3)
+
+The last is used here, with v = 0 as a rule; (1) says nothing of sums beyond a few thousand. The move is measured, as
+the mean square over a few draws of signs, and u |float64| stands for rounding the result itself. For a layer of
+several steps (batch norm, a network) it is a rule and no theorem: each step is taken to round like a change of its
+arguments.
 """
 
 import math
@@ -33,6 +39,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.point import not_finite
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
+TF32_ROUNDOFF = 2.0**-11  # of the factors of products in TF32
 PROBABILITY = 1e-9
 MOVES = 4  # random changes, of which the mean square counts
 FLOOR = 1e-13  # of the largest tensor: in float64 a result below it is rounding, and tells nothing of float32
@@ -63,16 +70,17 @@ class PrecisionReport:
 
 def check_precision(
     layer: Any, params: Params, inputs: tuple[Array, ...] | list[Array], summands: int, seed: int = 0,
-    device: str | Device | None = None, **options: Any,
+    device: str | Device | None = None, operand_roundoff: float = 0.0, **options: Any,
 ) -> PrecisionReport:
     """Run a layer in float32 on a device, and in float64 on the host, from the same numbers.
 
     params and inputs: of any precision, rounded to float32 first. summands: the largest number of products in any sum
     of forward or backward; for a convolution the largest of kh kw C (in y), kh kw O (in dx) and Ho Wo N (in dweight).
-    device: where float32 runs; None leaves the arrays where they are. Raises ScratchnetError for summands below 1 or
-    so many that the bound says nothing.
+    device: where float32 runs; None leaves the arrays where they are. operand_roundoff: the relative error to which
+    the device rounds the factors of its products, TF32_ROUNDOFF for TF32. Raises ScratchnetError for summands below 1
+    or so many that the bound says nothing.
     """
-    amplitude = _amplitude(summands)
+    amplitude = _amplitude(summands, operand_roundoff)
     there = None if device is None else get_device(device)
     arrays = {f"input {i}": x for i, x in enumerate(inputs)} | params
     narrow = {name: to_host(array).astype(np.float32) for name, array in arrays.items()}
@@ -101,15 +109,16 @@ def check_precision(
     floor = FLOOR * max(sizes.values(), default=0.0)
     telling = {name: size for name, size in sizes.items() if size > floor}
     errors = {name: float(np.linalg.norm(found[name] - exact[name])) / size for name, size in telling.items()}
-    bounds = {name: math.sqrt(moves[name]) / size + UNIT_ROUNDOFF for name, size in telling.items()}    # (2)
+    bounds = {name: math.sqrt(moves[name]) / size + UNIT_ROUNDOFF for name, size in telling.items()}    # (3)
     return PrecisionReport(errors, bounds, summands)
 
 
-def _amplitude(summands: int) -> float:
-    """How far the numbers are moved: a in (2)."""
+def _amplitude(summands: int, operand_roundoff: float) -> float:
+    """How far the numbers are moved: a in (3)."""
     if summands < 1:
         raise ScratchnetError(f"summands is {summands}, expected the number of products in a sum, 1 or more")
-    amplitude = math.sqrt(2 * math.log(2 * summands / PROBABILITY)) * summands * UNIT_ROUNDOFF
+    likely = math.sqrt(2 * math.log(2 * summands / PROBABILITY))
+    amplitude = likely * (summands * UNIT_ROUNDOFF + operand_roundoff)
     if amplitude > 0.1:
         raise ScratchnetError(f"sums of {summands} products say nothing in float32: check a smaller layer")
     return amplitude

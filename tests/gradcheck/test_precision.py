@@ -5,6 +5,7 @@ import pytest
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck import check_precision
+from scratchnet.gradcheck.precision import TF32_ROUNDOFF
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1
 from scratchnet.ops.conv import ALGORITHMS
 
@@ -78,3 +79,28 @@ def test_a_gradient_in_another_precision_or_with_nan_is_a_problem(rng):
 def test_impossible_numbers_of_summands_are_refused(summands, message, rng):
     with pytest.raises(ScratchnetError, match=message):
         check_precision(ReLU(), {}, (rng.standard_normal(3),), summands=summands)
+
+
+class OfElevenBits(Linear):
+    """A dense layer whose products take factors of 11 bits, as in TF32."""
+
+    def forward(self, params, x, training=False):
+        return super().forward({name: eleven_bits(value) for name, value in params.items()}, eleven_bits(x))
+
+    def backward(self, dy, cache):
+        dx, grads = super().backward(eleven_bits(dy), cache)
+        return dx, grads
+
+
+def eleven_bits(array):
+    if array.dtype != np.float32:
+        return array
+    bits = np.ascontiguousarray(array).view(np.uint32) + np.uint32(0x1000)
+    return (bits & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def test_factors_of_eleven_bits_pass_as_such_and_not_as_float32(rng):
+    layer = OfElevenBits(200, 7)
+    params, x = layer.init(rng), rng.standard_normal((5, 200))
+    assert check_precision(layer, params, (x,), summands=200, operand_roundoff=TF32_ROUNDOFF)
+    assert not check_precision(layer, params, (x,), summands=200)

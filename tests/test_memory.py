@@ -1,0 +1,262 @@
+"""A device with little memory: batches are cut to it, and where it runs out all the same, one line says what to do."""
+
+import re
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from standin import STRICT, StrictArray
+
+from scratchnet import backend, oneshot
+from scratchnet import train as training
+from scratchnet.backend import to_device, to_host, traced_peak
+from scratchnet.cli import main
+from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.data.splits import Split
+from scratchnet.errors import BackendError
+from scratchnet.models import compact
+from scratchnet.optim import SGD
+from scratchnet.recipes import RECIPES
+from scratchnet.train import train, train_step
+
+PAIRS = replace(
+    RECIPES["glyphs"],
+    architecture={"name": "compact", "image_size": 16, "width": 4, "features": 8, "norm": False},
+    objective="pairs",
+    pairs=24,
+    batch_size=12,
+    epochs=2,
+    lr=0.05,
+    validation_trials=5,
+    n_way=5,
+)
+PLAIN, NORMED = (compact(1, image_size=16, width=4, features=8, norm=norm) for norm in (False, True))
+
+
+class OutOfMemoryError(MemoryError):
+    """As CuPy's: a MemoryError, with a message that ends in a full stop."""
+
+
+class SmallMemory:
+    """What the arrays of the stand-in take, by NumPy's reports to tracemalloc, and how much there is."""
+
+    size = 2**40
+    refusals = 0
+
+    def __init__(self):
+        self.before = tracemalloc.get_traced_memory()[0]
+
+    def taken(self):
+        return tracemalloc.get_traced_memory()[0] - self.before
+
+    def expect_room(self, array):
+        if self.taken() > self.size:
+            self.refusals += 1
+            raise OutOfMemoryError(f"Out of memory allocating {array.nbytes:,} bytes (allocated so far: all).")
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """That of the device "small": the strict stand-in, which raises beyond the size that a test gives it."""
+    tracemalloc.start()
+    memory, made = SmallMemory(), StrictArray.__init__
+
+    def make(self, array):
+        memory.expect_room(array)
+        made(self, array)
+
+    monkeypatch.setattr(StrictArray, "__init__", make)
+    monkeypatch.setitem(
+        backend._devices,
+        "small",
+        replace(
+            STRICT,
+            name="small",
+            held_memory=memory.taken,
+            peak_memory=traced_peak,
+            free_memory=lambda: memory.size - memory.taken(),
+        ),
+    )
+    yield memory
+    tracemalloc.stop()
+
+
+@pytest.fixture(scope="module")
+def split():
+    alphabets = generate_alphabets(4, characters=6, drawers=4, image_size=16, seed=3)
+    return Split(alphabets[:3], alphabets[3:])
+
+
+@pytest.fixture
+def losses(monkeypatch):
+    """Of every training step; `losses.then` is called with their number after each."""
+
+    class Losses(list):
+        def then(self, _number):
+            pass
+
+    taken = Losses()
+
+    def recorded(*arguments):
+        taken.append(train_step(*arguments))
+        taken.then(len(taken))
+        return taken[-1]
+
+    monkeypatch.setattr(training, "train_step", recorded)
+    return taken
+
+
+def pieces_said(err):
+    return [int(number) for number in re.findall(r"in pieces of \d+ \((\d+) a batch\)", err)]
+
+
+def everything_in(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def small(net):
+    """A network of its own on the small device."""
+    return replace(net, params={name: to_device(value.copy(), "small") for name, value in net.params.items()})
+
+
+def batch(net, N, rng):
+    a, b = rng.random((2, N, net.image_size, net.image_size), np.float32)
+    return [to_device(each, "small") for each in (a, b, (np.arange(N) % 2).astype(np.float32))]
+
+
+def peak_of_a_step(net, N, rng, pieces=1):
+    there = small(net)
+    items = batch(there, N, rng)
+    return traced_peak(lambda: train_step(there, SGD(0.01), *items, None, pieces))
+
+
+def mend(error, pattern):
+    """The number that a line names as the mend."""
+    found = re.search(pattern, str(error))
+    assert found, error
+    return int(found[1])
+
+
+# Training within what there is
+
+
+def test_training_is_cut_to_the_memory_that_is_free_with_no_option(memory, split, tmp_path, losses, capsys):
+    train(PAIRS, split, tmp_path / "whole", "small")
+    assert pieces_said(capsys.readouterr().err) == []  # nothing to say
+    whole = list(losses)
+    losses.clear()
+
+    memory.size = memory.taken() + peak_of_a_step(PLAIN, 12, np.random.default_rng(0))
+    train(PAIRS, split, tmp_path / "cut", "small")
+    (pieces,) = pieces_said(capsys.readouterr().err)
+    assert pieces > 1
+    assert memory.refusals == 0
+    np.testing.assert_allclose(losses, whole, rtol=1e-4)
+
+
+# Where it runs out all the same
+
+
+@pytest.mark.parametrize("net", [PLAIN, NORMED], ids=["plain", "batch norm"])
+def test_a_step_that_runs_out_of_memory_names_a_batch_size_that_fits(net, memory, rng):
+    peak = peak_of_a_step(net, 24, rng)
+    net, optimiser = small(net), SGD(0.01)
+    a, b, labels = batch(net, 24, rng)
+    before = {key: to_host(value) for key, value in net.params.items()}
+    memory.size = memory.taken() + 2 * peak // 3
+    with pytest.raises(BackendError, match=r"^out of memory \(Out of memory .* so far: all\)\): lower") as refusal:
+        train_step(net, optimiser, a, b, labels)
+    assert "\n" not in str(refusal.value)
+    assert optimiser.velocity == {}
+    assert all(to_host(net.params[key]).tobytes() == value.tobytes() for key, value in before.items())
+    half = mend(refusal.value, r"lower batch_size to (\d+)")
+    assert half == 12
+    train_step(net, optimiser, a[:half], b[:half], labels[:half])
+
+
+def test_a_step_that_runs_out_of_memory_names_pieces_that_fit(memory, rng):
+    peak = peak_of_a_step(PLAIN, 24, rng, 2)
+    net = small(PLAIN)
+    items = batch(net, 24, rng)
+    memory.size = memory.taken() + 2 * peak // 3
+    with pytest.raises(BackendError) as refusal:
+        train_step(net, SGD(0.01), *items, None, 2)
+    train_step(net, SGD(0.01), *items, None, mend(refusal.value, r", or cut it into (\d+) pieces"))
+
+
+def test_with_batch_norm_there_are_no_pieces_to_name(memory, rng):
+    net = small(NORMED)
+    items = batch(net, 24, rng)
+    memory.size = memory.taken()
+    with pytest.raises(BackendError, match=r": lower batch_size to 12$"):
+        train_step(net, SGD(0.01), *items)
+
+
+def test_a_batch_of_one_that_runs_out_of_memory_cannot_be_smaller(memory, rng):
+    net = small(PLAIN)
+    items = batch(net, 1, rng)
+    memory.size = memory.taken()
+    with pytest.raises(BackendError, match=r"batch_size is 1 already, take a smaller network or another device$"):
+        train_step(net, SGD(0.01), *items)
+
+
+def test_a_run_that_runs_out_of_memory_keeps_its_files_and_goes_on_once_there_is_enough(
+    memory, split, tmp_path, losses
+):
+    train(PAIRS, split, tmp_path / "whole", "small", quiet=True)
+    whole = list(losses)
+    losses.clear()
+
+    saved = {}
+
+    def another_program_comes(number):
+        if number == 3:  # the first step of the second epoch
+            saved.update(everything_in(tmp_path / "run"))
+            memory.size = 0
+
+    losses.then = another_program_comes
+    with pytest.raises(BackendError, match=r"^out of memory .*: lower batch_size to 6, or cut it into 2 pieces"):
+        train(PAIRS, split, tmp_path / "run", "small", quiet=True)
+    assert everything_in(tmp_path / "run") == saved
+    memory.size = SmallMemory.size
+    train(PAIRS, split, tmp_path / "run", "small", resume=True, quiet=True)
+    np.testing.assert_allclose(losses[-2:], whole[-2:], rtol=1e-4)
+
+
+@pytest.mark.parametrize("ask", ["embed", "evaluate"])
+def test_embedding_that_runs_out_of_memory_names_how_many_images_at_a_time_fit(ask, memory, rng, split):
+    net, images = replace(small(PLAIN), embed_batch=48), to_device(rng.random((50, 16, 16), np.float32), "small")
+    runs = oneshot.sample_runs(split.train, 2, rng, n_way=6, k_shot=3)  # of 18 supports
+    asked = (lambda net: net.embed(images)) if ask == "embed" else (lambda net: oneshot.evaluate(net, runs))
+    expected, peak = asked(net), traced_peak(lambda: asked(net))
+    memory.size = memory.taken() + 3 * peak // 4
+    with pytest.raises(BackendError, match=r"^out of memory .*, give fewer images, or take a smaller net") as refusal:
+        asked(net)
+    fewer = mend(refusal.value, r"set net.embed_batch to (\d+),")
+    assert fewer == (24 if ask == "embed" else 9)
+    found = asked(replace(net, embed_batch=fewer))
+    if ask == "embed":
+        np.testing.assert_allclose(to_host(found), to_host(expected), atol=1e-5)
+    else:
+        assert found == expected
+
+
+def test_a_single_image_that_runs_out_of_memory_has_no_smaller_batch(memory, rng):
+    net, images = small(PLAIN), to_device(rng.random((1, 16, 16), np.float32), "small")
+    memory.size = memory.taken()
+    with pytest.raises(BackendError, match=r"\): give fewer images, or take a smaller network or another device$"):
+        net.embed(images)
+
+
+def test_on_the_host_it_is_the_same_line_and_exit_code_2(tmp_path, monkeypatch, capsys, split):
+    monkeypatch.setattr(training, "load_split", lambda *_: split)
+    monkeypatch.setattr("scratchnet.cli.training.load_split", lambda *_: split)
+    monkeypatch.setattr(training, "gradients", lambda *_: np.empty(2**59))
+    settings = [f"--set={name}" for name in ("steps=2", "batch_size=8", "n_way=5", "architecture.image_size=16")]
+    assert main(["train", *settings, "--out", str(tmp_path / "out"), "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(
+        r"scratchnet: out of memory \(Unable to allocate 4.00 EiB for .*\): lower batch_size to 4\n", err
+    )
