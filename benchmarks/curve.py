@@ -50,7 +50,7 @@ def main() -> None:
     if record.exists():
         points = json.loads(record.read_text())["points"]
     for workload in workloads():
-        if not any(point["workload"] == asdict(workload) for point in points):
+        if not any(Workload(**point["workload"]) == workload for point in points):
             points.append(in_own_process(workload))
             write_bytes(record, json.dumps({"points": points}, indent=2).encode())
             print(row(points[-1]), flush=True)

@@ -108,13 +108,6 @@ def memory_errors(mend: Callable[[], str]) -> Iterator[None]:
         raise BackendError(f"out of memory{f' ({reason})' if reason else ''}: {mend()}") from error
 
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-BLOCK_BYTES = 2**19  # of an array that is worked on together with a few others like it
-
-CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
-_devices = {"cpu": CPU}
-
-
 def get_device(name: str | Device | None = None) -> Device:
     """The device called `name`: "cpu" or "cuda"; None asks SCRATCHNET_DEVICE, then takes "cpu".
 

@@ -57,6 +57,7 @@ FUNCTIONS = """
     take_along_axis: a indices axis
     where: condition x y
     clip: a a_min a_max | out
+    copyto: dst src
     cumsum: a | axis dtype out
     dot: a b | out
     tensordot: a b | axes
@@ -80,7 +81,7 @@ SYNCHRONISING = """
 DISPATCHING = "__array_function__ __array_ufunc__"
 
 # What a parameter takes goes by its name. Those not listed take plain Python values: shapes, axes, dtypes.
-ARRAY_PARAMETERS = {"a", "array", "b", "condition", "out", "prototype"}
+ARRAY_PARAMETERS = {"a", "array", "b", "condition", "dst", "out", "prototype", "src"}
 NUMBER_PARAMETERS = {"a_max", "a_min", "fill_value", "indices", "value", "x", "x1", "x2", "y"}  # or an array
 NULLABLE_PARAMETERS = {"a_max", "a_min", "out"}  # or None
 LIST_PARAMETERS = {"tup": "a", "args": "item", "arrays_and_dtypes": "item", "operands": "item"}  # of what

@@ -5,8 +5,9 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ import standin
 
 from scratchnet import backend
 from scratchnet.backend import CPU
-from scratchnet.bench import embedding, machine, measure, memory, peers, report
+from scratchnet.bench import embedding, machine, measure, memory, peers, report, timing, workload
 from scratchnet.bench.channels_first import from_channels_first, to_channels_first
+from scratchnet.bench.machine import Rates
 from scratchnet.bench.peers import Difference, Embedder, Variant
-from scratchnet.bench.profile import REST, UPDATE, algorithm_of, product_flop, profile
+from scratchnet.bench.profile import REST, UPDATE, Part, Pass, algorithm_of, product_flop, profile
 from scratchnet.bench.timing import Spread, in_turns, now, ratio
 from scratchnet.bench.workload import Workload
 from scratchnet.checkpoint import save_model
@@ -27,13 +29,16 @@ from scratchnet.layers import Conv2d, Linear, MaxPool2d, ReLU
 
 TINY = Workload("compact", pairs=2, device="cpu", options={"image_size": 16, "width": 2, "features": 8})
 SMALL = ["--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds", "1", "--device", "cpu"]
-pytestmark = pytest.mark.usefixtures("small_sgemm")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_sgemm():
+def short_measurements():
+    """Of what the machine can at best, which is no matter here."""
+    small = {"ROUNDS": 1, "SGEMM_SIZE": 64, "GPU_SGEMM_SIZE": 32, "COPY_BYTES": 4096, "GPU_REPEATS": 2}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine.sgemm_rate, "__defaults__", (64, 1))
+        for name, value in small.items():
+            patch.setattr(machine, name, value)
+        patch.setattr(timing, "WARM_UP", 0)
         yield
 
 
@@ -83,7 +88,7 @@ def mirrors(monkeypatch):
         Variant("is coarse", lambda training: Mirror(training, 1.2), "on purpose", lower_precision=True),
         Variant("never runs", never),
     ]
-    monkeypatch.setattr(peers, "load", lambda name: variants)
+    monkeypatch.setattr(peers, "load", lambda name, device: variants)
 
 
 # Arithmetic
@@ -136,8 +141,19 @@ def test_differences_are_relative_by_layer():
     ours = {"a.weight": np.array([3.0, 0.0]), "a.bias": np.array([4.0]), "b.weight": np.array([1.0])}
     theirs = ours | {"a.weight": np.array([3.0, 0.5])}
     assert peers.difference((2.0, ours), (2.2, theirs)) == pytest.approx(Difference(0.1, 0.1))
-    assert peers.difference((2.0, ours), (2.0, ours)).is_rounding
-    assert not peers.difference((2.0, ours), (2.0, ours | {"b.weight": np.array([np.nan])})).is_rounding
+    assert peers.difference((2.0, ours), (2.0, ours)).is_rounding("float32")
+    not_a_number = peers.difference((2.0, ours), (2.0, ours | {"b.weight": np.array([np.nan])}))
+    assert not not_a_number.is_rounding("float32")
+
+
+def test_the_tolerance_is_that_of_the_coarser_precision():
+    of_tf32, of_loss = Difference(1e-5, 0.2), Difference(5e-4, 0.01)
+    for found in (of_tf32, of_loss):
+        assert not found.is_rounding("float32", "float32")
+        assert found.is_rounding("float32", "tf32")
+        assert found.is_rounding("tf32", "float32")
+    assert not Difference(1e-5, 1.0).is_rounding("tf32")  # a mistake
+    assert not Difference(0.1, 1e-5).is_rounding("tf32")
 
 
 # The profile
@@ -171,7 +187,7 @@ def test_a_measured_step_is_a_training_step(training):
 
 
 def test_the_sgemm_rate_is_a_rate():
-    assert 1e6 < machine.sgemm_rate(CPU, size=32, rounds=1) < 1e15
+    assert 1e6 < machine.sgemm_rate(CPU, 32) < 1e15
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -192,7 +208,7 @@ def same_package(monkeypatch):
 
 @pytest.mark.usefixtures("same_package")
 def test_memory_is_measured_in_a_process_of_its_own(monkeypatch):
-    monkeypatch.setattr(peers, "load", lambda name: [Variant("absent", Mirror)])
+    monkeypatch.setattr(peers, "load", lambda name, device: [Variant("absent", Mirror)])
     ours, theirs = memory.in_own_processes(TINY, ["nonesuch"])
     assert ours["name"] == "scratchnet"
     assert 2**24 < ours["peak_bytes"] < 2**30
@@ -219,7 +235,7 @@ def test_the_figures_as_json(bench, training, mirrors):
     figures = json.loads(out)
     assert code == 1  # one of the mirrors differs
     assert figures.keys() == {"workload", "machine", "sgemm", "step", "layers", "peers"}
-    assert figures["machine"].keys() == {"processor", "threads", "system", "python", "numpy", "blas", "date"}
+    assert figures["machine"].keys() == {"processor", "threads", "system", "python", "numpy", "blas", "date", "gpu"}
     assert figures["step"].keys() == {"median_ms", "least_ms", "most_ms", "rounds", "images_per_second", "peak_bytes"}
     assert [row["name"] for row in figures["layers"]] == [*training.net.encoder.layers, REST, UPDATE]
     for row in figures["layers"]:
@@ -231,6 +247,8 @@ def test_the_figures_as_json(bench, training, mirrors):
             "backward_gflop",
             "gflops",
             "share_of_sgemm",
+            "gigabytes",
+            "share_of_copy",
             "algorithm",
         }
     conv1 = figures["layers"][0]
@@ -297,6 +315,8 @@ def test_memory_stands_beside_the_rest(bench):
         (["--network", "koch2015", "--image-size", "64"], "give 65 or more"),
         (["--image-size", "4"], "give 8 or more"),
         (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--precision", "tf32"], "--precision tf32 is of products on a GPU: leave it out, or --device cuda"),
+        (["--precision", "half"], "--precision: invalid choice: 'half'"),
     ],
 )
 def test_bad_options_are_one_line(arguments, message, bench):
@@ -377,7 +397,7 @@ def embedders(monkeypatch):
         Embedder("is no number", lambda net: lambda images: net.embed(images) * np.float32("nan")),
         Embedder("never runs", never),
     ]
-    monkeypatch.setattr(peers, "load_embedders", lambda name: found)
+    monkeypatch.setattr(peers, "load_embedders", lambda name, device: found)
 
 
 def test_an_embedding_that_agrees_is_timed_and_what_does_not_is_told(bench, embedders):
@@ -403,7 +423,7 @@ def test_peers_are_not_compared_with_another_device(embed, bench, monkeypatch):
     monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
     code, _, err = bench("--against", "torch", *embed, "--device", "strict")
     assert code == 2
-    assert "--against compares on the CPU" in err
+    assert "--against torch compares on cpu or cuda, not on strict: leave out it or --device strict" in err
 
 
 def test_embedding_runs_on_another_device(bench, monkeypatch):
@@ -423,7 +443,7 @@ def test_pytorch_embeds_the_same_in_evaluation(network, rng):
             value += 0.05 * rng.random(value.shape).astype(np.float32)
     images = np.concatenate([training.a, training.b])
     for embedder in peers.load_embedders("torch"):
-        found = embedder.build(net)(images)
+        found = embedder.download(embedder.build(net)(embedder.upload(images)))
         assert np.std(found, axis=0).max() > 1e-3  # not all alike
         np.testing.assert_allclose(found, net.embed(images), rtol=0, atol=1e-5, err_msg=embedder.name)
 
@@ -458,3 +478,237 @@ def test_a_peer_computes_the_same_and_learns_the_same(library, network):
         for _ in range(3):  # with a decay that shows: the update is the same
             tolerance = 0.1 if variant.lower_precision else 1e-3
             assert peer.step() == pytest.approx(training.step(), rel=tolerance), variant.name
+
+
+# On a GPU, and on what stands in for one
+
+
+def test_the_command_measures_a_training_step_on_every_device(bench, device):
+    code, out, err = bench("--device", device.name, "--json")
+    assert (code, err) == (0, "")
+    figures = json.loads(out)
+    on_host = device is CPU
+    assert ("copy" in figures) is not on_host
+    assert (figures["machine"]["gpu"] is not None) is (device.name == "cuda")
+    assert figures["step"]["peak_bytes"] > 0
+    for row in figures["layers"]:
+        counted = row["name"] != REST
+        assert (row["gigabytes"] is not None) is counted
+        assert (row["share_of_copy"] is not None) is (counted and not on_host)
+
+
+def test_the_command_embeds_on_every_device(bench, device):
+    code, out, err = bench("--device", device.name, "--embed")
+    assert (code, err) == (0, "")
+    assert re.search(rf"parameters, float32, {device.name}$", out, re.MULTILINE)
+
+
+def test_a_peer_embeds_images_that_it_takes_from_the_host_once(monkeypatch, tiny_net, rng):
+    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    taken = []
+
+    def upload(images):
+        taken.append(type(images))
+        return images.tolist()
+
+    def build(net):
+        return lambda images: tiny_net.embed(np.array(images, np.float32)).tolist()
+
+    def download(found):
+        return np.array(found, np.float32)
+
+    monkeypatch.setattr(peers, "load_embedders", lambda name, device: [Embedder("peer", build, upload, download)])
+    images = standin.upload(rng.random((3, 16, 16)).astype(np.float32))
+    _, row = embedding.measure(tiny_net.to_device("strict"), images, 2, ["torch"])
+    assert row["difference"] < 1e-6
+    assert row["images_per_second"]["median"] > 0
+    assert taken == [np.ndarray]
+
+
+def test_shares_are_of_the_measured_product_and_the_measured_copy():
+    part = Part("conv1", Pass(0.5, 2_000_000_000, 1_000_000_000), Pass(1.5, 6_000_000_000, 5_000_000_000), "dft")
+    row = measure._row(part, Rates(sgemm=16e9, size=4096, copy=12e9))
+    assert row["gflops"] == pytest.approx(4)
+    assert row["gigabytes"] == pytest.approx(6)
+    assert row["share_of_sgemm"] == pytest.approx(1 / 4)
+    assert row["share_of_copy"] == pytest.approx(1 / 4)
+    assert measure._row(part, Rates(sgemm=16e9, size=2048))["share_of_copy"] is None
+
+
+def test_the_rate_of_a_copy_counts_what_is_read_and_what_is_written(monkeypatch):
+    copied = []
+    monkeypatch.setattr(machine, "in_turns", lambda steps, rounds, device: {"calls": [steps["calls"]() or 0.5]})
+    monkeypatch.setattr(standin.strict, "copyto", lambda target, source: copied.append(source.nbytes), raising=False)
+    assert machine.copy_rate(standin.STRICT) == pytest.approx(2 * sum(copied) / 0.5)
+    assert len(copied) == machine.GPU_REPEATS
+
+
+def test_the_bytes_of_a_layer_are_those_that_it_must_read_and_write(training):
+    parts = {part.name: part for part in profile(training, rounds=1)}
+    params = training.net.params
+    images, channels = 4 * 4 * 16 * 16, 2  # four of 16 x 16 pixels; conv1 has 5 x 5 kernels
+    first = images + channels * images + 4 * (5 * 5 * channels + channels)  # x, y, parameters; x, dy, gradients
+    assert (parts["conv1"].forward.bytes, parts["conv1"].backward.bytes) == (first, first)
+    pooled = channels * images // 4
+    assert parts["pool1"].forward.bytes == parts["pool1"].backward.bytes == channels * images + pooled
+    assert parts["relu1"].forward.bytes == parts["relu1"].backward.bytes == 2 * pooled
+    linear = params["encoder.linear.weight"].nbytes + params["encoder.linear.bias"].nbytes
+    x, y = 4 * 4 * len(params["encoder.linear.weight"]), 4 * 4 * len(params["encoder.linear.bias"])
+    assert parts["linear"].forward.bytes == x + y + linear
+    assert parts["linear"].backward.bytes == y + 2 * x + 2 * linear  # dy, x and weights; dx and gradients
+    trained = sum(value.nbytes for name, value in params.items() if ".running_" not in name)
+    assert parts[UPDATE].backward.bytes == 5 * trained
+
+
+def test_the_report_of_a_gpu_shows_both_shares_and_enough_digits():
+    row = {"name": "conv1", "forward_ms": 0.1254, "backward_ms": 0.25, "forward_gflop": 1.0, "backward_gflop": 2.0}
+    row |= {"gflops": 8000.0, "share_of_sgemm": 0.16, "gigabytes": 0.9, "share_of_copy": 0.625, "algorithm": "dft"}
+    rest = {"name": REST, "forward_ms": None, "backward_ms": 0.1, "forward_gflop": None, "backward_gflop": 0.0}
+    rest |= dict.fromkeys(("gflops", "share_of_sgemm", "gigabytes", "share_of_copy", "algorithm"))
+    lines = report.render("layers", [row, rest]).splitlines()
+    assert lines[1].split()[-5:] == ["of", "sgemm", "of", "copy", "algorithm"]
+    assert lines[2].split() == ["conv1", "0.125", "0.250", "3.00", "8,000", "16%", "62%", "dft"]
+    assert lines[3].split()[-4:] == ["-"] * 4
+    assert "Of copy" in lines[-2]
+    on_host = report.render("layers", [row | {"share_of_copy": None}])
+    assert "copy" not in on_host
+    assert max(map(len, [*lines, *on_host.splitlines()])) <= 120
+
+
+def test_the_report_names_the_gpu_and_its_versions():
+    runtime = SimpleNamespace(
+        getDevice=lambda: 1,
+        getDeviceProperties=lambda number: {
+            "name": b"GPU %d" % number, "totalGlobalMem": 3 * 2**30, "multiProcessorCount": 132, "major": 9, "minor": 0,
+        },
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 12090,
+    )  # fmt: skip
+    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime), __version__="14.2.0")
+    this = machine.Machine.this(replace(standin.STRICT, name="cuda", module=cupy))
+    *_, first, second = report.render("machine", asdict(this)).splitlines()
+    assert first == "GPU 1, 3.00 GiB, 132 multiprocessors, compute capability 9.0"
+    assert second == "driver for CUDA 13.0, CUDA 12.9, CuPy 14.2.0"
+
+
+def test_rounds_in_which_a_gpu_warms_up_are_not_counted(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(timing, "WARM_UP", 2.5)
+    taken = []
+
+    def step():
+        taken.append(len(taken))
+        clock[0] += 1 + len(taken)  # each round takes a second longer
+
+    found = in_turns({"step": step}, 2, standin.STRICT)["step"]
+    assert (len(taken), found) == (4, [4.0, 5.0])
+    clock[0] = 0.0
+    taken.clear()
+    assert (len(in_turns({"step": step}, 2, CPU)["step"]), len(taken)) == (2, 3)
+
+
+def test_the_peak_memory_of_a_step_is_that_of_its_device(monkeypatch):
+    ran = []
+
+    def peak(function):
+        ran.append(function())
+        return 24
+
+    monkeypatch.setitem(
+        backend._devices, "strict", replace(standin.STRICT, held_memory=lambda: 1000, peak_memory=peak)
+    )
+    task = {"workload": asdict(replace(TINY, device="strict"))}
+    assert memory._measure(task)["peak_bytes"] == 1024
+    assert np.isfinite(ran).all()
+    monkeypatch.setattr(peers, "load", lambda name, device: [Variant(device.name, Mirror, device_peak=lambda: 77)])
+    assert memory._measure(task | {"peer": "torch", "variant": 0})["peak_bytes"] == 77
+
+
+@pytest.mark.parametrize(("ours", "theirs", "timed"), [
+    ("float32", "float32", False), ("float32", "tf32", True), ("tf32", "float32", True), ("tf32", "tf32", True),
+])  # fmt: skip
+def test_a_peer_may_differ_by_the_rounding_of_the_coarser_of_both(ours, theirs, timed, training, monkeypatch):
+    variant = Variant("rounds", lambda training: Mirror(training, 1.2), precision=theirs)
+    monkeypatch.setattr(peers, "load", lambda name, device: [variant])
+    _, row = measure.compare(replace(training, precision=ours), 1, ["torch"])
+    assert ("median_ms" in row) is timed
+    assert ("failed" in row) is not timed
+
+
+def test_the_precision_is_set_and_told(bench, monkeypatch):
+    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    asked = []
+    monkeypatch.setattr(workload, "set_precision", asked.append)
+    out = bench("--device", "strict", "--precision", "tf32")[1]
+    assert "float32, products in TF32, strict" in out
+    assert "TF32" not in bench("--device", "strict")[1]
+    assert asked == ["tf32", "float32"]
+    assert json.loads(bench("--json")[1])["workload"]["precision"] == "float32"
+
+
+def test_an_interrupt_leaves_the_figures_that_there_are(bench, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "profile", interrupted)
+    code, out, err = bench("--json")
+    assert (code, err) == (130, "scratchnet: interrupted\n")
+    assert json.loads(out).keys() == {"workload", "machine", "sgemm", "step"}
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    """PyTorch, which believes that there is a GPU; its settings are put back afterwards."""
+    torch = pytest.importorskip("torch", reason="is about torch, an extra: pip install 'scratchnet[bench]'")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32
+    yield torch
+    cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32 = before
+
+
+@pytest.fixture
+def cuda():
+    return replace(standin.STRICT, name="cuda")
+
+
+def test_pytorch_has_other_ways_on_a_gpu(torch, cuda):
+    version = f"PyTorch {torch.__version__.partition('+')[0]} "
+    on_cpu, on_gpu = ([v.name.removeprefix(version) for v in peers.load("torch", place)] for place in (CPU, cuda))
+    assert on_cpu == [
+        "float32 NCHW", "float32 channels_last", "float32 compiled channels_last", "bfloat16 channels_last",
+    ]  # fmt: skip
+    assert on_gpu == [
+        "default (TF32 convolutions, float32 products)", "all TF32, channels_last", "all float32", "default, compiled",
+    ]  # fmt: skip
+    assert [v.precision for v in peers.load("torch", cuda)] == ["tf32", "tf32", "float32", "tf32"]
+    assert [e.name.removeprefix(version) for e in peers.load_embedders("torch", cuda)] == on_gpu[:-1]
+    assert [v.device_peak is None for v in peers.load("torch", CPU)] == [True] * 4
+    assert all(variant.device_peak for variant in peers.load("torch", cuda))
+
+
+def test_each_way_of_pytorch_makes_its_settings_before_its_step(torch, cuda, monkeypatch):
+    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    training = replace(TINY, device="strict").prepare()  # not a device that PyTorch could read
+    found = []
+    for variant in peers.load("torch", cuda)[:-1]:  # the last one is compiled
+        peer = variant.build(training, device="cpu")
+        assert peers.difference(training.gradients(), peer.gradients()).is_rounding("float32"), variant.name
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = not found
+        peer.step()
+        found.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+        assert torch.backends.cudnn.benchmark, variant.name
+    assert found == [(True, False), (True, True), (False, False)]
+    for embedder, expected in zip(peers.load_embedders("torch", cuda), found, strict=True):
+        embed = embedder.build(training.net, device="cpu")
+        embed(torch.zeros(1, 16, 16))
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == expected
+
+
+def test_a_pytorch_without_a_gpu_is_one_line(torch, cuda, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for load in (peers.load, peers.load_embedders):
+        with pytest.raises(ScratchnetError, match=r"PyTorch \S+ finds no GPU"):
+            load("torch", cuda)

@@ -76,6 +76,7 @@ def memory(monkeypatch):
             held_memory=memory.taken,
             peak_memory=traced_peak,
             free_memory=lambda: memory.size - memory.taken(),
+            asynchronous=False,  # so that every step goes through train_step
         ),
     )
     yield memory

@@ -24,7 +24,7 @@ with mock.patch.object(np, "int", int, create=True):
 F: Any = import_module("dezero.functions")
 
 
-def variants() -> list[Variant]:
+def variants(device: str) -> list[Variant]:
     return [Variant(f"DeZero {metadata.version('dezero')} float32 NCHW", DezeroPeer, "pure NumPy, im2col")]
 
 

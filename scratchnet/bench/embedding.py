@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Array, array_module
+from scratchnet.backend import Array, array_module, to_host
 from scratchnet.bench import peers
 from scratchnet.bench.measure import MILLI, heading
 from scratchnet.bench.memory import OURS
@@ -16,8 +16,6 @@ from scratchnet.bench.workload import Workload
 from scratchnet.errors import ScratchnetError
 from scratchnet.siamese import SiameseNet
 
-TOLERANCE = 1e-3  # relative to how the images of a batch differ; rounding is some 1e-6
-
 
 def sections(workload: Workload, rounds: int, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """The name and the figures of each section. Raises ScratchnetError for a workload that cannot be had."""
@@ -25,32 +23,36 @@ def sections(workload: Workload, rounds: int, against: Sequence[str] = ()) -> It
     net = replace(training.net, frame="page")  # the drawings of a workload are framed already
     yield from heading(workload, net, against)
     images = array_module(training.a).concatenate([training.a, training.b])
-    yield "embedding", measure(net, images, rounds, against)
+    yield "embedding", measure(net, images, rounds, against, workload.precision)
 
 
-def measure(net: SiameseNet, images: Array, rounds: int, against: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Our embedding of images (N, H, W) and that of the peers in turns; ours is the first row.
+def measure(
+    net: SiameseNet, images: Array, rounds: int, against: Sequence[str] = (), precision: str = "float32"
+) -> list[dict[str, Any]]:
+    """Our embedding of images (N, H, W) and that of the peers in turns; ours is the first row, in that precision.
 
     images_per_second: of the batch. single_ms: of the first image alone. What cannot be timed has a "problem" instead,
     and has "failed" when that is because it computes something else.
     """
-    embed: dict[str, Callable[[Array], Array]] = {OURS: net.embed}
+    embed: dict[str, tuple[Callable[[Any], Any], Any]] = {OURS: (net.embed, images)}
     rows: list[dict[str, Any]] = [{"name": OURS}]
     for library in against:
         try:
-            embedders = peers.load_embedders(library)
+            embedders = peers.load_embedders(library, net.device)
         except ScratchnetError as error:
             rows.append({"name": library, "problem": str(error)})
             continue
         for embedder in embedders:
             rows.append({"name": embedder.name})
             try:
-                embed[embedder.name] = _that_agrees(embedder, net, images, rows[-1])
+                embed[embedder.name] = _that_agrees(embedder, net, images, precision, rows[-1])
             except ScratchnetError as error:
                 rows[-1]["problem"] = str(error)
     many, one = (
-        in_turns({name: partial(function, some) for name, function in embed.items()}, rounds, net.device)
-        for some in (images, images[:1])
+        in_turns(
+            {name: partial(function, placed[:count]) for name, (function, placed) in embed.items()}, rounds, net.device
+        )
+        for count in (len(images), 1)
     )
     for row in rows:
         if (name := row["name"]) in embed:
@@ -63,16 +65,20 @@ def measure(net: SiameseNet, images: Array, rounds: int, against: Sequence[str] 
 
 
 def _that_agrees(
-    embedder: peers.Embedder, net: SiameseNet, images: Array, row: dict[str, Any]
-) -> Callable[[Array], Array]:
-    """The peer's function, once it is found to compute what we do. Raises ScratchnetError, in one line, if not."""
+    embedder: peers.Embedder, net: SiameseNet, images: Array, precision: str, row: dict[str, Any]
+) -> tuple[Callable[[Any], Any], Any]:
+    """The peer's function, once it is found to compute what we do, and the images as it takes them.
+
+    Raises ScratchnetError, in one line, if it does not.
+    """
+    tolerance = peers.EMBEDDING_TOLERANCE[peers.coarsest_of(precision, embedder.precision)]
     try:
-        embed = embedder.build(net)
-        ours, theirs = net.embed(images), embed(images)
+        embed, placed = embedder.build(net), embedder.upload(to_host(images))
+        ours, theirs = to_host(net.embed(images)), embedder.download(embed(placed))
         row["difference"] = float(np.linalg.norm(ours - theirs) / np.linalg.norm(ours - ours.mean(axis=0)))
     except Exception as cause:  # libraries fail in many ways
         raise ScratchnetError(f"does not run: {peers.in_one_line(cause)}") from cause
-    if not row["difference"] <= TOLERANCE:  # NaN is no agreement
+    if not row["difference"] <= tolerance:  # NaN is no agreement
         row["failed"] = True
         raise ScratchnetError(f"computes something else: embeddings off by {row['difference']:.0e}; not timed")
-    return embed
+    return embed, placed

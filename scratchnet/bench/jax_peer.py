@@ -18,7 +18,7 @@ jnp, lax = jax.numpy, jax.lax
 PIXELS = (0, 1, 2)  # the axes N, H, W
 
 
-def variants() -> list[Variant]:
+def variants(device: str) -> list[Variant]:
     return [Variant(f"JAX {jax.__version__} float32 NHWC", JaxPeer, "jit, on all processors: XLA takes no number")]
 
 

@@ -1,21 +1,57 @@
-"""The machine: what it is, what it can at best, and how much of its memory a process has taken."""
+"""The machine: what it is, what it can at best, and how much of its memory a process or a function takes."""
 
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from scratchnet.backend import Device, thread_count
+from scratchnet.backend import CPU, Device, thread_count
 from scratchnet.bench.timing import Spread, in_turns
 
 if sys.platform != "win32":
     import resource
 
-SGEMM_SIZE, SGEMM_ROUNDS = 2048, 7
+ROUNDS = 7
+SGEMM_SIZE, GPU_SGEMM_SIZE = 2048, 4096
+COPY_BYTES = 2**30
+GPU_REPEATS = 20  # in one reading of the clock, or the launches would count
 PROCESSORS, STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The GPU that CuPy computes on, and the versions that go with it; `driver` is the newest CUDA that it knows."""
+
+    name: str
+    memory_bytes: int
+    multiprocessors: int
+    compute_capability: str
+    driver: str
+    cuda: str
+    cupy: str
+
+    @classmethod
+    def of(cls, device: Device) -> "Gpu | None":
+        """None for a device that is not CuPy's."""
+        if device.name != "cuda":
+            return None
+        cupy = device.module
+        runtime = cupy.cuda.runtime
+        facts = runtime.getDeviceProperties(runtime.getDevice())
+        return cls(
+            facts["name"].decode(), facts["totalGlobalMem"], facts["multiProcessorCount"],
+            f"{facts['major']}.{facts['minor']}", _cuda_version(runtime.driverGetVersion()),
+            _cuda_version(runtime.runtimeGetVersion()), cupy.__version__,
+        )
+
+
+def _cuda_version(number: int) -> str:
+    """"13.0" for 13000."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 @dataclass(frozen=True)
@@ -29,12 +65,13 @@ class Machine:
     numpy: str
     blas: str
     date: str
+    gpu: Gpu | None = None
 
     @classmethod
-    def this(cls) -> "Machine":
+    def this(cls, device: Device = CPU) -> "Machine":
         return cls(
             _processor(), thread_count(), f"{platform.system()} {platform.machine()}", platform.python_version(),
-            np.__version__, blas(), date.today().isoformat(),
+            np.__version__, blas(), date.today().isoformat(), Gpu.of(device),
         )
 
 
@@ -44,12 +81,53 @@ def blas() -> str:
     return f"{found['name']} {found['version']}"
 
 
-def sgemm_rate(device: Device, size: int = SGEMM_SIZE, rounds: int = SGEMM_ROUNDS) -> float:
-    """Floating-point operations a second in the product of two float32 matrices of that size, the median."""
+@dataclass(frozen=True)
+class Rates:
+    """What a device can at best, medians: `sgemm` floating-point operations a second in the product of two float32
+    matrices of `size` rows and columns, `copy` bytes a second, read and written, in a copy; None on the host.
+    """
+
+    sgemm: float
+    size: int
+    copy: float | None = None
+
+    @classmethod
+    def of(cls, device: Device) -> "Rates":
+        if device is CPU:
+            return cls(sgemm_rate(device, SGEMM_SIZE), SGEMM_SIZE)
+        return cls(sgemm_rate(device, GPU_SGEMM_SIZE, GPU_REPEATS), GPU_SGEMM_SIZE, copy_rate(device))
+
+
+def sgemm_rate(device: Device, size: int, repeats: int = 1) -> float:
+    """Floating-point operations a second, in the precision that is set for products."""
     rng = np.random.default_rng(0)
     a, b = (device.upload(rng.standard_normal((size, size), dtype=np.float32)) for _ in range(2))
-    seconds = in_turns({"product": lambda: a @ b}, rounds, device)["product"]
-    return 2 * size**3 / Spread.of(seconds).median
+    return 2 * size**3 / _seconds(lambda: a @ b, repeats, device)
+
+
+def copy_rate(device: Device) -> float:
+    """Bytes a second, read and written."""
+    xp = device.module
+    source = xp.ones(COPY_BYTES, dtype="uint8")
+    target = xp.empty_like(source)
+    return 2 * COPY_BYTES / _seconds(lambda: xp.copyto(target, source), GPU_REPEATS, device)
+
+
+def _seconds(function: Callable[[], object], repeats: int, device: Device) -> float:
+    """The median of one call, of so many in a row."""
+
+    def calls() -> None:
+        for _ in range(repeats):
+            function()
+
+    return Spread.of(in_turns({"calls": calls}, ROUNDS, device)["calls"]).median / repeats
+
+
+def peak_memory_of(step: Callable[[], object], device: Device) -> int | None:
+    """The bytes that are taken at most when `step` runs again: by this process on the host, else of the device."""
+    if device is CPU:
+        return peak_memory()
+    return device.held_memory() + device.peak_memory(step)
 
 
 def peak_memory() -> int | None:

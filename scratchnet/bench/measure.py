@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from scratchnet.bench import peers
-from scratchnet.bench.machine import Machine, peak_memory, sgemm_rate
+from scratchnet.bench.machine import Machine, Rates, peak_memory_of
 from scratchnet.bench.memory import OURS, in_own_processes
 from scratchnet.bench.profile import Part, Pass, profile
 from scratchnet.bench.timing import Spread, in_turns, ratio
@@ -26,29 +26,30 @@ def sections(
     yield from heading(workload, net, against)
     if memory_peak:  # first, while this process is small: together they may need more memory than there is
         yield "memory", list(in_own_processes(workload, against))
-    rate = sgemm_rate(net.device)
-    yield "sgemm", {"gflops": rate * GIGA}
+    rates = Rates.of(net.device)
+    yield "sgemm", {"gflops": rates.sgemm * GIGA, "size": rates.size}
+    if rates.copy:
+        yield "copy", {"gigabytes_per_second": rates.copy * GIGA}
     seconds = in_turns({OURS: training.step}, rounds, net.device)[OURS]
     yield "step", {
         **_milliseconds(seconds), "rounds": rounds,
         "images_per_second": 2 * workload.pairs / Spread.of(seconds).median,
-        "peak_bytes": peak_memory(),
+        "peak_bytes": peak_memory_of(training.step, net.device),
     }
-    yield "layers", [_row(part, rate) for part in profile(training, rounds)]
+    yield "layers", [_row(part, rates) for part in profile(training, rounds)]
     if against:
         yield "peers", compare(training, rounds, against)
 
 
 def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """The sections that say what is measured and on what. Raises ScratchnetError for peers on another device."""
-    if against and net.device.name != "cpu":
-        raise ScratchnetError(f"--against compares on the CPU: leave it out, or --device {net.device.name}")
+    peers.expect_on(net.device, against)
     yield "workload", {
         "network": workload.network, "image_size": net.image_size, "pairs": workload.pairs,
         "parameters": parameter_count(net.params), "dtype": net.params["head.weight"].dtype.name,
-        "device": net.device.name,
+        "device": net.device.name, "precision": workload.precision,
     }
-    yield "machine", asdict(Machine.this())
+    yield "machine", asdict(Machine.this(net.device))
 
 
 def compare(
@@ -63,7 +64,7 @@ def compare(
     rows: list[dict[str, Any]] = []
     for name in against:
         try:
-            variants = peers.load(name)
+            variants = peers.load(name, training.net.device)
         except ScratchnetError as error:
             rows.append({"name": name, "problem": str(error)})
             continue
@@ -78,7 +79,7 @@ def compare(
                 row["problem"] = str(error)
                 continue
             row |= {"loss_difference": found.loss, "gradient_difference": found.gradients}
-            if found.is_rounding or variant.lower_precision:
+            if variant.lower_precision or found.is_rounding(variant.precision, training.precision):
                 steps[variant.name] = peer.step
             else:
                 row |= {"problem": _disagreement(found), "failed": True}
@@ -98,9 +99,9 @@ def _milliseconds(seconds: Sequence[float]) -> dict[str, float]:
     return {f"{name}_ms": MILLI * value for name, value in Spread.of(seconds)._asdict().items()}
 
 
-def _row(part: Part, sgemm: float) -> dict[str, Any]:
+def _row(part: Part, rates: Rates) -> dict[str, Any]:
     ways = [way for way in (part.forward, part.backward) if way]
-    whole = Pass(sum(way.seconds for way in ways), sum(way.flop for way in ways))
+    whole = Pass(*(sum(figures) for figures in zip(*ways, strict=True)))
     rate = whole.flop / whole.seconds if whole.flop else None
     return {
         "name": part.name,
@@ -109,6 +110,8 @@ def _row(part: Part, sgemm: float) -> dict[str, Any]:
         "forward_gflop": GIGA * part.forward.flop if part.forward else None,
         "backward_gflop": GIGA * part.backward.flop,
         "gflops": GIGA * rate if rate else None,
-        "share_of_sgemm": rate / sgemm if rate else None,
+        "share_of_sgemm": rate / rates.sgemm if rate else None,
+        "gigabytes": whole.bytes * GIGA if whole.bytes else None,
+        "share_of_copy": whole.bytes / whole.seconds / rates.copy if whole.bytes and rates.copy else None,
         "algorithm": part.algorithm,
     }

@@ -1,7 +1,7 @@
 """The peak memory of a few training steps, each way of taking them in a process of its own.
 
 The process of a peer has the allocator as the users of that peer have it; in a common process `train_step` sets it for
-all (`backend.keep_freed_memory`).
+all (`backend.keep_freed_memory`). On a GPU the peak is that of its memory, with what the pool of each library keeps.
 
     python -m scratchnet.bench.memory '{"workload": {"network": "compact", "pairs": 4}, "peer": "torch", "variant": 0}'
 """
@@ -9,13 +9,13 @@ all (`backend.keep_freed_memory`).
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from scratchnet.backend import get_device
+from scratchnet.backend import Device, get_device
 from scratchnet.bench import peers
-from scratchnet.bench.machine import peak_memory
+from scratchnet.bench.machine import peak_memory_of
 from scratchnet.bench.timing import Spread, in_turns
 from scratchnet.bench.workload import Training, Workload
 from scratchnet.errors import ScratchnetError
@@ -26,10 +26,11 @@ OURS = "scratchnet"
 
 def in_own_processes(workload: Workload, against: Sequence[str]) -> Iterator[dict[str, Any]]:
     """For scratchnet and every variant of the peers: {"name", "peak_bytes", "ms"}, or {"name", "problem"}."""
+    device = get_device(workload.device)
     yield _in_own_process(OURS, {"workload": asdict(workload)})
     for peer in against:
         try:
-            variants = peers.load(peer)
+            variants = peers.load(peer, device)
         except ScratchnetError as error:
             yield {"name": peer, "problem": str(error)}
             continue
@@ -49,16 +50,24 @@ def _in_own_process(name: str, task: dict[str, Any]) -> dict[str, Any]:
 def _measure(task: dict[str, Any]) -> dict[str, Any]:
     """Takes the steps in this process."""
     workload = Workload(**task["workload"])
-    step = _step(workload.prepare(), task)
-    seconds = in_turns({OURS: step}, STEPS - 1, get_device(workload.device))[OURS]
-    return {"peak_bytes": peak_memory(), "ms": 1e3 * Spread.of(seconds).median}
+    device = get_device(workload.device)
+    step, device_peak = _step(workload.prepare(), task, device)
+    seconds = in_turns({OURS: step}, STEPS - 1, device)[OURS]
+    peak = device_peak() if device_peak else peak_memory_of(step, device)
+    return {"peak_bytes": peak, "ms": 1e3 * Spread.of(seconds).median}
 
 
-def _step(training: Training, task: dict[str, Any]) -> Any:
-    """The step to take. Nothing else holds on to `training`, so that a peer's process does not keep our weights."""
+def _step(
+    training: Training, task: dict[str, Any], device: Device
+) -> tuple[Callable[[], object], Callable[[], int] | None]:
+    """The step to take, and what tells how much of the device a peer has taken.
+
+    Nothing else holds on to `training`, so that a peer's process does not keep our weights.
+    """
     if "peer" not in task:
-        return training.step
-    return peers.load(task["peer"])[task["variant"]].build(training).step
+        return training.step, None
+    variant = peers.load(task["peer"], device)[task["variant"]]
+    return variant.build(training).step, variant.device_peak
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class Pass(NamedTuple):
 
     seconds: float
     flop: int  # of direct arithmetic
+    bytes: int  # that must be read and written at least; 0 of what nobody counts
 
 
 class Part(NamedTuple):
@@ -46,16 +47,23 @@ class Stopwatch:
     device: Device
     seconds: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     flop: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    bytes: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     algorithms: dict[str, str] = field(default_factory=dict)
 
-    def record(self, name: str, way: str, start: float, flop: int = 0) -> None:
+    def record(self, name: str, way: str, start: float, flop: int = 0, moved: int = 0) -> None:
         self.seconds[name, way] += now(self.device) - start
         self.flop[name, way] += flop
+        self.bytes[name, way] += moved
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A layer that does what `layer` does, and tells the stopwatch how long it took."""
+    """A layer that does what `layer` does, and tells the stopwatch how long it took.
+
+    The bytes that it must at least read and write: x, y and the parameters forward; dy, dx and the gradients backward,
+    and for the gradients x and the parameters again. A layer without parameters may do with less than x, such as the
+    winners of its windows, which is not counted.
+    """
 
     name: str
     layer: Layer
@@ -67,7 +75,8 @@ class Timed:
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
         start = now(self.stopwatch.device)
         y, cache = self.layer.forward(params, x, training)
-        self.stopwatch.record(self.name, "forward", start, product_flop(self.layer, y.shape))
+        self.stopwatch.record(self.name, "forward", start, product_flop(self.layer, y.shape),
+                              x.nbytes + y.nbytes + _bytes(params))
         if isinstance(self.layer, Conv2d):
             self.stopwatch.algorithms[self.name] = algorithm_of(self.layer, x.shape)
         return y, cache
@@ -75,13 +84,16 @@ class Timed:
     def backward(self, dy: Array, cache: Any) -> tuple[Array, Params]:
         start = now(self.stopwatch.device)
         dx, grads = self.layer.backward(dy, cache)
-        self.stopwatch.record(self.name, "backward", start, 2 * product_flop(self.layer, dy.shape))  # dx, dweight
+        read_again = dx.nbytes + _bytes(grads) if grads else 0  # x is as large as dx
+        self.stopwatch.record(self.name, "backward", start, 2 * product_flop(self.layer, dy.shape),  # dx, dweight
+                              dy.nbytes + dx.nbytes + _bytes(grads) + read_again)
         return dx, grads
 
     def backward_params(self, dy: Array, cache: Any) -> Params:
         start = now(self.stopwatch.device)
         grads = backward_params(self.layer, dy, cache)
-        self.stopwatch.record(self.name, "backward", start, product_flop(self.layer, dy.shape))  # dweight
+        self.stopwatch.record(self.name, "backward", start, product_flop(self.layer, dy.shape),  # dweight
+                              self.stopwatch.bytes[self.name, "forward"])  # those of x, dy for y, and the gradients
         return grads
 
     def running_statistics(self, cache: Any) -> Params:
@@ -96,7 +108,7 @@ class TimedSGD(SGD):
         assert self.stopwatch
         start = now(self.stopwatch.device)
         super().step(params, grads)
-        self.stopwatch.record(UPDATE, "backward", start)
+        self.stopwatch.record(UPDATE, "backward", start, moved=5 * _bytes(grads))  # with momenta and weights, both ways
 
 
 def product_flop(layer: Layer, y_shape: Sequence[int]) -> int:
@@ -125,7 +137,7 @@ def profile(training: Training, rounds: int) -> list[Part]:
 
     def measured(name: str, way: str) -> Pass:
         seconds = [stopwatch.seconds[name, way] for stopwatch in stopwatches]
-        return Pass(float(np.median(seconds)), stopwatches[0].flop[name, way])
+        return Pass(float(np.median(seconds)), stopwatches[0].flop[name, way], stopwatches[0].bytes[name, way])
 
     parts = [
         Part(name, measured(name, "forward"), measured(name, "backward"), stopwatches[0].algorithms.get(name))
@@ -146,6 +158,10 @@ def _measured_step(training: Training) -> Stopwatch:
     whole = now(device) - start
     stopwatch.seconds[REST, "backward"] = whole - sum(stopwatch.seconds.values())
     return stopwatch
+
+
+def _bytes(params: Params) -> int:
+    return sum(value.nbytes for value in params.values())
 
 
 def _layers(training: Training) -> dict[str, Layer]:

@@ -5,11 +5,15 @@ from typing import Any
 
 FOOTNOTE = """GFLOP are those of direct arithmetic, both ways. "dft" finds the same sums with fewer multiplications, so
 its share of the sgemm rate can pass 100 %. The first layer has no dx to find. Every time is a median of its own."""
+COPIED = """Of copy: the bytes that a layer must at least read and write, both ways, over its time, as a share of the
+rate of the copy. What is near 100 % there or of sgemm can hardly be faster; what is near neither can."""
+LONG_STEP = 100  # milliseconds, of which fractions beyond the first tell nothing
 TURNS = """All steps in turns, A B C A B C, in one process. The ratio is our time over theirs, round by round: under 1,
 scratchnet is faster. All of them have our setting that freed memory is kept, from which PyTorch gains as well."""
 IN_EVALUATION = """Batch norm in evaluation, no gradients, all in turns in one process; medians and ends of the rounds.
 Ratios are our time over theirs, of the batch and of a single image: under 1, scratchnet is faster."""
-ALONE = "Five steps, each way in a process of its own: maximum resident size; peers have the allocator they come with."
+ALONE = """Five steps, each way in a process of its own: maximum resident size, on a GPU the most that was taken of its
+memory; peers have the allocator they come with."""
 
 
 def render(name: str, section: Any) -> str:
@@ -19,17 +23,27 @@ def render(name: str, section: Any) -> str:
 
 def workload(figures: dict[str, Any]) -> Iterator[str]:
     size = figures["image_size"]
+    products = "" if figures["precision"] == "float32" else f", products in {figures['precision'].upper()}"
     yield (f"{figures['network']}, {size} x {size} pixels, {figures['pairs']} pairs, {figures['parameters']:,} "
-           f"parameters, {figures['dtype']}, {figures['device']}")
+           f"parameters, {figures['dtype']}{products}, {figures['device']}")
 
 
 def machine(figures: dict[str, Any]) -> Iterator[str]:
     yield f"{figures['processor']}, {_count(figures['threads'], 'thread')}, {figures['system']}; {figures['date']}"
     yield f"Python {figures['python']}, NumPy {figures['numpy']}, {figures['blas']}"
+    if gpu := figures["gpu"]:
+        yield (f"{gpu['name']}, {_gibibytes(gpu['memory_bytes'])}, {gpu['multiprocessors']} multiprocessors, compute "
+               f"capability {gpu['compute_capability']}")
+        yield f"driver for CUDA {gpu['driver']}, CUDA {gpu['cuda']}, CuPy {gpu['cupy']}"
 
 
 def sgemm(figures: dict[str, Any]) -> Iterator[str]:
-    yield f"sgemm: {figures['gflops']:.0f} GFLOP/s, measured (2048 x 2048, median)"
+    size = figures["size"]
+    yield f"sgemm: {figures['gflops']:.0f} GFLOP/s, measured ({size} x {size}, median)"
+
+
+def copy(figures: dict[str, Any]) -> Iterator[str]:
+    yield f"copy: {figures['gigabytes_per_second']:.0f} GB/s read and written, measured (1 GiB, median)"
 
 
 def step(figures: dict[str, Any]) -> Iterator[str]:
@@ -38,17 +52,22 @@ def step(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def layers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    copied = any(row["share_of_copy"] for row in rows)
+    whole = [sum(row[f"{way}_ms"] or 0 for row in rows) for way in ("forward", "backward")]
+    digits = 1 if sum(whole) > LONG_STEP else 3
     yield ""
-    yield f"{'layer':12}{'forward ms':>12}{'backward ms':>13}{'GFLOP':>10}{'GFLOP/s':>10}{'of sgemm':>10}  algorithm"
+    heads = ["GFLOP", "GFLOP/s", "of sgemm", *(["of copy"] if copied else [])]
+    yield f"{'layer':12}{'forward ms':>12}{'backward ms':>13}{''.join(f'{head:>10}' for head in heads)}  algorithm"
     for row in rows:
         gflop = (row["forward_gflop"] or 0) + row["backward_gflop"]
-        share = f"{row['share_of_sgemm']:.0%}" if row["share_of_sgemm"] else "-"
-        yield (f"{row['name']:12}{_cell(row['forward_ms'], 1):>12}{_cell(row['backward_ms'], 1):>13}"
-               f"{_cell(gflop or None, 2):>10}{_cell(row['gflops'], 0):>10}{share:>10}"
-               f"  {row['algorithm'] or ''}").rstrip()
-    whole = [sum(row[f"{way}_ms"] or 0 for row in rows) for way in ("forward", "backward")]
-    yield f"{'sum':12}{whole[0]:12.1f}{whole[1]:13.1f}"
+        cells = [_cell(gflop or None, 2), _cell(row["gflops"], 0), _share(row["share_of_sgemm"])]
+        cells += [_share(row["share_of_copy"])] if copied else []
+        yield (f"{row['name']:12}{_cell(row['forward_ms'], digits):>12}{_cell(row['backward_ms'], digits):>13}"
+               f"{''.join(f'{cell:>10}' for cell in cells)}  {row['algorithm'] or ''}").rstrip()
+    yield f"{'sum':12}{whole[0]:12.{digits}f}{whole[1]:13.{digits}f}"
     yield FOOTNOTE
+    if copied:
+        yield COPIED
 
 
 def peers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -96,7 +115,13 @@ def _spread(figures: dict[str, float], digits: int) -> str:
 
 
 def _times(figures: dict[str, Any]) -> str:
-    return f"{figures['median_ms']:.1f} ms ({figures['least_ms']:.1f} - {figures['most_ms']:.1f})"
+    digits = 1 if figures["median_ms"] > LONG_STEP else 3
+    median, least, most = (f"{figures[f'{name}_ms']:.{digits}f}" for name in ("median", "least", "most"))
+    return f"{median} ms ({least} - {most})"
+
+
+def _share(value: float | None) -> str:
+    return f"{value:.0%}" if value else "-"
 
 
 def _cell(value: float | None, digits: int) -> str:
@@ -112,6 +137,6 @@ def _count(number: int, noun: str) -> str:
 
 
 SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
-    "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "step": step, "layers": layers,
-    "peers": peers, "embedding": embedding,
+    "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "copy": copy, "step": step,
+    "layers": layers, "peers": peers, "embedding": embedding,
 }

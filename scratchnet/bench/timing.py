@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Device
+from scratchnet.backend import CPU, Device
+
+WARM_UP = 0.5  # seconds, on a GPU, which compiles what it meets first and takes a while to reach its clock rate
 
 
 class Spread(NamedTuple):
@@ -28,17 +30,26 @@ def now(device: Device) -> float:
 
 
 def in_turns(steps: Mapping[str, Callable[[], Any]], rounds: int, device: Device) -> dict[str, list[float]]:
-    """Seconds of each step in each round, the steps taken in turns; the first round is not counted.
+    """Seconds of each step in each round, the steps taken in turns.
 
-    Whatever else the machine does meanwhile then meets all of them alike, and the ratios within a round hold.
+    The first round is not counted, and on a GPU none that begins within the first WARM_UP seconds after it. Whatever
+    else the machine does meanwhile then meets all of them alike, and the ratios within a round hold.
     """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds + 1):
+
+    def take_turns() -> None:
         for name, step in steps.items():
             start = now(device)
             step()
             seconds[name].append(now(device) - start)
-    return {name: values[1:] for name, values in seconds.items()}
+
+    take_turns()
+    warm = time.perf_counter() + (0 if device is CPU else WARM_UP)
+    while time.perf_counter() < warm:
+        take_turns()
+    for _ in range(rounds):
+        take_turns()
+    return {name: values[-rounds:] for name, values in seconds.items()}
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -21,8 +21,43 @@ torch: Any = import_module("torch")  # Any: types are checked where it is not in
 nn = torch.nn
 
 
-def variants() -> list[Variant]:
-    name = f"PyTorch {torch.__version__.partition('+')[0]}"
+@dataclass(frozen=True)
+class Mode:
+    """Where a GPU multiplies float32 in TF32. A setting of the whole process, so each variant makes it for each step.
+
+    By the old names: PyTorch, which has new ones since 2.9, knows both, and refuses a mixture.
+    """
+
+    convolutions: bool
+    products: bool
+
+    def set(self) -> None:
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = self.convolutions
+        torch.backends.cuda.matmul.allow_tf32 = self.products
+
+
+DEFAULT, TF32, FLOAT32 = Mode(True, False), Mode(True, True), Mode(False, False)
+GPU_WAYS = {  # name: mode, format, compiled
+    "default (TF32 convolutions, float32 products)": (DEFAULT, "contiguous_format", False),
+    "all TF32, channels_last": (TF32, "channels_last", False),
+    "all float32": (FLOAT32, "contiguous_format", False),
+    "default, compiled": (DEFAULT, "contiguous_format", True),
+}
+
+
+def variants(device: str) -> list[Variant]:
+    if device == "cuda":
+        expect_gpu()
+        return [
+            Variant(
+                f"{_version()} {name}",
+                partial(TorchPeer, memory_format=layout, compiled=compiled, device=device, mode=mode),
+                "cudnn.benchmark", precision=_coarsest(mode), device_peak=torch.cuda.max_memory_reserved,
+            )
+            for name, (mode, layout, compiled) in GPU_WAYS.items()
+        ]
+    name = _version()
     return [
         Variant(f"{name} float32 NCHW", partial(TorchPeer, memory_format="contiguous_format")),
         Variant(f"{name} float32 channels_last", partial(TorchPeer, memory_format="channels_last")),
@@ -34,28 +69,67 @@ def variants() -> list[Variant]:
     ]
 
 
-def embedders() -> list[Embedder]:
-    name = f"PyTorch {torch.__version__.partition('+')[0]}"
+def embedders(device: str) -> list[Embedder]:
+    ways: dict[str, tuple[Mode | None, str]] = {
+        "float32 NCHW": (None, "contiguous_format"), "float32 channels_last": (None, "channels_last"),
+    }
+    if device == "cuda":
+        expect_gpu()
+        ways = {name: (mode, layout) for name, (mode, layout, compiled) in GPU_WAYS.items() if not compiled}
     return [
-        Embedder(f"{name} float32 NCHW", partial(embedder, memory_format="contiguous_format")),
-        Embedder(f"{name} float32 channels_last", partial(embedder, memory_format="channels_last")),
+        Embedder(
+            f"{_version()} {name}", partial(embedder, memory_format=layout, device=device, mode=mode),
+            partial(_upload, device=device), _download, _coarsest(mode),
+        )
+        for name, (mode, layout) in ways.items()
     ]
 
 
-def embedder(net: SiameseNet, memory_format: str) -> Callable[[np.ndarray], np.ndarray]:
+def embedder(net: SiameseNet, memory_format: str, device: str, mode: Mode | None) -> Callable[[Any], Any]:
     """The function from images (N, H, W) to embeddings (N, D), as many images at a time as with us."""
     torch.set_num_threads(thread_count())
     layout = getattr(torch, memory_format)
-    encoder = twin(net)["encoder"].to(memory_format=layout).eval()
+    encoder = twin(net)["encoder"].to(device=device, memory_format=layout).eval()
     step = net.embed_batch
 
-    def embed(images: np.ndarray) -> np.ndarray:
-        x = torch.from_numpy(images)[:, None].to(memory_format=layout)
+    def embed(images: Any) -> Any:
+        if mode:
+            mode.set()
+        x = images[:, None].to(memory_format=layout)
         with torch.no_grad():
-            found: np.ndarray = torch.cat([encoder(x[i : i + step]) for i in range(0, len(x), step)]).numpy()
+            found = torch.cat([encoder(x[i : i + step]) for i in range(0, len(x), step)])
+        _synchronise(device)
         return found
 
     return embed
+
+
+def _version() -> str:
+    return f"PyTorch {torch.__version__.partition('+')[0]}"
+
+
+def _coarsest(mode: Mode | None) -> str:
+    return "tf32" if mode and (mode.convolutions or mode.products) else "float32"
+
+
+def expect_gpu() -> None:
+    """Raises ScratchnetError where PyTorch finds none."""
+    if not torch.cuda.is_available():
+        raise ScratchnetError(f"{_version()} finds no GPU: install one that is built for the CUDA of the driver")
+
+
+def _synchronise(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _upload(array: np.ndarray, device: str) -> Any:
+    return torch.from_numpy(array).to(device)
+
+
+def _download(tensor: Any) -> np.ndarray:
+    array: np.ndarray = tensor.cpu().numpy()
+    return array
 
 
 def twin(net: SiameseNet) -> Any:
@@ -71,19 +145,22 @@ def twin(net: SiameseNet) -> Any:
 
 
 class TorchPeer:
-    """The training step of a network in PyTorch with the weights of ours."""
+    """The training step of a network in PyTorch with the weights of ours, which may live anywhere."""
 
     def __init__(
-        self, training: Training, memory_format: str, compiled: bool = False, bfloat16: bool = False
+        self, training: Training, memory_format: str, compiled: bool = False, bfloat16: bool = False,
+        device: str = "cpu", mode: Mode | None = None,
     ) -> None:
         torch.set_num_threads(thread_count())
         layout = getattr(torch, memory_format)
         net, optimiser = training.net, training.optimiser
-        self.model = twin(net).to(memory_format=layout)
+        self.device, self.mode = device, mode
+        self.model = twin(net).to(device=device, memory_format=layout)
         self.net = replace(net, params={})  # for its shapes
-        self.twins = torch.from_numpy(np.concatenate([training.a, training.b]))[:, None].to(memory_format=layout)
-        self.target = torch.from_numpy(training.labels)
-        self.autocast = partial(torch.autocast, "cpu", torch.bfloat16, enabled=bfloat16)
+        twins = np.concatenate([to_host(training.a), to_host(training.b)])
+        self.twins = _upload(twins, device)[:, None].to(memory_format=layout)
+        self.target = _upload(to_host(training.labels), device)
+        self.autocast = partial(torch.autocast, device, torch.bfloat16, enabled=bfloat16)
         self.loss = torch.compile(self._loss) if compiled else self._loss
         weights = [value for name, value in self.model.named_parameters() if name.endswith("weight")]
         biases = [value for name, value in self.model.named_parameters() if name.endswith("bias")]
@@ -95,6 +172,7 @@ class TorchPeer:
     def step(self) -> float:
         value = self._backward()
         self.optimiser.step()
+        _synchronise(self.device)
         return value
 
     def gradients(self) -> tuple[float, Params]:
@@ -108,6 +186,8 @@ class TorchPeer:
         return nn.functional.binary_cross_entropy_with_logits(logits, self.target)
 
     def _backward(self) -> float:
+        if self.mode:
+            self.mode.set()
         self.optimiser.zero_grad()
         with self.autocast():
             loss = self.loss()
@@ -142,7 +222,7 @@ def _as_torch_has_it(name: str, value: np.ndarray) -> np.ndarray:
 
 
 def _as_we_have_it(name: str, gradient: Any) -> np.ndarray:
-    value: np.ndarray = gradient.numpy()
+    value = _download(gradient)
     if name == "head.weight":
         return value[0]
     return value.T if value.ndim == 2 else value

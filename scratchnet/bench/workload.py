@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, get_device, to_device, to_host
+from scratchnet.backend import CPU, Array, Params, get_device, set_precision, to_device, to_host
 from scratchnet.checkpoint import load_model
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.pairs import sample_pairs
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import BackendError, CheckpointError
 from scratchnet.losses import PairCrossEntropy
 from scratchnet.models import ARCHITECTURES, build
 from scratchnet.optim import SGD
@@ -29,6 +29,7 @@ class Training:
     b: Array
     labels: Array
     optimiser: SGD = field(default_factory=lambda: SGD(LR, MOMENTUM, WEIGHT_DECAY))
+    precision: str = "float32"
 
     def step(self) -> float:
         """Forward, backward of both twins, and the update; returns the loss before it."""
@@ -48,23 +49,28 @@ class Workload:
 
     network: an architecture, a path or a bundled network. options: what the architecture takes besides, such as
     image_size; of a trained network they are as they are. Raises CheckpointError for what it does not take.
+    precision: of products on a GPU, one of backend.PRECISIONS. Raises BackendError for another than float32 on the CPU.
     """
 
     network: str = "koch2015"
     pairs: int = 64
     device: str | None = None
     options: dict[str, int] = field(default_factory=dict)
+    precision: str = "float32"
 
     def prepare(self) -> Training:
-        """The network, and pairs of generated glyphs, so that no data are needed."""
+        """The network, and pairs of generated glyphs, so that no data are needed; sets the precision of the process."""
         device = get_device(self.device)
+        if device is CPU and self.precision != "float32":
+            raise BackendError(f"--precision {self.precision} is of products on a GPU: leave it out, or --device cuda")
+        set_precision(self.precision)
         rng = np.random.default_rng(SEED)
         net = _untrained(self.network, self.options, rng) if self.network in ARCHITECTURES else self._trained()
         net = net.to_device(device)
         drawings = Drawings.of(generate_alphabets(2, characters=10, drawers=8), net.image_size, net.frame)
         pairs = sample_pairs(drawings.numbers, self.pairs, rng)
         a, b = (drawings.ink(numbers, device) for numbers in (pairs.first, pairs.second))
-        return Training(net, a, b, to_device(pairs.labels, device))
+        return Training(net, a, b, to_device(pairs.labels, device), precision=self.precision)
 
     def _trained(self) -> SiameseNet:
         if self.options:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet import pretrained
+from scratchnet.backend import get_precision
 from scratchnet.bench import embedding, measure, peers, report
 from scratchnet.bench.workload import Workload
 from scratchnet.cli.options import Commands, add_device, at_least, finish
@@ -35,16 +36,20 @@ def run(options: argparse.Namespace) -> int:
     if options.embed and options.memory_peak:
         raise ScratchnetError("--memory-peak is that of training steps: leave out it or --embed")
     size = {"image_size": options.image_size} if options.image_size else {}
-    workload = Workload(options.network, options.pairs, options.device, size)
+    workload = Workload(options.network, options.pairs, options.device, size, get_precision())
     figures: dict[str, Any] = {}
     sections = (
         embedding.sections(workload, options.rounds, options.against) if options.embed
         else measure.sections(workload, options.rounds, options.against, options.memory_peak)
     )
-    for name, section in sections:
-        figures[name] = section
-        if not options.json:
-            print(report.render(name, section), flush=True)
+    try:
+        for name, section in sections:
+            figures[name] = section
+            if not options.json:
+                print(report.render(name, section), flush=True)
+    except KeyboardInterrupt:
+        finish(options, figures)  # what there is of them
+        raise
     failed = any(row.get("failed") for rows in ("peers", "embedding") for row in figures.get(rows, []))
     return finish(options, figures, code=1 if failed else 0)
 

@@ -50,6 +50,11 @@ def on_the_host(name, nudge=0.0, signs=0):
     return trained(name, "cpu", nudge, signs)[0]
 
 
+def steps_on(device):
+    """Few on the stand-in, to prove the test: each of its launches runs three times, one thread after the other."""
+    return STEPS if device.name == "cuda" else 4
+
+
 @both_networks
 def test_training_on_the_device_agrees_with_the_host(name, device, precision):
     """Rounding grows from step to step, and more so where a pixel passes a kink; the network itself tells by how much.
@@ -60,13 +65,13 @@ def test_training_on_the_device_agrees_with_the_host(name, device, precision):
     expected, nudged = on_the_host(name), [on_the_host(name, NUDGE[precision], signs) for signs in range(2)]
     tolerance = np.max(np.abs(nudged - expected))
     assert tolerance < 0.05 * (expected[0] - expected[-1])
-    losses, _ = trained(name, device)
-    np.testing.assert_allclose(losses, expected, rtol=0, atol=tolerance)
+    losses, _ = trained(name, device, steps=steps_on(device))
+    np.testing.assert_allclose(losses, expected[: len(losses)], rtol=0, atol=tolerance)
 
 
 @both_networks
 def test_training_on_the_device_twice_gives_the_same_bits(name, device, precision):
-    (losses, arrays), (again, others) = (trained(name, device, steps=5) for _ in range(2))
+    (losses, arrays), (again, others) = (trained(name, device, steps=min(5, steps_on(device) // 2)) for _ in range(2))
     assert losses.tobytes() == again.tobytes()
     assert [array.tobytes() for array in arrays] == [array.tobytes() for array in others]
 
