@@ -97,6 +97,13 @@ class Device:
     asynchronous: bool = False
 
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+BLOCK_BYTES = 2**19  # of an array that is worked on together with a few others like it
+
+CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
+_devices = {"cpu": CPU}
+
+
 @contextmanager
 def memory_errors(mend: Callable[[], str]) -> Iterator[None]:
     """Running out of memory inside, on whatever device, is a BackendError of one line that ends with `mend()`."""
