@@ -24,11 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import PRECISIONS, Array, Device, get_device, set_precision, to_host
+from scratchnet.backend import Array, Device, get_device, set_precision, to_host
 from scratchnet.batches import PairBatches
 from scratchnet.bench.machine import Machine
 from scratchnet.bench.peers import in_one_line
 from scratchnet.bench.timing import Spread, in_turns
+from scratchnet.cublas import PRECISIONS
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split

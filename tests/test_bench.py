@@ -42,6 +42,12 @@ def short_measurements():
         yield
 
 
+@pytest.fixture(autouse=True)
+def precision(monkeypatch):
+    """That of the process, which is put back after each test."""
+    monkeypatch.setattr(backend, "_precision", "float32")
+
+
 @pytest.fixture
 def training():
     return TINY.prepare()
@@ -640,11 +646,12 @@ def test_the_precision_is_set_and_told(bench, monkeypatch):
     monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
     asked = []
     monkeypatch.setattr(workload, "set_precision", asked.append)
-    out = bench("--device", "strict", "--precision", "tf32")[1]
-    assert "float32, products in TF32, strict" in out
     assert "TF32" not in bench("--device", "strict")[1]
-    assert asked == ["tf32", "float32"]
-    assert json.loads(bench("--json")[1])["workload"]["precision"] == "float32"
+    assert "float32, products in TF32, strict" in bench("--device", "strict", "--precision", "tf32")[1]
+    assert asked == ["float32", "tf32"]
+    monkeypatch.setattr(backend, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
+    assert "TF32" in bench("--device", "strict")[1]
+    assert json.loads(bench("--json")[1])["workload"]["precision"] == "float32"  # on the CPU, where it changes nothing
 
 
 def test_an_interrupt_leaves_the_figures_that_there_are(bench, monkeypatch):

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from scratchnet.backend import CPU, PRECISIONS, Device, Params, to_host
+from scratchnet.backend import CPU, Device, Params, to_host
 from scratchnet.bench.workload import Training
+from scratchnet.cublas import PRECISIONS
 from scratchnet.errors import ScratchnetError
 from scratchnet.siamese import SiameseNet
 
@@ -41,7 +42,7 @@ class Peer(Protocol):
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run a peer; one of lower precision than backend.PRECISIONS need not agree with us.
+    """One way to run a peer; one of lower precision than cublas.PRECISIONS need not agree with us.
 
     device_peak: the bytes that the library has at most taken of the device so far; None where the process tells.
     """
@@ -81,7 +82,7 @@ class Difference(NamedTuple):
 
 
 def coarsest_of(*precisions: str) -> str:
-    """The one that rounds most, of some of backend.PRECISIONS."""
+    """The one that rounds most, of some of cublas.PRECISIONS."""
     return max(precisions, key=PRECISIONS.index)
 
 

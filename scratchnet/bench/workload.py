@@ -49,7 +49,7 @@ class Workload:
 
     network: an architecture, a path or a bundled network. options: what the architecture takes besides, such as
     image_size; of a trained network they are as they are. Raises CheckpointError for what it does not take.
-    precision: of products on a GPU, one of backend.PRECISIONS. Raises BackendError for another than float32 on the CPU.
+    precision: of products on a GPU, one of cublas.PRECISIONS. Raises BackendError for another than float32 on the CPU.
     """
 
     network: str = "koch2015"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet import pretrained
-from scratchnet.backend import get_precision
+from scratchnet.backend import CPU, get_device, get_precision
 from scratchnet.bench import embedding, measure, peers, report
 from scratchnet.bench.workload import Workload
 from scratchnet.cli.options import Commands, add_device, at_least, finish
@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     if options.embed and options.memory_peak:
         raise ScratchnetError("--memory-peak is that of training steps: leave out it or --embed")
     size = {"image_size": options.image_size} if options.image_size else {}
-    workload = Workload(options.network, options.pairs, options.device, size, get_precision())
+    on_cpu = get_device(options.device) is CPU
+    precision = options.precision or ("float32" if on_cpu else get_precision())  # the variable may be meant for others
+    workload = Workload(options.network, options.pairs, options.device, size, precision)
     figures: dict[str, Any] = {}
     sections = (
         embedding.sections(workload, options.rounds, options.against) if options.embed
