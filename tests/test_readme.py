@@ -9,18 +9,26 @@ from scratchnet.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+GPU_PAGE = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
 TEST_COMMAND = 'pip install -e ".[test]" && pytest'
+
+
+def python_in(page):
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    return block
 
 
 def test_the_first_five_minutes_run_on_every_device(device, capsys, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
-    assert BLOCKS
-    for block in BLOCKS:
-        exec(block, {})
+    exec(python_in(README), {})
     printed = capsys.readouterr().out
     assert "ok    weight (3, 3, 1, 2): relative error" in printed
     assert "95 % interval" in printed
+
+
+def test_the_page_on_gpus_runs_on_every_device(device, capsys):
+    exec(python_in(GPU_PAGE).replace('"cuda"', repr(device.name)), {})
+    assert capsys.readouterr().out == "(8, 768)\n"
 
 
 @pytest.mark.parametrize("file", ["README.md", ".ci/run", "CONTRIBUTING.md"])
