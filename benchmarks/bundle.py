@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import shlex
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from scratchnet import figures, oneshot, pretrained
 from scratchnet.bench.machine import Machine
 from scratchnet.checkpoint import load_model, load_model_with_notes, save_model
+from scratchnet.errors import ScratchnetError
 from scratchnet.figures import Task, Unseen
 from scratchnet.files import write_bytes
 from scratchnet.models import parameter_count
@@ -42,7 +44,10 @@ LIMITS = [
     "A probability is true for pairs of characters of one alphabet of which every second pair is the same; where the "
     "same is rarer, it says so too often.",
 ]
-CHOSEN_BY = "Its epoch was chosen by trials on the alphabets kept out of training: figures on those flatter a little."
+CHOSEN_BY = (
+    "Its settings were chosen by trials on the alphabets kept out of training: figures on those flatter a little, and "
+    "less is to be expected on others."
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -83,7 +88,8 @@ def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
         save_model(path, exact, options.storage, **notes)
         stored, weights = load_model(path), path.read_bytes()
     recipe = notes["recipe"]
-    limits = [*LIMITS, *([CHOSEN_BY] if recipe["validation_alphabets"] else []), *options.limit]
+    chosen = recipe["validation_alphabets"] or options.twin
+    limits = [*LIMITS, *([CHOSEN_BY] if chosen else []), *options.limit]
     found = card_figures(stored, recipe, options)
     if options.twin:
         found += twin_figures(recipe, options)
@@ -113,7 +119,7 @@ def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.N
     if alphabets.threshold:
         rng = np.random.default_rng(0)
         result = oneshot.verification(scorer, alphabets.threshold, alphabets.pairs, options.pairs, rng)
-        found.append({"task": "verification", **result.as_dict()})
+        found.append({"task": alphabets.verification, **result.as_dict()})
     return found
 
 
@@ -156,9 +162,14 @@ def commands(options: argparse.Namespace, recipe: Mapping[str, Any]) -> list[str
     train = [["scratchnet", "train", "--recipe", recipe["name"], "--out", run, *some] for run, some in runs.items()]
     again = ["python", "benchmarks/bundle.py", "RUN", options.name, "--storage", options.storage]
     again += ["--summary", options.summary, *(["--twin", "TWIN"] if options.twin else [])]
+    again += [f"--{name}={text}" for name, texts in (("limit", options.limit), ("machine", [options.machine]))
+              for text in texts if text]
     data = [] if recipe["data"] == "glyphs" else ["--data", "DIR"]
     return [shlex.join([*command, *data]) for command in (*train, again)]
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ScratchnetError, OSError) as error:
+        sys.exit(f"bundle.py: {error}")

@@ -9,6 +9,7 @@ which no character is found counts as wrong.
 import argparse
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,10 +21,10 @@ from scratchnet.backend import to_host
 from scratchnet.checkpoint import load_model_with_notes
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.splits import background_split, glyph_split
-from scratchnet.errors import DataError
+from scratchnet.errors import DataError, ScratchnetError
+from scratchnet.figures import kept_out
 from scratchnet.frames import find_frame
 from scratchnet.oneshot import Result, Run, count_correct, sample_runs
-from scratchnet.recipes import VALIDATION_ALPHABETS
 from scratchnet.siamese import SiameseNet
 from scratchnet.strokes import thickened
 
@@ -133,7 +134,10 @@ def unseen_alphabets(recipe: dict[str, Any], data: str | None) -> list[Alphabet]
     """The alphabets that were kept out of the training by `recipe`."""
     if recipe.get("data") == "glyphs":
         return glyph_split(105).test
-    return background_split(data, recipe.get("validation_alphabets") or VALIDATION_ALPHABETS).validation
+    kept = kept_out([recipe])
+    if not kept:
+        raise SystemExit("photos.py: the model was trained on all background alphabets: give a twin that kept some out")
+    return background_split(data, kept).validation
 
 
 def measure(net: SiameseNet, runs: Sequence[Run], camera: Camera, rng: np.random.Generator) -> dict[str, Any]:
@@ -170,4 +174,7 @@ def print_row(row: dict[str, Any], header: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ScratchnetError as error:
+        sys.exit(f"photos.py: {error}")

@@ -173,9 +173,13 @@ def thread_count() -> int:
     """How many threads to compute with on the host.
 
     As many as there are processors for this process, unless SCRATCHNET_THREADS, OMP_NUM_THREADS or
-    OPENBLAS_NUM_THREADS asks for fewer; the first of them that is set counts.
+    OPENBLAS_NUM_THREADS asks for fewer; the first of them that is a number over 0 counts. Raises BackendError when the
+    first, which is ours, is set to anything else.
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    ours = os.environ.get("SCRATCHNET_THREADS") or "1"
+    if not ours.isdigit() or int(ours) == 0:
+        raise BackendError(f"SCRATCHNET_THREADS={ours}: give a whole number, 1 or more, or leave it out")
     for variable in ("SCRATCHNET_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         asked = os.environ.get(variable, "")
         if asked.isdigit() and int(asked) > 0:

@@ -31,6 +31,17 @@ class Unseen(NamedTuple):
     threshold: list[Alphabet]
     pairs: list[Alphabet]
 
+    @property
+    def verification(self) -> str:
+        """What verification is of, in words."""
+        return f"verification, same or different, on {_named(self.pairs)}, the threshold chosen on {_named(self.threshold)}"
+
+
+def _named(alphabets: Sequence[Alphabet]) -> str:
+    """The names of a few alphabets, the number of many."""
+    few = len(alphabets) <= len(VALIDATION_ALPHABETS)
+    return ", ".join(alphabet.name for alphabet in alphabets) if few else f"{len(alphabets)} alphabets"
+
 
 @dataclass(frozen=True)
 class Task:

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scratchnet.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
-MAX_PIXELS = 16_000_000  # a few kilobytes of PNG can claim gigabytes of pixels
+MAX_PIXELS = 64_000_000  # as of telephones; a few kilobytes of PNG can claim gigabytes of pixels
 
 
 def read_image(source: Path | str | BinaryIO | Image.Image, name: str = "") -> np.ndarray:

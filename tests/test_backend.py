@@ -346,14 +346,20 @@ def processors(monkeypatch):
         ({"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "3"}, 2),
         ({"SCRATCHNET_THREADS": "1", "OMP_NUM_THREADS": "2"}, 1),
         ({"SCRATCHNET_THREADS": "100"}, 8),
-        ({"SCRATCHNET_THREADS": "many"}, 8),
-        ({"SCRATCHNET_THREADS": "0"}, 8),
+        ({"OMP_NUM_THREADS": "2,1"}, 8),
     ],
 )
 def test_the_environment_and_the_affinity_limit_the_threads(environment, threads, processors, monkeypatch):
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     assert thread_count() == threads
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-1"])
+def test_a_number_of_threads_that_is_none_is_refused(value, monkeypatch):
+    monkeypatch.setenv("SCRATCHNET_THREADS", value)
+    with pytest.raises(BackendError, match=f"^SCRATCHNET_THREADS={value}: give a whole number, 1 or more"):
+        thread_count()
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])

@@ -177,7 +177,7 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     one_line(refusal)
 
 
-@pytest.mark.parametrize("side", [4_001, 12_000, 60_000])  # of which Pillow accepts, warns of and refuses one each
+@pytest.mark.parametrize("side", [8_001, 12_000, 60_000])  # of which Pillow accepts, warns of and refuses one each
 def test_too_many_pixels_are_refused_before_they_are_decoded(side, tmp_path):
     path = tmp_path / "vast.png"
     path.write_bytes(png_that_claims(side, side))

@@ -123,7 +123,7 @@ def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Seque
         found["figures"].append({**task.as_dict(), "results": compared(scorers, task, options.json)})
     if alphabets.threshold:
         verified = _verified(options, networks, alphabets, options.pairs or figures.PAIRS)
-        found["figures"].append({"task": "verification", "results": verified})
+        found["figures"].append({"task": alphabets.verification, "results": verified})
     return found
 
 
@@ -137,7 +137,7 @@ def _verified(
         results[name] = oneshot.verification(net, alphabets.threshold, alphabets.pairs, pairs, rng)
         if not options.json:
             whose = "" if name == OURS else f", {name}"
-            print(f"verification, same or different{whose}:  {results[name]}", flush=True)
+            print(f"{alphabets.verification}{whose}:  {results[name]}", flush=True)
     return {name: result.as_dict() for name, result in results.items()}
 
 

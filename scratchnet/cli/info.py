@@ -54,7 +54,7 @@ def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
         "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
         "blas": machine.blas(), "threads": thread_count(),
-        "device": os.environ.get("SCRATCHNET_DEVICE") or "cpu", "cuda": _cuda(), "precision": get_precision(),
+        "device": _device(), "cuda": _cuda(), "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
         "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),
         "bundled": {name: _bundled(name) for name in pretrained.names()},
@@ -70,6 +70,14 @@ def _bundled(name: str) -> dict[str, Any]:
     """The size of a bundled network and the first figure of its card, also in words."""
     card, size = pretrained.card(name), pretrained.size(name)
     return {"bytes": size, "figure": dict(card.figures[0]), "text": f"{size / 1e6:.1f} MB; {card.headline()}"}
+
+
+def _device() -> str:
+    """The device that is used where none is named."""
+    try:
+        return get_device().name
+    except BackendError as error:
+        return f"not available: {error}"
 
 
 def _cuda() -> str:

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator
+from math import inf, nan
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -74,8 +75,11 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def over_zero(text: str) -> float:
     """The type of an option that takes a time or a size."""
-    value = float(text)
-    if not 0 < value < float("inf"):
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not 0 < value < inf:
         raise argparse.ArgumentTypeError(f"{text} is too small or no number, give a number over 0")
     return value
 

@@ -1,6 +1,8 @@
 """`scratchnet compare` and `scratchnet classify`: a network at work."""
 
 import argparse
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,9 @@ from scratchnet.backend import to_host
 from scratchnet.cli.options import Commands, add_device, add_model, chosen_model, finish
 from scratchnet.errors import DataError
 from scratchnet.images import FORMATS
+from scratchnet.layers import sigmoid
 
-PICTURES = {f".{name.lower()}" for name in (*FORMATS, "jpg")}
+PICTURES = tuple(f".{name.lower()}" for name in (*FORMATS, "jpg"))
 
 
 def add_to(commands: Commands) -> None:
@@ -37,15 +40,36 @@ def compare(options: argparse.Namespace) -> int:
 
 def classify(options: argparse.Namespace) -> int:
     net = chosen_model(options)
-    if not options.support.is_dir():
-        raise DataError(f"--support {options.support} is no folder: expected one with an image for each class")
-    supports = sorted(path for path in options.support.iterdir() if path.suffix.lower() in PICTURES)
-    if not supports:
-        raise DataError(f"--support {options.support} has no images: expected one a class, {', '.join(PICTURES)}")
+    supports = find_supports(options.support)
     scores = to_host(net.scores([options.query], supports))[0]
-    ranking = [{"class": supports[i].stem, "score": float(scores[i])} for i in np.argsort(-scores, kind="stable")]
+    probabilities = sigmoid(scores)
+    ranking = [
+        {"class": supports[i].stem, "probability": float(probabilities[i]), "score": float(scores[i])}
+        for i in np.argsort(-scores, kind="stable")
+    ]
     if not options.json:
-        print(f"{options.query} fits best to {ranking[0]['class']}")
+        print(f"{options.query} fits best to {ranking[0]['class']}; the probability of the same character:")
         for place in ranking[:5]:
-            print(f"  {place['score']:8.3f}  {place['class']}")
+            print(f"  {place['probability']:6.1%}  {place['class']}")
     return finish(options, {"query": options.query, "ranking": ranking})
+
+
+def find_supports(folder: Path) -> list[Path]:
+    """The images in a folder, one a class. Says on stderr which files are none.
+
+    Raises DataError when there are none, or two of one class.
+    """
+    if not folder.is_dir():
+        raise DataError(f"--support {folder} is no folder: expected one with an image for each class")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    supports = [path for path in files if path.suffix.lower() in PICTURES]
+    known = ", ".join(PICTURES)
+    if not supports:
+        raise DataError(f"--support {folder} has no images: expected one a class, {known}")
+    for one, other in pairwise(sorted(supports, key=lambda path: path.stem)):
+        if one.stem == other.stem:
+            raise DataError(f"--support {folder} has two images of class {one.stem}, {one.name} and {other.name}: "
+                            "expected one a class")
+    if others := [path.name for path in files if path not in supports]:
+        print(f"scratchnet: left out {', '.join(others)}, which is none of {known}", file=sys.stderr)
+    return supports

@@ -74,12 +74,15 @@ def download(
     One that is there and intact is left alone, a damaged one is replaced. What a broken connection leaves behind,
     NAME.part, is resumed; the final name appears only when the archive is complete, verified and on the disk.
 
-    Raises DataError when an address is not https, the connection fails, or what arrives is not Lake's archive.
+    Raises DataError when the folder is a file, an address is not https, the connection fails, or what arrives is not
+    Lake's archive.
     """
     unknown = [name for name in names if name not in ARCHIVES]
     if unknown:
         raise DataError(f"no archive called {', '.join(unknown)}; there are {', '.join(ARCHIVES)}")
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file, expected a folder: name another one")
     paths = [folder / name for name in names]
     for path in paths:
         if path.exists() and _is_intact(path):

@@ -115,7 +115,7 @@ def test_the_script_bundles_a_run_with_a_card_that_is_true(bundle, bundle_script
     assert train.startswith("scratchnet train --recipe glyphs --out RUN ")
     assert "--set=batch_size=2" in train
     assert "--set=lr" not in train  # as in the recipe
-    assert again == "python benchmarks/bundle.py RUN tiny --storage int8 --summary 'Tries hard.'"
+    assert again == "python benchmarks/bundle.py RUN tiny --storage int8 --summary 'Tries hard.' --limit=Small."
 
 
 def test_the_command_of_a_card_trains_the_same_again(bundle, bundle_script, run, ask, tmp_path):

@@ -1,5 +1,7 @@
 """`scratchnet evaluate`."""
 
+import re
+
 import pytest
 from commands import BASELINES
 
@@ -32,7 +34,7 @@ def test_evaluate_as_json_reports_the_figures(ask, run, all_baselines):
 
 def test_evaluate_without_baselines_prints_the_network_alone(ask, run):
     answer = ask("evaluate", run, "--trials", "20", "--no-baselines", "--pairs", "10", "--across")
-    assert "verification, same or different:" in answer.out
+    assert "verification, same or different, on " in answer.out
     assert "across alphabets" in answer.out
     assert not any(name in answer.out for name in BASELINES)
 
@@ -104,7 +106,9 @@ def test_several_networks_are_evaluated_one_by_one_and_together(ask, run, other)
     answer = ask("evaluate", run, other, *arguments)
     assert (answer.code, answer.err) == (0, "")
     assert rows(answer) == [str(run), other, "ensemble of 2", "pixel nearest neighbour"]
-    assert all(f"same or different, {name}:" in answer.out for name in rows(answer)[:3])
+    names = rows(answer)[:3]
+    verified = [line for line in answer.out.splitlines() if line.startswith("verification, same or different")]
+    assert all(f", {name}:  " in line for name, line in zip(names, verified, strict=True))
     found = ask("evaluate", run, other, *arguments, "--json").json
     assert found["models"] == [str(run), other]
     assert list(found["results"]) == rows(answer)
@@ -155,22 +159,23 @@ def test_figures_measures_every_kind_and_verification(ask, run):
     assert (answer.code, answer.err) == (0, "")
     titles = [line for line in answer.out.splitlines() if line[0] != " "]
     assert titles[0] == "random trials, glyphs: 20-way 1-shot, each query judged alone"
-    assert titles[-1].startswith("verification, same or different:  ")
+    assert titles[-1].startswith("verification, same or different, on ")
     assert sum("-shot across alphabets, the easier task, each" in title for title in titles) == 4
     assert answer.out.count("95 % interval") == 6
     found = ask("evaluate", run, "--figures", "--trials", "40", "--pairs", "20", "--json").json
     assert found["on"] == "glyphs"
-    assert [(each["task"], each.get("way"), each.get("shot")) for each in found["figures"]] == [
+    *trials, verified = found["figures"]
+    assert [(each["task"], each["way"], each["shot"]) for each in trials] == [
         ("random trials, glyphs", 20, 1),
         ("random trials, glyphs", 20, 1),
         ("random trials, glyphs", 20, 5),
         ("random trials, glyphs", 5, 1),
         ("random trials, glyphs", 5, 5),
-        ("verification", None, None),
     ]
+    assert re.match(r"verification, same or different, on (\S+), (\S+), the threshold chosen on ", verified["task"])
     for each in found["figures"]:
         result = each["results"]["scratchnet"]
-        assert result["trials"] == (20 if each["task"] == "verification" else 40)
+        assert result["trials"] == (20 if each is verified else 40)
         assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
 
 

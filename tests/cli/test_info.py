@@ -48,3 +48,16 @@ def test_info_tells_what_it_runs_on(ask, monkeypatch):
     answer = ask("info")
     assert answer.code == 0
     assert [line.split()[0] for line in answer.out.splitlines()] == list(facts)
+
+
+def test_info_tells_a_device_that_cannot_be_used(ask, monkeypatch):
+    monkeypatch.setenv("SCRATCHNET_DEVICE", "tpu")
+    answer = ask("info", "--json")
+    assert (answer.code, answer.json["device"]) == (
+        0, "not available: unknown device 'tpu': choose one of cpu, cuda"
+    )  # fmt: skip
+
+
+def test_a_download_into_a_file_is_refused(refused, tmp_path):
+    (tmp_path / "file").touch()
+    assert refused("download", "file") == "scratchnet: file is a file, expected a folder: name another one\n"

@@ -23,16 +23,38 @@ def test_compare_prints_the_probability_that_the_network_gives(ask, run, glyphs)
 
 def test_classify_ranks_the_supports_by_their_scores(ask, run, glyphs):
     support, query = glyphs
-    (support / "notes.txt").write_text("no picture, not looked at")
     files = sorted(support.glob("*.png"))
     scores = load_model(run).scores([query], files)[0]
     ranking = ask("classify", query, "--support", support, "--model", run, "--json").json["ranking"]
     assert [place["class"] for place in ranking] == [files[i].stem for i in np.argsort(-scores)]
     assert [place["score"] for place in ranking] == pytest.approx(sorted(scores.tolist(), reverse=True))
-    answer = ask("classify", query, "--support", support, "--model", run)
-    lines = answer.out.splitlines()
-    assert lines[0] == f"{query} fits best to {ranking[0]['class']}"
-    assert [line.split()[1] for line in lines[1:]] == [place["class"] for place in ranking[:5]]
+    assert [place["probability"] for place in ranking] == pytest.approx(
+        [ask("compare", query, support / f"{place['class']}.png", "--model", run, "--json").json["probability"]
+         for place in ranking]
+    )  # fmt: skip
+    first, *lines = ask("classify", query, "--support", support, "--model", run).out.splitlines()
+    assert first == f"{query} fits best to {ranking[0]['class']}; the probability of the same character:"
+    assert lines == [f"  {place['probability']:6.1%}  {place['class']}" for place in ranking[:5]]
+
+
+def test_classify_says_which_files_it_leaves_out(ask, run, glyphs):
+    support, query = glyphs
+    pictures = ask("classify", query, "--support", support, "--model", run)
+    for name in ("b.tiff", "a.txt", ".hidden"):
+        (support / name).write_text("no picture, not looked at")
+    with_others = ask("classify", query, "--support", support, "--model", run)
+    assert with_others.out == pictures.out
+    assert pictures.err == ""
+    line = "scratchnet: left out a.txt, b.tiff, which is none of .png, .jpeg, .bmp, .gif, .webp, .jpg\n"
+    assert with_others.err == line
+
+
+def test_two_images_of_one_class_are_refused(refused, run, glyphs):
+    support, query = glyphs
+    first = min(support.glob("*.png"))
+    first.with_suffix(".bmp").write_bytes(first.read_bytes())
+    line = refused("classify", query, "--support", support, "--model", run)
+    assert f"two images of class {first.stem}, {first.stem}.bmp and {first.stem}.png: expected one a class" in line
 
 
 def text(path):

@@ -40,7 +40,7 @@ def test_the_version_is_printed(ask):
         (["train", "--precision", "half"], "--precision: invalid choice: 'half'"),
         (["train", "--seed", "-1"], "--seed: -1 is too small, give 0 or more"),
         (["train", "--seed", "x"], "--seed: invalid"),
-        (["train", "--minutes", "soon"], "--minutes: invalid"),
+        (["train", "--minutes", "soon"], "--minutes: soon is too small or no number, give a number over 0"),
         (["train", "--memory", "0"], "--memory: 0 is too small or no number, give a number over 0"),
         (["train", "--memory", "nan"], "--memory: nan is too small or no number"),
         (["evaluate"], "required: MODEL"),
