@@ -34,7 +34,8 @@ class Unseen(NamedTuple):
     @property
     def verification(self) -> str:
         """What verification is of, in words."""
-        return f"verification, same or different, on {_named(self.pairs)}, the threshold chosen on {_named(self.threshold)}"
+        judged, chosen = _named(self.pairs), _named(self.threshold)
+        return f"verification, same or different, on {judged}, the threshold chosen on {chosen}"
 
 
 def _named(alphabets: Sequence[Alphabet]) -> str:
