@@ -49,6 +49,7 @@ ROWS: dict[str, dict[str, str]] = {
         "symmetries": "false",
     },
     "no batch norm": {"architecture.norm": "false"},
+    "no batch norm, a fifth of the learning rate": {"architecture.norm": "false", "lr": "0.01"},
     "the whole page, not framed to the ink": {"architecture.frame": "page"},
     "no affine distortions": {"distort": "false"},
     "no turns and mirror images": {"symmetries": "false"},

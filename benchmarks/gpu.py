@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Array, Device, get_device, set_precision, to_host
+from scratchnet.backend import Array, Device, get_device, matmul, set_precision, to_host
 from scratchnet.batches import PairBatches
 from scratchnet.bench.machine import Machine
 from scratchnet.bench.peers import in_one_line
@@ -143,15 +143,15 @@ def batched_products(device: Device) -> Record:
 
 
 def _both_precisions(cp: Any, a: Array, b: Array, shape: str) -> Iterator[Record]:
-    """a @ b by cuBLAS with either type of arithmetic, and by CuPy in either precision of ours."""
+    """a @ b by cuBLAS with either type of arithmetic, called here and as our layers call it."""
     out = cp.empty((*a.shape[:-1], b.shape[-1]), dtype=a.dtype)
     for name in ("CUBLAS_COMPUTE_32F", "CUBLAS_COMPUTE_32F_FAST_TF32"):
         call = partial(cublas_product, cp, a, b, out, getattr(cp.cuda.cublas, name))
         yield row(f"{shape}: gemmStridedBatchedEx, {name}", partial(_timed_product, cp, call, a, b, out))
     for name in PRECISIONS:
         set_precision(name)
-        call = partial(cp.matmul, a, b, out=out)
-        yield row(f"{shape}: cupy.matmul, set_precision({name!r})", partial(_timed_product, cp, call, a, b, out))
+        call = partial(matmul, a, b, out)
+        yield row(f"{shape}: backend.matmul, set_precision({name!r})", partial(_timed_product, cp, call, a, b, out))
 
 
 def _timed_product(cp: Any, call: Callable[[], object], a: Array, b: Array, out: Array) -> Record:
@@ -265,16 +265,16 @@ def paper() -> Recipe:
 
 def torch_layers(device: Device) -> Record:
     """Milliseconds of each layer in PyTorch, forward and backward, in three modes."""
-    peer, net = torch_peer(), koch2015(seed=0)
-    ways = {way: _layers_in_torch(device.module, net.image_size, encoder)
-            for way, encoder in torch_encoders(peer, net)}
+    peer, net = torch_peer(), koch2015(seed=0, device="cpu")
+    ways = {way: _layers_in_torch(device.module, net.image_size, encoder, layout)
+            for way, layout, encoder in torch_encoders(peer, net)}
     return {"layers": ways, "torch": peer.torch.__version__, "cudnn": peer.torch.backends.cudnn.version()}
 
 
-def _layers_in_torch(cp: Any, image_size: int, encoder: Any) -> dict[str, Record]:
+def _layers_in_torch(cp: Any, image_size: int, encoder: Any, layout: Any) -> dict[str, Record]:
     torch = torch_peer().torch
     found: dict[str, Record] = {}
-    x = torch.rand(IMAGES, 1, image_size, image_size, device=TORCH_DEVICE)
+    x = torch.rand(IMAGES, 1, image_size, image_size, device=TORCH_DEVICE).to(memory_format=layout)
     for name, module in encoder.named_children():
         x = x.detach().requires_grad_(bool(found))  # the first layer has no dx to find
         y = module(x)
@@ -291,12 +291,12 @@ def _layers_in_torch(cp: Any, image_size: int, encoder: Any) -> dict[str, Record
 def cudnn_kernels(device: Device) -> Record:
     """What runs for conv2, 7 x 7, in PyTorch: the names of the kernels tell the algorithms that cuDNN has picked."""
     peer = torch_peer()
-    return {"kernels": {way: _kernels_of(peer.torch, encoder.conv2)
-                        for way, encoder in torch_encoders(peer, koch2015(seed=0))}}
+    return {"kernels": {way: _kernels_of(peer.torch, encoder.conv2, layout)
+                        for way, layout, encoder in torch_encoders(peer, koch2015(seed=0, device="cpu"))}}
 
 
-def _kernels_of(torch: Any, conv: Any) -> dict[str, list[Record]]:
-    x = torch.rand(IMAGES, IN, MAP, MAP, device=TORCH_DEVICE, requires_grad=True)
+def _kernels_of(torch: Any, conv: Any, layout: Any) -> dict[str, list[Record]]:
+    x = torch.rand(IMAGES, IN, MAP, MAP, device=TORCH_DEVICE).to(memory_format=layout).requires_grad_()
     y = conv(x)
     calls = {
         "forward": partial(conv, x),
@@ -324,13 +324,14 @@ def torch_peer() -> Any:
     return found
 
 
-def torch_encoders(peer: Any, net: SiameseNet) -> Iterator[tuple[str, Any]]:
-    """The encoder in PyTorch in each of the ways that are not compiled, while its settings are made."""
+def torch_encoders(peer: Any, net: SiameseNet) -> Iterator[tuple[str, Any, Any]]:
+    """The memory format and the encoder in PyTorch, in each of the ways that are not compiled, with its settings made.
+    """
     for way, (mode, layout, compiled) in peer.GPU_WAYS.items():
         if not compiled:
             mode.set()
             memory_format = getattr(peer.torch, layout)
-            yield way, peer.twin(net)["encoder"].to(device=TORCH_DEVICE, memory_format=memory_format)
+            yield way, memory_format, peer.twin(net)["encoder"].to(device=TORCH_DEVICE, memory_format=memory_format)
 
 
 MEASUREMENTS: dict[str, Callable[[Device], Record]] = {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What scratchnet does on a GPU, in less than ten minutes: its tests, measurements of the GPU and of PyTorch on it, and
-# training steps of both, written to gpu.json and gpu.md.
+# What scratchnet does on a GPU, in less than ten minutes besides what installing takes: training steps of it and of
+# PyTorch, measurements of the GPU and of PyTorch on it, and the tests, written to gpu.json and gpu.md.
 #
 #     benchmarks/gpu.sh [FOLDER]      # where to write; default: benchmarks
 #     PYTHON=python3.12 benchmarks/gpu.sh
 #
-# Needs a driver of CUDA 12 or 13 and Python 3.11 or newer. A Python that has CuPy is used as it is; for another one, a
-# virtual environment with CuPy, and PyTorch if it installs, is made in a temporary folder.
+# Needs a driver of CUDA 12 or 13 and Python 3.11 or newer. A Python that has CuPy and pytest is used as it is; for
+# another one, a virtual environment with them, and PyTorch if it installs, is made in a temporary folder.
 # Exit code: 0, 1 where a part has failed (the others ran all the same), 2 where nothing could run.
 set -euo pipefail
 
@@ -69,20 +69,21 @@ part() {
     "$python" benchmarks/gpu_report.py "$work" --out "$out" || failed=1
 }
 
-"$python" -c 'import cupy, PIL, tqdm' 2>/dev/null || make_environment
+"$python" -c 'import cupy, PIL, tqdm, pytest, hypothesis' 2>/dev/null || make_environment
 "$python" benchmarks/gpu.py --check || exit 2
 mkdir -p "$out"
+SECONDS=0  # what installing took does not count
 
 # pytest finds our plugin by itself where scratchnet is installed. Warnings of CuPy and others are no errors here, or
 # they would be the reason to skip all tests.
 plugin=()
 "$python" -c 'from importlib.metadata import version; version("scratchnet")' 2>/dev/null ||
     plugin=(-p scratchnet.pytest_plugin)
-part tests 160 "$python" -m pytest -m gpu -q -W default "${plugin[@]}" --junitxml="$work/tests.xml"
-part measurements 190 "$python" benchmarks/gpu.py "$work"
 for precision in float32 tf32; do
-    part "bench_$precision" 130 "$python" -m scratchnet bench --device cuda --network koch2015 --pairs 128 \
+    part "bench_$precision" 120 "$python" -m scratchnet bench --device cuda --network koch2015 --pairs 128 \
         --rounds 20 --precision "$precision" --against torch --json
 done
+part measurements 160 "$python" benchmarks/gpu.py "$work"
+part tests 180 "$python" -m pytest -m gpu -q -W default "${plugin[@]}" --junitxml="$work/tests.xml"
 echo "gpu.sh: wrote $out/gpu.json and $out/gpu.md"
 exit $failed

@@ -51,10 +51,17 @@ def gather(folder: Path) -> Record:
         record["tests"] = read_tests(tests)
     if (measurements := folder / "measurements.json").exists():
         record |= json.loads(measurements.read_text())
-    benchmarks = {precision: folder / f"bench_{precision}.out" for precision in PRECISIONS}
-    record["bench"] = {precision: json.loads(text) for precision, path in benchmarks.items()
-                       if path.exists() and (text := path.read_text())}
+    benchmarks = {precision: _figures(folder / f"bench_{precision}.out") for precision in PRECISIONS}
+    record["bench"] = {precision: figures for precision, figures in benchmarks.items() if figures}
     return record
+
+
+def _figures(path: Path) -> Record | None:
+    """What a bench wrote as JSON; None where it did not, or was cut short."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 def _part(folder: Path, name: str, code: str, seconds: str) -> Record:
     """How a part ended; where it failed, with the last line that it said, on stderr if there."""

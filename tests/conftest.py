@@ -127,6 +127,12 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     return add
 
 
+@pytest.fixture(autouse=True)
+def default_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of products, whatever the environment says and another test has set."""
+    monkeypatch.setattr(backend, "_precision", "float32")
+
+
 @pytest.fixture
 def default_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """No device asked for in the environment."""

@@ -19,7 +19,7 @@ from scratchnet.bench import embedding, machine, measure, memory, peers, report,
 from scratchnet.bench.channels_first import from_channels_first, to_channels_first
 from scratchnet.bench.machine import Rates
 from scratchnet.bench.peers import Difference, Embedder, Variant
-from scratchnet.bench.profile import REST, UPDATE, Part, Pass, algorithm_of, product_flop, profile
+from scratchnet.bench.profile import REST, UPDATE, Part, Pass, product_flop, profile
 from scratchnet.bench.timing import Spread, in_turns, now, ratio
 from scratchnet.bench.workload import Workload
 from scratchnet.checkpoint import save_model
@@ -40,12 +40,6 @@ def short_measurements():
             patch.setattr(machine, name, value)
         patch.setattr(timing, "WARM_UP", 0)
         yield
-
-
-@pytest.fixture(autouse=True)
-def precision(monkeypatch):
-    """That of the process, which is put back after each test."""
-    monkeypatch.setattr(backend, "_precision", "float32")
 
 
 @pytest.fixture
@@ -115,9 +109,9 @@ def test_flop_count_the_multiplications_and_additions_of_the_direct_sum(layer, y
 
 
 def test_the_algorithm_is_the_one_asked_for_or_the_choice_for_the_padded_image():
-    assert algorithm_of(Conv2d(1, 2, 3, algorithm="offsets"), (9, 9, 2, 1)) == "offsets"
-    padded, bare = algorithm_of(Conv2d(64, 64, 7, padding=20), (8, 8, 64, 64)), Conv2d(64, 64, 7)
-    assert padded == algorithm_of(bare, (48, 48, 64, 64))
+    small, large = np.empty((8, 8, 64, 64), np.float32), np.empty((48, 48, 64, 64), np.float32)
+    assert Conv2d(64, 64, 7, algorithm="offsets").algorithm_for(small) == "offsets"
+    assert Conv2d(64, 64, 7, padding=20).algorithm_for(small) == Conv2d(64, 64, 7).algorithm_for(large)
 
 
 def test_a_spread_is_the_median_and_the_ends():
@@ -275,6 +269,18 @@ def test_what_agrees_is_timed_and_what_does_not_is_told(bench, mirrors):
     assert "computes something else: loss off by 0e+00, gradients by 5e-01; not timed" in lines["differs"]
     assert lines["is coarse"].endswith("gradients within 2e-01 of ours; on purpose")
     assert lines["never runs"].endswith("does not run: RuntimeError: no compiler")
+
+
+def test_what_takes_long_to_compile_comes_last_so_that_the_rest_is_not_lost(bench, monkeypatch):
+    variants = [Variant("slow", Mirror, compiled=True), Variant("quick", Mirror)]
+    monkeypatch.setattr(peers, "load", lambda name, device: variants)
+    code, out, _ = bench("--against", "torch", "--json")
+    figures = json.loads(out)
+    assert (code, list(figures)[-2:]) == (0, ["peers", "compiled peers"])
+    assert [row["name"] for row in figures["peers"]] == ["scratchnet", "quick"]
+    assert [row["name"] for row in figures["compiled peers"]] == ["scratchnet", "slow"]
+    assert figures["compiled peers"][1]["ratio"]["median"] > 0
+    assert "slow" in bench("--against", "torch")[1]
 
 
 def test_only_the_variants_wanted_are_timed(training, mirrors):
@@ -712,6 +718,25 @@ def test_each_way_of_pytorch_makes_its_settings_before_its_step(torch, cuda, mon
         embed = embedder.build(training.net, device="cpu")
         embed(torch.zeros(1, 16, 16))
         assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == expected
+
+
+# Few channels: what runs on the host takes its time
+FEW = {"image_size": 65, "channels": [2, 3, 2, 3], "features": 4}
+
+
+def test_layers_that_are_one_on_a_gpu_are_counted_and_compared_as_those_that_they_are(kernels):
+    training, host = (Workload("koch2015", 1, place, FEW).prepare() for place in (kernels.name, "cpu"))
+    assert "pool1" not in training.net.encoder.layers
+    parts, on_host = ({part.name: part for part in profile(each, rounds=1)} for each in (training, host))
+    for name in ("conv1", "conv2", "conv3", "conv4", "linear"):
+        assert parts[name].forward.flop == on_host[name].forward.flop > 0, name
+        assert parts[name].backward.flop == on_host[name].backward.flop > 0, name
+    assert parts["conv1"].algorithm == "im2col"  # as on a GPU, and not "bands"
+    torch_peer = pytest.importorskip(
+        "scratchnet.bench.torch_peer", reason="is about torch, an extra: pip install 'scratchnet[bench]'"
+    )
+    peer = torch_peer.TorchPeer(training, "contiguous_format")
+    assert peers.difference(training.gradients(), peer.gradients()).is_rounding("float32")
 
 
 def test_a_pytorch_without_a_gpu_is_one_line(torch, cuda, monkeypatch):

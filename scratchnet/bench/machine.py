@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet.backend import CPU, Device, thread_count
+from scratchnet.backend import CPU, Device, product, thread_count
 from scratchnet.bench.timing import Spread, in_turns
 
 if sys.platform != "win32":
@@ -102,7 +102,7 @@ def sgemm_rate(device: Device, size: int, repeats: int = 1) -> float:
     """Floating-point operations a second, in the precision that is set for products."""
     rng = np.random.default_rng(0)
     a, b = (device.upload(rng.standard_normal((size, size), dtype=np.float32)) for _ in range(2))
-    return 2 * size**3 / _seconds(lambda: a @ b, repeats, device)
+    return 2 * size**3 / _seconds(lambda: product(a, b), repeats, device)
 
 
 def copy_rate(device: Device) -> float:

@@ -1,6 +1,7 @@
 """The sections of a benchmark, each as plain values for JSON, one after the other as they are measured."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -39,6 +40,8 @@ def sections(
     yield "layers", [_row(part, rates) for part in profile(training, rounds)]
     if against:
         yield "peers", compare(training, rounds, against)
+        if any(variant.compiled for variant in _variants(training, against)):  # last, since it may take minutes
+            yield "compiled peers", compare(training, rounds, against, compiled=True)
 
 
 def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -52,13 +55,20 @@ def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iter
     yield "machine", asdict(Machine.this(net.device))
 
 
+def _variants(training: Training, against: Sequence[str]) -> Iterator[peers.Variant]:
+    """Those of all peers that load."""
+    for name in against:
+        with suppress(ScratchnetError):
+            yield from peers.load(name, training.net.device)
+
+
 def compare(
-    training: Training, rounds: int, against: Sequence[str], only: Sequence[str] | None = None
+    training: Training, rounds: int, against: Sequence[str], only: Sequence[str] | None = None, compiled: bool = False
 ) -> list[dict[str, Any]]:
     """Our step and those of the peers in turns, and our time over each of theirs; ours is the first row.
 
-    only: ends of the names of the variants that are wanted, else all. What cannot be timed has a "problem" instead,
-    and has "failed" when that is because it computes something else.
+    only: ends of the names of the variants that are wanted, else all that are `compiled`, or are not. What cannot be
+    timed has a "problem" instead, and has "failed" when that is because it computes something else.
     """
     steps: dict[str, Callable[[], float]] = {OURS: training.step}
     rows: list[dict[str, Any]] = []
@@ -66,10 +76,11 @@ def compare(
         try:
             variants = peers.load(name, training.net.device)
         except ScratchnetError as error:
-            rows.append({"name": name, "problem": str(error)})
+            if not compiled:
+                rows.append({"name": name, "problem": str(error)})
             continue
         for variant in variants:
-            if only is not None and not variant.name.endswith(tuple(only)):
+            if variant.compiled != compiled or (only is not None and not variant.name.endswith(tuple(only))):
                 continue
             row: dict[str, Any] = {"name": variant.name, "note": variant.note}
             rows.append(row)

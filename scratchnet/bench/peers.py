@@ -44,13 +44,15 @@ class Peer(Protocol):
 class Variant:
     """One way to run a peer; one of lower precision than cublas.PRECISIONS need not agree with us.
 
-    device_peak: the bytes that the library has at most taken of the device so far; None where the process tells.
+    compiled: it takes long to be ready, up to minutes. device_peak: the bytes that the library has at most taken of the
+    device so far; None where the process tells.
     """
 
     name: str
     build: Callable[[Training], Peer]
     note: str = ""
     lower_precision: bool = False
+    compiled: bool = False
     precision: str = "float32"
     device_peak: Callable[[], int] | None = None
 

@@ -16,7 +16,7 @@ from scratchnet.bench.timing import now
 from scratchnet.bench.workload import Training
 from scratchnet.layers import Conv2d, Layer, Linear, Sequential
 from scratchnet.layers.base import backward_params, running_statistics
-from scratchnet.ops import conv_cost
+from scratchnet.layers.conv_pool_relu import ConvPoolReLU
 from scratchnet.optim import SGD
 from scratchnet.train import train_step
 
@@ -75,24 +75,33 @@ class Timed:
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
         start = now(self.stopwatch.device)
         y, cache = self.layer.forward(params, x, training)
-        self.stopwatch.record(self.name, "forward", start, product_flop(self.layer, y.shape),
-                              x.nbytes + y.nbytes + _bytes(params))
-        if isinstance(self.layer, Conv2d):
-            self.stopwatch.algorithms[self.name] = algorithm_of(self.layer, x.shape)
+        self.stopwatch.record(self.name, "forward", start, self._flop(y, cache), x.nbytes + y.nbytes + _bytes(params))
+        if isinstance(self._multiplying, Conv2d):
+            self.stopwatch.algorithms[self.name] = self._multiplying.algorithm_for(x)
         return y, cache
+
+    @property
+    def _multiplying(self) -> Layer:
+        """The layer itself, or the part of it that multiplies matrices."""
+        return self.layer.conv if isinstance(self.layer, ConvPoolReLU) else self.layer
+
+    def _flop(self, y: Array, cache: Any) -> int:
+        """Those of forward; y is the output of the layer, or a gradient shaped like it."""
+        size = cache.size if isinstance(self.layer, ConvPoolReLU) else y.shape[:-2]
+        return product_flop(self._multiplying, (*size, *y.shape[-2:]))
 
     def backward(self, dy: Array, cache: Any) -> tuple[Array, Params]:
         start = now(self.stopwatch.device)
         dx, grads = self.layer.backward(dy, cache)
         read_again = dx.nbytes + _bytes(grads) if grads else 0  # x is as large as dx
-        self.stopwatch.record(self.name, "backward", start, 2 * product_flop(self.layer, dy.shape),  # dx, dweight
+        self.stopwatch.record(self.name, "backward", start, 2 * self._flop(dy, cache),  # dx, dweight
                               dy.nbytes + dx.nbytes + _bytes(grads) + read_again)
         return dx, grads
 
     def backward_params(self, dy: Array, cache: Any) -> Params:
         start = now(self.stopwatch.device)
         grads = backward_params(self.layer, dy, cache)
-        self.stopwatch.record(self.name, "backward", start, product_flop(self.layer, dy.shape),  # dweight
+        self.stopwatch.record(self.name, "backward", start, self._flop(dy, cache),  # dweight
                               self.stopwatch.bytes[self.name, "forward"])  # those of x, dy for y, and the gradients
         return grads
 
@@ -122,13 +131,6 @@ def product_flop(layer: Layer, y_shape: Sequence[int]) -> int:
     if isinstance(layer, Linear):
         return 2 * int(np.prod(y_shape)) * layer.in_features
     return 0
-
-
-def algorithm_of(layer: Conv2d, x_shape: Sequence[int]) -> str:
-    """The algorithm that the layer uses for x (H, W, N, C)."""
-    if layer.algorithm != "auto":
-        return layer.algorithm
-    return conv_cost.choose(tuple(x_shape), layer.weight_shape, layer.stride, layer.padding)
 
 
 def profile(training: Training, rounds: int) -> list[Part]:

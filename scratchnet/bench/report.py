@@ -138,5 +138,5 @@ def _count(number: int, noun: str) -> str:
 
 SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
     "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "copy": copy, "step": step,
-    "layers": layers, "peers": peers, "embedding": embedding,
+    "layers": layers, "peers": peers, "compiled peers": peers, "embedding": embedding,
 }

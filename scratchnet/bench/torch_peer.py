@@ -15,6 +15,7 @@ from scratchnet.bench.peers import Embedder, Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
+from scratchnet.layers.conv_pool_relu import apart
 from scratchnet.siamese import SiameseNet
 
 torch: Any = import_module("torch")  # Any: types are checked where it is not installed, too
@@ -53,7 +54,8 @@ def variants(device: str) -> list[Variant]:
             Variant(
                 f"{_version()} {name}",
                 partial(TorchPeer, memory_format=layout, compiled=compiled, device=device, mode=mode),
-                "cudnn.benchmark", precision=_coarsest(mode), device_peak=torch.cuda.max_memory_reserved,
+                "cudnn.benchmark", compiled=compiled, precision=_coarsest(mode),
+                device_peak=torch.cuda.max_memory_reserved,
             )
             for name, (mode, layout, compiled) in GPU_WAYS.items()
         ]
@@ -62,7 +64,7 @@ def variants(device: str) -> list[Variant]:
         Variant(f"{name} float32 NCHW", partial(TorchPeer, memory_format="contiguous_format")),
         Variant(f"{name} float32 channels_last", partial(TorchPeer, memory_format="channels_last")),
         Variant(f"{name} float32 compiled channels_last",
-                partial(TorchPeer, memory_format="channels_last", compiled=True), "torch.compile"),
+                partial(TorchPeer, memory_format="channels_last", compiled=True), "torch.compile", compiled=True),
         Variant(f"{name} bfloat16 channels_last",
                 partial(TorchPeer, memory_format="channels_last", bfloat16=True),
                 "autocast: lower precision, which a user may choose", lower_precision=True),
@@ -134,6 +136,7 @@ def _download(tensor: Any) -> np.ndarray:
 
 def twin(net: SiameseNet) -> Any:
     """The network in PyTorch, with the weights and running statistics of ours."""
+    net = in_single_layers(net)
     assert isinstance(net.encoder, Sequential)  # as in every architecture of models.py
     encoder = nn.Sequential(OrderedDict((name, module(layer)) for name, layer in net.encoder.layers.items()))
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(net.head.features, 1)})
@@ -142,6 +145,11 @@ def twin(net: SiameseNet) -> Any:
         if name in params:  # as all are but a counter of batches
             tensor.data = torch.from_numpy(_as_torch_has_it(name, params[name]))
     return model
+
+
+def in_single_layers(net: SiameseNet) -> SiameseNet:
+    """The network without the layers that are several in one, as it has them on a GPU. Parameters keep their names."""
+    return replace(net, encoder=apart(net.encoder))
 
 
 class TorchPeer:
@@ -156,7 +164,7 @@ class TorchPeer:
         net, optimiser = training.net, training.optimiser
         self.device, self.mode = device, mode
         self.model = twin(net).to(device=device, memory_format=layout)
-        self.net = replace(net, params={})  # for its shapes
+        self.net = replace(in_single_layers(net), params={})  # for its shapes
         twins = np.concatenate([to_host(training.a), to_host(training.b)])
         self.twins = _upload(twins, device)[:, None].to(memory_format=layout)
         self.target = _upload(to_host(training.labels), device)

@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         finish(options, figures)  # what there is of them
         raise
-    failed = any(row.get("failed") for rows in ("peers", "embedding") for row in figures.get(rows, []))
+    compared = [row for name in ("peers", "compiled peers", "embedding") for row in figures.get(name, [])]
+    failed = any(row.get("failed") for row in compared)
     return finish(options, figures, code=1 if failed else 0)
 
 

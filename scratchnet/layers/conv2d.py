@@ -104,9 +104,12 @@ class Conv2d:
         expect_precision("Conv2d", dy=dy, x=x)
         return self._algorithm(x).backward(dy, x, weight, self.stride, self.padding, kept, needs_dx)
 
+    def algorithm_for(self, x: Array) -> str:
+        """The name of the algorithm that is used for x (H, W, N, C), which "auto" chooses where it is."""
+        if self.algorithm != "auto":
+            return self.algorithm
+        on_gpu = device_of(x).gemm is not None
+        return conv_cost.choose(x.shape, self.weight_shape, self.stride, self.padding, on_gpu)
+
     def _algorithm(self, x: Array) -> conv.Algorithm:
-        name = self.algorithm
-        if name == "auto":
-            on_gpu = device_of(x).gemm is not None
-            name = conv_cost.choose(x.shape, self.weight_shape, self.stride, self.padding, on_gpu)
-        return conv.ALGORITHMS[name]
+        return conv.ALGORITHMS[self.algorithm_for(x)]

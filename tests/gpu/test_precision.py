@@ -11,6 +11,7 @@ from scratchnet.gradcases import CASES, LossOf
 from scratchnet.gradcheck import check_precision
 from scratchnet.gradcheck.precision import TF32_ROUNDOFF, UNIT_ROUNDOFF
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, Sequential, WeightedL1
+from scratchnet.layers.conv_pool_relu import ConvPoolReLU
 from scratchnet.ops.conv import ALGORITHMS
 from scratchnet.siamese import SiameseNet
 
@@ -29,6 +30,11 @@ def _(layer: Conv2d, x):
     kh, kw, C, O = layer.weight_shape
     rows, columns = (size + 2 * layer.padding for size in x[:2])
     return max(kh * kw * max(C, O), rows * columns * x[2])
+
+
+@summands.register
+def _(layer: ConvPoolReLU, x):
+    return summands(layer.conv, x)
 
 
 @summands.register
