@@ -361,17 +361,36 @@ def one_blas_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]]:
-    """OpenBLAS's functions that get and set its number of threads, from the library in NumPy's wheel.
+    """OpenBLAS's functions that get and set its number of threads.
 
     Where NumPy came with another BLAS they do nothing: results are the same, and it may be slower.
     """
+    found = _openblas_function("get_num_threads"), _openblas_function("set_num_threads")
+    return found if all(found) else (lambda: 1, lambda threads: None)
+
+
+def blas_kernels() -> str | None:
+    """The kind of processor that OpenBLAS computes for, such as "SkylakeX"; None where NumPy came with another BLAS.
+
+    The environment variable OPENBLAS_CORETYPE, where it is set, has chosen it, and may have chosen a slow one.
+    """
+    function = _openblas_function("get_corename")
+    if function is None:
+        return None
+    function.restype = ctypes.c_char_p
+    name: bytes = function()
+    return name.decode()
+
+
+def _openblas_function(name: str) -> Any:
+    """The function called openblas_`name`, or like that, of the library in NumPy's wheel; None if it has none."""
     numpy_folder = Path(np.__file__).parent
     for library in [*numpy_folder.parent.glob("numpy.libs/*openblas*"), *numpy_folder.glob(".dylibs/*openblas*")]:
         loaded = ctypes.CDLL(str(library))
-        for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads"):
-            if hasattr(loaded, name.format("set")):
-                return getattr(loaded, name.format("get")), getattr(loaded, name.format("set"))
-    return lambda: 1, lambda threads: None
+        for pattern in ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}"):
+            if hasattr(loaded, pattern.format(name)):
+                return getattr(loaded, pattern.format(name))
+    return None
 
 
 def _load_cuda() -> Device:

@@ -1,10 +1,14 @@
 """Where arrays live, and what is said when they cannot live there."""
 
 import mmap
+import os
+import platform
+import subprocess
 import sys
 import threading
 import tracemalloc
 import weakref
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import fake_cublas
@@ -328,6 +332,15 @@ def test_memory_that_is_only_kept_for_reuse_does_not_count_as_held():
 def test_where_the_system_does_not_tell_no_memory_is_held(monkeypatch, tmp_path):
     monkeypatch.setattr(backend, "STATM", tmp_path / "absent")
     assert CPU.held_memory() == 0
+
+
+@pytest.mark.skipif(backend.blas_kernels() is None, reason="NumPy came with another BLAS than OpenBLAS")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="asks for the kernels of an x86-64 processor")
+def test_the_kernels_of_openblas_are_those_that_the_environment_chooses():
+    code = "from scratchnet.backend import blas_kernels; print(blas_kernels())"
+    environment = os.environ | {"OPENBLAS_CORETYPE": "Nehalem", "PYTHONPATH": str(Path(backend.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "Nehalem\n"
 
 
 @pytest.fixture

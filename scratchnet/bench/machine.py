@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet.backend import CPU, Device, product, thread_count
+from scratchnet.backend import CPU, Device, blas_kernels, product, thread_count
 from scratchnet.bench.timing import Spread, in_turns
 
 if sys.platform != "win32":
@@ -78,7 +78,8 @@ class Machine:
 def blas() -> str:
     """The name and version of the library that multiplies NumPy's matrices."""
     found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"{found['name']} {found['version']}"
+    kernels = blas_kernels()
+    return f"{found['name']} {found['version']}{f' ({kernels})' if kernels else ''}"
 
 
 @dataclass(frozen=True)
