@@ -31,7 +31,7 @@ def main() -> None:
         if epochs[-1]["validation"] is not None:
             accuracies.plot(images, [100 * epoch["validation"] for epoch in epochs], **line)
     losses.set(title="training loss, 20-way, distorted images", xlabel="thousand images", ylim=(0, 1.5))
-    accuracies.set(title="2,000 random 20-way trials, the five validation alphabets: % right", xlabel="thousand images")
+    accuracies.set(title="20-way trials, the validation alphabets: % right", xlabel="thousand images")
     for axes in (losses, accuracies):
         axes.grid(alpha=0.3)
         axes.legend()
