@@ -178,7 +178,7 @@ def thread_count() -> int:
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     ours = os.environ.get("SCRATCHNET_THREADS") or "1"
-    if not ours.isdigit() or int(ours) == 0:
+    if not ours.isdecimal() or int(ours) == 0:
         raise BackendError(f"SCRATCHNET_THREADS={ours}: give a whole number, 1 or more, or leave it out")
     for variable in ("SCRATCHNET_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         asked = os.environ.get(variable, "")
