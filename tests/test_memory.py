@@ -10,7 +10,6 @@ import pytest
 from standin import STRICT, StrictArray
 
 from scratchnet import backend, oneshot
-from scratchnet import train as training
 from scratchnet.backend import HEAP_GAPS, to_device, to_host, traced_peak
 from scratchnet.cli import main
 from scratchnet.data.glyphs import generate_alphabets
@@ -19,6 +18,7 @@ from scratchnet.errors import BackendError
 from scratchnet.models import compact
 from scratchnet.optim import SGD
 from scratchnet.recipes import RECIPES
+from scratchnet.train import loop as training
 from scratchnet.train import train, train_step
 
 PAIRS = replace(
@@ -270,7 +270,7 @@ def test_a_single_image_that_runs_out_of_memory_has_no_smaller_batch(memory, rng
 def test_on_the_host_it_is_the_same_line_and_exit_code_2(tmp_path, monkeypatch, capsys, split):
     monkeypatch.setattr(training, "load_split", lambda *_: split)
     monkeypatch.setattr("scratchnet.cli.training.load_split", lambda *_: split)
-    monkeypatch.setattr(training, "gradients", lambda *_: np.empty(2**59))
+    monkeypatch.setattr("scratchnet.train.step.gradients", lambda *_: np.empty(2**59))
     settings = [f"--set={name}" for name in ("steps=2", "batch_size=8", "n_way=5", "architecture.image_size=16")]
     assert main(["train", *settings, "--out", str(tmp_path / "out"), "--json"]) == 2
     out, err = capsys.readouterr()

@@ -63,6 +63,9 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
+train.signals
+train.step train.state
+train.loop
 train
 bench.timing bench.workload bench.channels_first
 bench.machine bench.profile bench.peers

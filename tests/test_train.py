@@ -13,7 +13,6 @@ from standin import STRICT, strict
 
 from scratchnet import backend, oneshot
 from scratchnet import batches as batch_module
-from scratchnet import train as training
 from scratchnet.augment import IDENTITY, SYMMETRIES, symmetry
 from scratchnet.backend import CPU, device_of, to_host
 from scratchnet.batches import EpisodeBatches, PairBatches, stream
@@ -27,8 +26,9 @@ from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.microbatches import GIB, Plan
 from scratchnet.optim import SGD
 from scratchnet.progress import Display, Progress
-from scratchnet.recipes import RECIPES
-from scratchnet.train import LOG, READ_EVERY, RECIPE, STATE, Interrupted, load_split, train, train_step
+from scratchnet.recipes import RECIPES, Recipe
+from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train, train_step
+from scratchnet.train import loop as training
 
 TINY = replace(
     RECIPES["glyphs"],
@@ -383,7 +383,7 @@ def test_a_run_folder_holds_the_recipe_the_best_network_the_state_and_a_log(reci
     net = train(recipe, split, tmp_path / "deep" / "run", quiet=True)
     out = tmp_path / "deep" / "run"
     assert sorted(path.name for path in out.iterdir()) == sorted([RECIPE, WEIGHTS, STATE, LOG])
-    assert training.Recipe.read(out / RECIPE) == recipe
+    assert Recipe.read(out / RECIPE) == recipe
     loaded, notes = load_model_with_notes(out)
     assert same_bits(loaded.params, net.params)
     log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
@@ -733,8 +733,8 @@ def traffic(monkeypatch):
         waits.append(strict.synchronisations)
         return record_epoch(*arguments)
 
-    record_epoch = training._record_epoch
-    monkeypatch.setattr(training, "_record_epoch", recorded)
+    record_epoch = training.record_epoch
+    monkeypatch.setattr(training, "record_epoch", recorded)
     for kind in batch:
         monkeypatch.setattr(kind, "batch", watched)
     return waits, batches
@@ -747,7 +747,7 @@ def test_a_device_brings_its_drawings_once_and_is_waited_for_only_where_losses_a
 ):
     train(recipe, split, tmp_path, device, quiet=True)
     waits, batches = traffic
-    steps = [step // READ_EVERY for step in range(45)]
+    steps = [step // training.READ_EVERY for step in range(45)]
     assert waits == [*steps, steps[-1] + 2]  # the last losses, and whether all weights are numbers
     assert strict.uploads.count(Drawings.of(split.train, 16).images.nbytes) == 1
     assert len(batches) == 45

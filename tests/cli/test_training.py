@@ -13,11 +13,10 @@ from commands import TINY
 from PIL import Image
 
 from scratchnet import backend
-from scratchnet import train as loop
 from scratchnet.checkpoint import load_arrays, load_model
 from scratchnet.cli import training
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.train import STATE
+from scratchnet.train import STATE, loop
 
 piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 

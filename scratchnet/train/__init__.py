@@ -1,0 +1,18 @@
+"""The training step and the loop around it.
+
+A run folder holds recipe.json; weights.npz, the best network so far, or the last one where there is no validation to
+choose by; state.npz, all that is needed to go on; and log.jsonl, one line an epoch. Every file is written whole or not
+at all. Where the recipe asks for a running average of the weights, the network with the averaged ones is validated,
+written and returned, and training goes on with the others.
+
+The random numbers of a batch depend on the seed, the epoch and the step alone, so a run that was stopped and resumed
+ends with the same bits as one that was not, on the same machine with the same number of threads. Under a memory cap it
+is the same to rounding, since the pieces of a batch depend on what the process has taken when it starts.
+"""
+
+from scratchnet.train.loop import load_split, train
+from scratchnet.train.signals import Interrupted
+from scratchnet.train.state import LOG, RECIPE, STATE
+from scratchnet.train.step import queue_step, train_step
+
+__all__ = ["LOG", "RECIPE", "STATE", "Interrupted", "load_split", "queue_step", "train", "train_step"]

@@ -1,0 +1,181 @@
+"""The loop around the training step: epochs, validation, and what is kept of them."""
+
+import json
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from math import inf
+from pathlib import Path
+
+from scratchnet import oneshot
+from scratchnet.averaging import WeightAverage
+from scratchnet.backend import Device, array_module, get_device, memory_errors, to_host
+from scratchnet.batches import OBJECTIVES, VALIDATION, Batch, EpisodeBatches, PairBatches, stream
+from scratchnet.checkpoint import load_model
+from scratchnet.data.drawings import Drawings
+from scratchnet.data.splits import Split, background_split, glyph_split
+from scratchnet.errors import CheckpointError, DataError, NonFiniteError
+from scratchnet.files import write_bytes
+from scratchnet.losses import Loss
+from scratchnet.microbatches import GIB, Plan, plan, smaller_batch
+from scratchnet.models import build
+from scratchnet.optim import SGD
+from scratchnet.progress import CLOCK_TICK, Display, Progress
+from scratchnet.recipes import Recipe
+from scratchnet.siamese import SiameseNet
+from scratchnet.train.signals import Interrupted, stop_requests
+from scratchnet.train.state import RECIPE, STATE, load_state, record_epoch, save_result, save_state
+from scratchnet.train.step import expect_number, queue_step, train_step
+
+READ_EVERY = 20  # steps, whose losses are read together on a device that computes while Python goes on
+
+
+def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
+    """The alphabets that the recipe trains on and chooses by."""
+    if recipe.data == "glyphs":
+        return glyph_split(recipe.image_size)
+    return background_split(data, recipe.validation_alphabets, recipe.drawers)
+
+
+def train(
+    recipe: Recipe, split: Split, out: Path, device: str | Device | None = None, minutes: float | None = None,
+    resume: bool = False, quiet: bool = False, memory: float | None = None,
+) -> SiameseNet:
+    """Train by the recipe, keeping everything in the folder `out`; returns the network of the best epoch.
+
+    Of the last epoch where the recipe has no validation; whatever the split holds to choose by is then left alone.
+    minutes: stop after the epoch during which they have passed. resume: go on where the run in `out` stopped.
+    memory: GiB that the process may take; batches are cut into as many pieces as that needs. None on a device with a
+    memory of its own means what is free there. It is no part of the recipe, and a run may go on under another cap, or
+    none: the pieces change the numbers by rounding alone.
+    Raises Interrupted on SIGINT or SIGTERM, once the batch under way is finished and the state saved;
+    CheckpointError when `out` holds a run and `resume` is not given, or none and it is; DataError when there is
+    nothing to train on or to choose by; NonFiniteError when the loss is no number, with the last state kept;
+    ScratchnetError when the memory is too little for any piece; BackendError when it runs out all the same, with the
+    last state kept.
+    """
+    place = get_device(device)
+    net = build(recipe.architecture, seed=recipe.seed, device=place)
+    optimiser, progress = recipe.optimiser(), Progress()
+    average = WeightAverage.starting_at(net.params, recipe.weight_average) if recipe.weight_average else None
+    optimiser.expect_prefixes_to_fit(net.params)
+    if resume:
+        progress = load_state(out, recipe, net, optimiser, average, place)
+    elif (out / STATE).exists():
+        raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
+    batches = _batches(recipe, split, net, memory)
+    validation_runs = _validation_runs(recipe, split)
+    cut = _cut(net, optimiser, batches, memory)
+    result = replace(net, params=average.params) if average else net
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
+    if not quiet:
+        _announce(recipe, split, out, cut if memory is not None or (cut and cut.pieces > 1) else None)
+    started = time.monotonic()
+    with (
+        memory_errors(partial(smaller_batch, net, recipe.batch_size)), stop_requests() as stop,
+        Display(recipe, batches.steps, progress, quiet) as display,
+    ):
+        while not progress.finished(recipe):
+            optimiser.epoch = progress.epoch
+            epoch_started, images = time.monotonic(), 0
+            while progress.step < batches.steps:
+                batch = batches.batch(progress.epoch, progress.step)
+                _take_step(net, optimiser, batch, batches.loss, cut.pieces if cut else 1, progress)
+                if average:
+                    average.update(net.params, progress.epoch * batches.steps + progress.step)
+                progress.step += 1
+                images += batch.images
+                display.batch(progress, batch.images)
+                if stop.requested:
+                    _expect_finite(net, progress)
+                    save_state(out, recipe, net, optimiser, average, progress)
+                    raise Interrupted(f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved")
+            _expect_finite(net, progress)
+            seconds = max(time.monotonic() - epoch_started, CLOCK_TICK)
+            validation = oneshot.evaluate(result, validation_runs) if validation_runs else None
+            if record_epoch(out, optimiser, progress, validation, seconds, images / seconds) or recipe.keep == "last":
+                save_result(out, recipe, result, split, progress)
+            save_state(out, recipe, net, optimiser, average, progress)
+            display.epoch(progress)
+            if minutes is not None and time.monotonic() - started > 60 * minutes:
+                break
+            if stop.requested:
+                raise Interrupted(f"stopped after epoch {progress.epoch}, state saved")
+    del net, optimiser, average, result  # the best network comes in their place
+    return load_model(out, place)
+
+
+def _batches(
+    recipe: Recipe, split: Split, net: SiameseNet, memory: float | None
+) -> PairBatches | EpisodeBatches:
+    """The batches of a training, from drawings that live where the network does, if there is room."""
+    drawings = Drawings.of(split.train, net.image_size, net.frame)
+    drawings = drawings.to_device(net.device, inf if memory is None else GIB * memory)
+    return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
+
+
+def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
+    """The trials that every epoch is judged by; none where the recipe has no validation."""
+    if not recipe.validates:
+        return []
+    if not split.validation:
+        raise DataError("no alphabets to choose the best epoch by: the split has none, and the recipe asks for some")
+    n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
+    rng = stream(recipe.seed, VALIDATION)
+    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+
+
+def _cut(
+    net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, memory: float | None
+) -> Plan | None:
+    """Into which pieces batches go under a cap in GiB, or on a device with a memory of its own; None anywhere else."""
+    if memory is None and net.device.free_memory is None:
+        return None
+    cut = plan(net, optimiser, batches.loss, batches.batch(0, 0), None if memory is None else GIB * memory)
+    net.embed_batch = min(net.embed_batch, cut.images)  # validation takes no more than training
+    return cut
+
+
+def _announce(recipe: Recipe, split: Split, out: Path, cut: Plan | None) -> None:
+    print(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}", file=sys.stderr)
+    if not recipe.validates:
+        print(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result",
+              file=sys.stderr)
+    if cut:
+        print(f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
+              f"forecast: {cut.bytes / GIB:.2f} GiB", file=sys.stderr)
+
+
+def _take_step(
+    net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces: int, progress: Progress
+) -> None:
+    """One step. Its loss is read at once, or together with others where that means waiting for the device."""
+    if not net.device.asynchronous:
+        progress.losses.append(train_step(net, optimiser, batch.a, batch.b, batch.target, loss, pieces))
+        return
+    progress.unread.append(queue_step(net, optimiser, batch, loss, pieces))
+    if len(progress.unread) >= READ_EVERY:
+        _read_losses(progress)
+
+
+def _read_losses(progress: Progress) -> None:
+    """Read what losses are still on their device, in one go. Raises NonFiniteError when one is no number."""
+    if progress.unread:
+        losses = to_host(array_module(*progress.unread).stack(progress.unread)).tolist()
+        for loss in losses:
+            expect_number(loss)
+        progress.losses += losses
+        progress.unread.clear()
+
+
+def _expect_finite(net: SiameseNet, progress: Progress) -> None:
+    """Raise NonFiniteError rather than save a network that cannot go on; the last good state stays."""
+    _read_losses(progress)
+    xp = array_module(*net.params.values())
+    finite = to_host(xp.stack([xp.isfinite(value).all() for value in net.params.values()]))  # read in one go
+    for name, all_finite in zip(net.params, finite, strict=True):
+        if not all_finite:
+            raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")
