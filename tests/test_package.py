@@ -19,7 +19,9 @@ errors
 files
 shapes cublas
 backend
-images strokes
+blocks strokes
+channels
+images
 contrast
 photo
 ops.windows ops.dft ops.cuda
