@@ -24,9 +24,10 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from scratchnet.contrast import CLEAR, FAINTEST, best_contrast, blurred, ink_above_noise, resampled
+from scratchnet.contrast import CLEAR, FAINTEST, best_contrast, blurred, clarity, ink_above_noise, resampled
 from scratchnet.errors import DataError
 from scratchnet.images import name_of, read_colours
+from scratchnet.ruling import without_ruling
 from scratchnet.strokes import box_sizes, extent, middle_lines, parts, pruned, stroke_width, thickened
 
 LARGEST, SMALLEST = 400, 100  # pixels of the longer side, to work with
@@ -54,10 +55,10 @@ def read_character(source: Path | str | BinaryIO | Image.Image, name: str = "") 
     """
     picture = read_colours(source, name)
     try:
-        ink, clarity = find_character(to_working_size(picture))
+        ink, seen = find_character(to_working_size(picture))
         if near := close_up(picture, ink):
-            ink, clarity = find_character(to_working_size(near))
-        if clarity < OUTLINED:
+            ink, seen = find_character(to_working_size(near))
+        if seen < OUTLINED:
             raise _NoCharacterError("there is only light and shade, without an outline")
     except _NoCharacterError as why:
         raise DataError(f"{name or name_of(source)} shows no character, {why}: give a picture of one, dark on light or "
@@ -83,7 +84,13 @@ def find_character(picture: Image.Image) -> tuple[np.ndarray, float]:
         raise _NoCharacterError("nothing stands out from the paper")
     if contrast.ink < CLEAR * contrast.noise:
         raise _NoCharacterError("nothing stands out from the noise")
-    return without_specks(without_edges(ink_above_noise(contrast))), contrast.clarity
+    ink = ink_above_noise(contrast)
+    try:
+        drawn = without_ruling(ink)
+    except ValueError as why:
+        raise _NoCharacterError(str(why)) from None
+    seen = contrast.clarity if drawn is ink else clarity(contrast.departure[drawn], contrast.departure[~ink])
+    return without_specks(without_edges(drawn)), seen
 
 
 def without_edges(ink: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ files
 shapes cublas
 backend
 blocks strokes
-channels
+channels ruling
 images
 contrast
 photo
