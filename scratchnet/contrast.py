@@ -17,6 +17,7 @@ DARKEST = 0.05  # a paper below counts as this, so that noise on black is not ta
 FAINTEST = 0.06  # of the paper's light: what takes less away is no ink
 LEAST_INK = 8  # pixels: far away a character may cover no more than 0.02 % of the picture
 CLEAR = 4.0  # standard deviations of the noise: what departs less is no ink
+TRACE = 0.35  # of the threshold
 SHARPEST = 100.0  # clarity, of black and white without a gray between them
 NOISE = 0.08  # of how far ink departs: noise that is in nobody's way
 
@@ -37,6 +38,11 @@ class Contrast(NamedTuple):
     @property
     def is_ink(self) -> np.ndarray:
         return self.departure > self.threshold
+
+    @property
+    def is_faint_ink(self) -> np.ndarray:
+        """Ink, and also what is no more than a trace of it, if it cannot be noise."""
+        return self.departure > max(TRACE * self.threshold, min(CLEAR * self.noise, self.threshold))
 
 
 def best_contrast(colours: np.ndarray) -> Contrast:

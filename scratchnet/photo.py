@@ -85,11 +85,12 @@ def find_character(picture: Image.Image) -> tuple[np.ndarray, float]:
     if contrast.ink < CLEAR * contrast.noise:
         raise _NoCharacterError("nothing stands out from the noise")
     ink = ink_above_noise(contrast)
+    faint = contrast.is_faint_ink
     try:
-        drawn = without_ruling(ink)
+        drawn = without_ruling(ink, faint)
     except ValueError as why:
         raise _NoCharacterError(str(why)) from None
-    seen = contrast.clarity if drawn is ink else clarity(contrast.departure[drawn], contrast.departure[~ink])
+    seen = contrast.clarity if drawn is ink else clarity(contrast.departure[drawn], contrast.departure[~(ink | faint)])
     return without_specks(without_edges(drawn)), seen
 
 

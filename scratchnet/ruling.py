@@ -134,13 +134,13 @@ def find_ruling(ink: np.ndarray) -> Ruling:
     return kept
 
 
-def without_ruling(ink: np.ndarray) -> np.ndarray:
+def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
     """The ink (H, W) bool without printed lines, strokes that cross them mended; as it is where there are none.
 
-    Raises ValueError where there are only lines.
+    Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. Raises ValueError where there are only lines.
     """
     H, W = ink.shape
-    ruling = find_ruling(ink)
+    ruling = find_ruling(faint)
     inside = Ruling(*([line for line in lines if not _lies_along(line, length)]
                       for lines, length in zip(ruling, (H, W), strict=True)))
     spanning = [sum(_spans(line, length) for line in lines) for lines, length in zip(inside, (H, W), strict=True)]
