@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.strokes import extent, parts, stroke_width
+from scratchnet.strokes import box_sizes, extent, parts, stroke_width
 
 SLOPE = 0.08  # how much lines are off the level at most: 4.6 degrees
 THIN = 0.04  # of the picture's side: what is thicker is no printed line
@@ -49,12 +49,12 @@ class Ruling(NamedTuple):
     columns: list[Line]
 
 
-def find_lines(ink: np.ndarray) -> list[Line]:
+def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
     """Straight thin lines along the rows of the ink (H, W), by a Hough transform of the middles of thin runs."""
     H, W = ink.shape
     side = max(H, W)
     x, first, length = _runs(ink)
-    thin = length <= max(3.0, THIN * side)
+    thin = length <= min(max(3.0, THIN * side), thickest)
     x, middle, length = x[thin], first[thin] + (length[thin] - 1) / 2, length[thin]
     slopes = np.linspace(-SLOPE, SLOPE, 2 * round(SLOPE * W / 2) + 1)
     reach = int(SLOPE * W / 2) + 3
@@ -139,12 +139,11 @@ def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
 
     Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. Raises ValueError where there are only lines.
     """
-    H, W = ink.shape
     ruling = find_ruling(faint)
-    inside = Ruling(*([line for line in lines if not _lies_along(line, length)]
-                      for lines, length in zip(ruling, (H, W), strict=True)))
-    spanning = [sum(_spans(line, length) for line in lines) for lines, length in zip(inside, (H, W), strict=True)]
-    is_ruled = max(spanning) >= MANY
+    inside = _inside(ruling, ink.shape)
+    is_ruled = max(_spanning(inside, ink.shape)) >= MANY
+    if is_ruled:
+        ruling = _thin_ruling(faint, inside)
     if not is_ruled and min(map(len, ruling)) < 2:
         ruling = inside  # no frame: what lies along the border may be a stroke of a picture cut to its ink
     if not any(ruling):
@@ -156,7 +155,28 @@ def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
         return left
     if not left.any() or not _is_character(left):
         return ink
-    return left if max(spanning) or _is_printed_box(left, bands, ruling) else ink
+    return left if max(_spanning(inside, ink.shape)) or _is_printed_box(left, bands, ruling) else ink
+
+
+def _inside(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
+    """The lines that do not lie along the border."""
+    return Ruling(*([line for line in lines if not _lies_along(line, length)]
+                    for lines, length in zip(ruling, shape, strict=True)))
+
+
+def _spanning(ruling: Ruling, shape: tuple[int, int]) -> list[int]:
+    """How many lines go from border to border, along the rows and along the columns."""
+    return [sum(_spans(line, length) for line in lines) for lines, length in zip(ruling, shape, strict=True)]
+
+
+def _thin_ruling(ink: np.ndarray, ruling: Ruling) -> Ruling:
+    """The lines of ruled paper, looked for once more now that it is known how thick they are: so that strokes that
+    lie upon them do not hide them."""
+    width = np.median([line.width for lines in ruling for line in lines])
+    thickest = 1.5 * width + 1
+    H, W = ink.shape
+    found = Ruling(find_lines(ink, thickest), find_lines(ink.T, thickest))
+    return Ruling([line for line in found.rows if _spans(line, H)], [line for line in found.columns if _spans(line, W)])
 
 
 def _without(ink: np.ndarray, ruling: Ruling) -> tuple[np.ndarray, np.ndarray]:
@@ -280,10 +300,10 @@ def _shifted(values: np.ndarray, by: int) -> np.ndarray:
 
 
 def _without_remnants(left: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """Without the parts that lie along the bands: the rough edges of lines."""
+    """Without the thin parts that lie along the bands: the rough edges of lines."""
     numbers = parts(left)
     along = np.bincount(numbers[_grown_rows(bands) | bands], minlength=numbers.max() + 1)
     areas = np.bincount(numbers.ravel(), minlength=numbers.max() + 1)
-    remnant = along > 0.7 * areas
+    remnant = (along > 0.7 * areas) & (box_sizes(numbers).min(axis=1) <= 2 + 0.012 * max(left.shape))
     remnant[0] = False
     return left & ~remnant[numbers]
