@@ -4,7 +4,7 @@ On a transparent sheet a pen of any colour may have drawn, white among them. The
 """
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from scratchnet.strokes import extent, stroke_width
 
@@ -40,7 +40,8 @@ def _opaque(image: Image.Image) -> Image.Image:
         return image
     image = image.convert("RGBA")
     alpha = image.getchannel("A")
-    least, most = alpha.getextrema()
+    levels = np.flatnonzero(alpha.histogram())
+    least, most = int(levels[0]), int(levels[-1])
     if most < HIDDEN:
         return Image.new("L", image.size, "white")
     if most - least < HIDDEN:
@@ -80,8 +81,6 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # grey, multiplied by its alpha
         return image.convert("LA")
     if image.mode == "LAB":
-        from PIL import ImageCms
-
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB")) or image
     return image

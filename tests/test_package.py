@@ -20,8 +20,8 @@ files
 shapes cublas
 backend
 blocks strokes
-channels ruling
-images
+channels lines
+images ruling
 contrast
 photo
 ops.windows ops.dft ops.cuda
