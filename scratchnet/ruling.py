@@ -162,7 +162,8 @@ def _is_printed_box(left: np.ndarray, bands: np.ndarray, ruling: Ruling) -> bool
     H, W = left.shape
     margins = box[0][0], box[0][1], H - box[0][0] - box[1][0], W - box[0][1] - box[1][1]
     touches = bool((left & _around(bands)).any())
-    near_border = bool(max(margins) <= NEAR_BORDER * max(H, W))
+    is_cut_to_ink = not any(_inside(ruling, left.shape))
+    near_border = not is_cut_to_ink and max(margins) <= NEAR_BORDER * max(H, W)
     return other_pen or (not touches and (near_border or not _is_drawn_with_ruler(left)))
 
 
