@@ -234,10 +234,10 @@ def write_card(options: argparse.Namespace, rows: list[dict[str, Any]], clean: d
     figures = [{"task": f"{TASK}{row['photos']} ({row['no character found']} refused)", "way": 20, "shot": 1,
                 "scope": "within one alphabet"}
                | {key: row[key] for key in ("correct", "trials", "accuracy", "interval")} for row in rows]
-    kinds = "; ".join(f"{each['drawings']:,} ({name}), {each['refused']} refused, {each['lost']} with more than 1 % of "
-                      "the ink lost" for name, each in clean.items())
-    limit = (f"Lines that are no character, such as ruled lines and boxes, are taken away. Figures of {machine.date}, on "
-             f"{machine.processor} ({machine.threads} of its threads), by `{command}`; clean drawings: {kinds}.")
+    kinds = "; ".join(f"{each['drawings']:,} ({name}), {each['refused']} refused, {each['lost']} with more than 1 % "
+                      "of the ink lost" for name, each in clean.items())
+    limit = (f"Lines that are no character, such as ruled lines and boxes, are taken away. Figures of {machine.date}, "
+             f"on {machine.processor} ({machine.threads} of its threads), by `{command}`; clean drawings: {kinds}.")
     limits = [each for each in card.limits if not each.startswith(limit[:28])]
     kept = [each for each in card.figures if not each["task"].startswith(TASK)]
     commands = [each for each in card.commands if "benchmarks/papers.py" not in each]
