@@ -25,7 +25,8 @@ def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 class Progress:
     """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch.
 
-    unread: the losses after those, () each, which are still on the device that computes them.
+    unread: the losses after those, () each, which are still on the device that computes them. failed: the flag there
+    that is raised once a step fails (`train.queue_step`).
     """
 
     epoch: int = 0
@@ -33,6 +34,7 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     unread: list[Array] = field(default_factory=list)
+    failed: Array | None = None
 
     @property
     def best(self) -> Mapping[str, Any] | None:
