@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scratchnet.backend import BLOCK_BYTES, to_device, to_host
+from scratchnet.backend import to_device, to_host
+from scratchnet.backend.threads import BLOCK_BYTES
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.losses import l2_penalty
 from scratchnet.ops.finite import new_flag
