@@ -16,6 +16,8 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 version
 errors
+claims
+locks
 files
 shapes cublas
 backend
