@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scratchnet.errors import InUseError
+from scratchnet.errors import InUseError, printable
 
 BOOT, NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")  # where the system is Linux
 
@@ -82,7 +82,7 @@ def _started(pid: int) -> str:
 
 def _signature(claim: Path) -> str:
     try:
-        text = claim.read_text(errors="replace")[:300].strip()
+        text = claim.read_text(errors="replace").strip()
     except OSError:
         text = ""
-    return "".join(c if c.isprintable() else "?" for c in text) or "another process"
+    return printable(text) or "another process"

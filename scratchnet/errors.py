@@ -4,6 +4,12 @@ A message says what was given, what was expected and what to do about it.
 """
 
 
+def printable(text: object, most: int = 200) -> str:
+    """What a file or a user wrote, for a message: on one line, control characters escaped, at most `most` long."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)[:most])
+    return "".join(escaped)[:most]
+
+
 class ScratchnetError(Exception):
     """The root of the family; raised itself only for bad usage that fits none below."""
 
