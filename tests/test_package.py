@@ -20,6 +20,10 @@ claims
 locks
 files
 shapes cublas
+backend.memory backend.blas
+backend.device
+backend.threads backend.cuda
+backend.products
 backend
 images strokes
 contrast
