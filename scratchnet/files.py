@@ -9,13 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from scratchnet.locks import is_at, try_lock
+from scratchnet.locks import error_numbers, is_at, try_lock
 
+WINDOWS = os.name == "nt"
 # How file systems say that they cannot sync a folder, or anything. EIO, ENOSPC and the like are failures.
-CANNOT_SYNC = {
-    errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.EBADF, errno.EISDIR,
-    errno.ENOTTY, errno.EROFS,
-}
+CANNOT_SYNC = error_numbers("EINVAL ENOSYS ENOTSUP EOPNOTSUPP EPERM EACCES EBADF EISDIR ENOTTY EROFS")
 ABANDONED = 3600  # seconds without a write, after which a temporary file has no writer, where there are no locks
 REPLACE_TRIES = 10  # on Windows, where a reader or a virus scanner can hold the old file for a moment
 
@@ -36,8 +34,8 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         mode = None
     if mode is not None and not stat.S_ISREG(mode):
-        with open(path, "wb") as file:  # a folder is refused here
-            yield file
+        with open(path, "wb") as device:  # a folder is refused here
+            yield device
         return
     if mode is not None and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -52,9 +50,9 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
             if mode is not None:
                 with suppress(OSError):  # another user's file, or a file system without permissions
                     temporary.chmod(mode & 0o777)
-            if os.name != "nt":  # under the lock, so that nobody sweeps it
+            if not WINDOWS:  # under the lock, so that nobody sweeps it
                 os.replace(temporary, path)
-        if os.name == "nt":  # which renames no open file
+        if WINDOWS:  # which renames no open file
             _replace_patiently(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -87,9 +85,9 @@ def _remove_if_abandoned(path: Path) -> None:
         abandoned = try_lock(file.fileno())
         if abandoned is None:
             abandoned = time.time() - path.stat().st_mtime > ABANDONED
-        if abandoned and os.name != "nt":  # under the lock, as its writer may be about to take it
+        if abandoned and not WINDOWS:  # under the lock, as its writer may be about to take it
             path.unlink()
-    if abandoned and os.name == "nt":  # which deletes no file that its writer has open
+    if abandoned and WINDOWS:  # which deletes no file that its writer has open
         path.unlink()
 
 
@@ -142,7 +140,7 @@ def _sync(descriptor: int) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut; Windows has no such call and needs none."""
-    if os.name == "nt":
+    if WINDOWS:
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
