@@ -15,7 +15,7 @@ from scratchnet.checkpoint import load_model
 from scratchnet.data.alphabets import digest
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.splits import Split, background_split, glyph_split
-from scratchnet.environment import environment
+from scratchnet.environment import differences, environment
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
 from scratchnet.files import write_bytes
 from scratchnet.losses import Loss
@@ -72,17 +72,18 @@ def train(
         run = TrainingRun(out, recipe, net, optimiser, average, data, environment(place))
         if not resume and (out / STATE).exists():
             raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
-        changed = run.load() if resume else ""
+        before = run.load() if resume else {}
         batches = _batches(recipe, split, net, memory)
         validation_runs = _validation_runs(recipe, split)
         cut = _cut(net, optimiser, batches, memory)
+        run.environment["pieces of a batch"] = str(cut.pieces if cut else 1)
 
         write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
         if not quiet:
             _announce(recipe, split, out, cut if memory is not None or (cut and cut.pieces > 1) else None)
-        if changed:
-            say(f"{out} goes on with other {changed}: its numbers may differ by rounding from those of a run that was "
-                "never stopped")
+        if changed := differences(before, run.environment):
+            say(f"warning: {out} goes on with other {changed}: its numbers may differ by rounding from those of a "
+                "run that was never stopped")
         with (
             memory_errors(partial(smaller_batch, net, recipe.batch_size)),
             Display(recipe, batches.steps, run.progress, quiet) as display,

@@ -13,7 +13,6 @@ from scratchnet.backend import Params, to_device
 from scratchnet.batches import CALIBRATION, stream
 from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, save_arrays, save_model
 from scratchnet.data.splits import Split
-from scratchnet.environment import differences
 from scratchnet.errors import CheckpointError
 from scratchnet.files import write_bytes
 from scratchnet.optim import SGD
@@ -82,8 +81,8 @@ class TrainingRun:
             "seconds": progress.seconds, "images": progress.images,
         })
 
-    def load(self) -> str:
-        """Go on where the run in `out` stopped; returns in words how the environment differs, "" if it does not.
+    def load(self) -> dict[str, str]:
+        """Go on where the run in `out` stopped; returns the environment in which that was, as far as it is recorded.
 
         Raises CheckpointError when there is no such run, or when it was trained by another recipe or on other data.
         """
@@ -108,7 +107,7 @@ class TrainingRun:
             saved["epoch"], saved["step"], saved["losses"], saved["history"],
             seconds=saved.get("seconds", 0.0), images=saved.get("images", 0),  # not in states of 0.1
         )
-        return differences(saved.get("environment", {}), self.environment)
+        return dict(saved.get("environment", {}))
 
     def _expect_same(self, saved: dict[str, Any]) -> None:
         """Raise CheckpointError unless the saved run has this recipe and, where it is recorded, these data."""
