@@ -21,6 +21,10 @@ zips
 npz
 files
 shapes cublas
+backend.memory backend.blas
+backend.device
+backend.threads backend.cuda
+backend.products
 backend
 images strokes
 contrast
