@@ -47,3 +47,7 @@ class ShapeError(ScratchnetError):
 
 class NonFiniteError(ScratchnetError):
     """A NaN or an infinity where training needs a number."""
+
+
+class InUseError(ScratchnetError):
+    """A folder or file that another process is writing; the message names the process."""

@@ -19,6 +19,8 @@ errors
 notes reading
 zips
 npz
+claims
+locks
 files
 shapes cublas
 backend.memory backend.blas
