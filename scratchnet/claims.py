@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scratchnet.errors import InUseError, printable
+from scratchnet.errors import InUseError
 
 BOOT, NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")  # where the system is Linux
 
@@ -82,7 +82,6 @@ def _started(pid: int) -> str:
 
 def _signature(claim: Path) -> str:
     try:
-        text = claim.read_text(errors="replace").strip()
+        return claim.read_text(errors="replace").strip()[:200] or "another process"
     except OSError:
-        text = ""
-    return printable(text) or "another process"
+        return "another process"

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.backend import Device, blas_kernels, get_precision, thread_count
-from scratchnet.errors import printable
 from scratchnet.version import VERSION
 
 PROCESSORS = Path("/proc/cpuinfo")
@@ -24,7 +23,7 @@ def environment(device: Device) -> dict[str, str]:
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     """In words, what differs of what both know; "" for nothing."""
     return ", ".join(
-        f"{name} (then {printable(before[name], 60)}, now {now[name]})"
+        f"{name} (then {before[name]:.60}, now {now[name]})"
         for name in now if name in before and before[name] != now[name]
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchnet.claims import claimed
-from scratchnet.errors import InUseError, printable
+from scratchnet.errors import InUseError
 
 
 def _module(name: str) -> Any:
@@ -144,7 +144,7 @@ def _signature(descriptor: int) -> str:
         os.lseek(descriptor, 0, os.SEEK_SET)
         text = os.read(descriptor, 300).decode(errors="replace")
         if text.endswith("\n"):
-            return printable(text.strip())
+            return text.strip()
         time.sleep(0.02)
     return "another process"
 

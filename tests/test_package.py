@@ -16,6 +16,9 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 version
 errors
+notes reading
+zips
+npz
 claims
 locks
 files

@@ -15,6 +15,7 @@ from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, save_arrays, sa
 from scratchnet.data.splits import Split
 from scratchnet.errors import CheckpointError
 from scratchnet.files import write_bytes
+from scratchnet.notes import expect
 from scratchnet.optim import SGD
 from scratchnet.progress import CLOCK_TICK, Progress
 from scratchnet.recipes import Recipe
@@ -23,6 +24,11 @@ from scratchnet.train.folder import LOG, STATE
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
 TIMES = ("seconds", "images_per_second")  # in the log alone, so that the same run writes the same weights file
+NOTES = {  # of a state; those with a question mark are not in the states of 0.1
+    "recipe": dict, "data?": str, "environment?": dict, "epoch": int, "step": int, "losses": [float],
+    "history": [{"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}],
+    "seconds?": float, "images?": int,
+}
 
 
 @dataclass
@@ -90,8 +96,10 @@ class TrainingRun:
         if not path.is_file():
             raise CheckpointError(f"{self.out} holds no run to resume: start it without --resume")
         arrays, saved = load_arrays(path)
-        if missing := {"recipe", "epoch", "step", "losses", "history"} - saved.keys():
-            raise CheckpointError(f"{path} is no state of a run, it has no {min(missing)}: use another copy")
+        try:
+            expect(saved, NOTES, "the state")
+        except ValueError as cause:
+            raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
         self._expect_same(saved)
 
         def part(prefix: str, like: Params) -> Params:
@@ -107,7 +115,7 @@ class TrainingRun:
             saved["epoch"], saved["step"], saved["losses"], saved["history"],
             seconds=saved.get("seconds", 0.0), images=saved.get("images", 0),  # not in states of 0.1
         )
-        return dict(saved.get("environment", {}))
+        return {name: str(value) for name, value in saved.get("environment", {}).items()}
 
     def _expect_same(self, saved: dict[str, Any]) -> None:
         """Raise CheckpointError unless the saved run has this recipe and, where it is recorded, these data."""
