@@ -97,7 +97,7 @@ class TrainingRun:
             raise CheckpointError(f"{self.out} holds no run to resume: start it without --resume")
         arrays, saved = load_arrays(path)
         try:
-            expect(saved, NOTES, "the state")
+            expect(saved, NOTES, "it")
         except ValueError as cause:
             raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
         self._expect_same(saved)
