@@ -82,7 +82,6 @@ def _started(pid: int) -> str:
 
 def _signature(claim: Path) -> str:
     try:
-        text = claim.read_text(errors="replace")[:300].strip()
+        return claim.read_text(errors="replace").strip()[:200] or "another process"
     except OSError:
-        text = ""
-    return "".join(c if c.isprintable() else "?" for c in text) or "another process"
+        return "another process"

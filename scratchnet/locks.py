@@ -28,8 +28,15 @@ def _module(name: str) -> Any:
 
 fcntl, msvcrt = _module("fcntl"), _module("msvcrt")
 
-HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
-UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+def error_numbers(names: str) -> set[int]:
+    """Those that this system has, by their names."""
+    return {getattr(errno, name) for name in names.split() if hasattr(errno, name)}
+
+
+HELD = error_numbers("EAGAIN EWOULDBLOCK EACCES EDEADLK")
+UNSUPPORTED = error_numbers("ENOLCK ENOSYS ENOTSUP EOPNOTSUPP EINVAL")
 LOCKED_BYTE = 2**30  # Windows keeps others from reading what is locked, so lock a byte that is never written
 
 _held: set[int] = set()  # descriptors of the locks of this process
@@ -137,7 +144,7 @@ def _signature(descriptor: int) -> str:
         os.lseek(descriptor, 0, os.SEEK_SET)
         text = os.read(descriptor, 300).decode(errors="replace")
         if text.endswith("\n"):
-            return "".join(c if c.isprintable() else "?" for c in text.strip())
+            return text.strip()
         time.sleep(0.02)
     return "another process"
 

@@ -106,7 +106,7 @@ def test_a_process_that_dies_keeps_no_lock_and_leaves_nothing_after_the_next(sys
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("system", [name for name in SYSTEMS if name != "Windows"])  # it rests on deleting no open file, as here one can
+@pytest.mark.parametrize("system", [name for name in SYSTEMS if name != "Windows"])  # which deletes no open file
 def test_no_two_hold_it_at_once_however_they_race(system, tmp_path):
     program = START + SYSTEMS[system] + TAKE_TURNS
     processes = [start(program, tmp_path / ".lock") for _ in range(4)]

@@ -28,7 +28,7 @@ backend.device
 backend.threads backend.cuda
 backend.products
 backend
-images strokes
+images strokes environment
 contrast
 photo
 ops.windows ops.dft ops.cuda
@@ -72,7 +72,7 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.signals
+train.signals train.folder
 train.step train.state
 train.loop
 train
