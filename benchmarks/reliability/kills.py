@@ -26,13 +26,13 @@ from unittest import mock
 
 os.environ["SCRATCHNET_THREADS"] = "1"  # a pool of threads does not survive a fork
 
-from operations import announced  # noqa: E402
-from tiny import FILES, TRAINING, outcome, tiny_split  # noqa: E402
+from operations import announced
+from tiny import FILES, TRAINING, outcome, tiny_split
 
-from scratchnet.checkpoint import load_arrays  # noqa: E402
-from scratchnet.data.splits import Split  # noqa: E402
-from scratchnet.train import STATE, Interrupted, exit_code, loop, train  # noqa: E402
-from scratchnet.train.state import TrainingRun  # noqa: E402
+from scratchnet.checkpoint import load_arrays
+from scratchnet.data.splits import Split
+from scratchnet.train import STATE, Interrupted, exit_code, loop, train
+from scratchnet.train.state import TrainingRun
 
 SIGNALS = [signal.SIGKILL] * 7 + [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 FAULT = 70  # the exit code of a process that an exception ended
