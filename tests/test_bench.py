@@ -26,6 +26,7 @@ from scratchnet.checkpoint import save_model
 from scratchnet.cli import main
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Conv2d, Linear, MaxPool2d, ReLU
+from scratchnet.ops import conv_cost
 
 TINY = Workload("compact", pairs=2, device="cpu", options={"image_size": 16, "width": 2, "features": 8})
 SMALL = ["--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds", "1", "--device", "cpu"]
@@ -108,10 +109,14 @@ def test_flop_count_the_multiplications_and_additions_of_the_direct_sum(layer, y
     assert product_flop(layer, y_shape) == flop
 
 
-def test_the_algorithm_is_the_one_asked_for_or_the_choice_for_the_padded_image():
-    small, large = np.empty((8, 8, 64, 64), np.float32), np.empty((48, 48, 64, 64), np.float32)
-    assert Conv2d(64, 64, 7, algorithm="offsets").algorithm_for(small) == "offsets"
-    assert Conv2d(64, 64, 7, padding=20).algorithm_for(small) == Conv2d(64, 64, 7).algorithm_for(large)
+@pytest.mark.parametrize("padding", [0, 20])
+def test_the_algorithm_is_the_one_asked_for_or_the_choice_for_the_padded_image(padding):
+    def algorithm(**options):
+        layer = Conv2d(8, 8, 7, padding=padding, **options)
+        return layer.forward(layer.init(np.random.default_rng(0)), np.ones((8, 8, 2, 8), np.float32))[1].algorithm
+
+    assert algorithm(algorithm="offsets") == "offsets"
+    assert algorithm() == conv_cost.choose((8, 8, 2, 8), (7, 7, 8, 8), 1, padding)
 
 
 def test_a_spread_is_the_median_and_the_ends():
