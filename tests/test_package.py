@@ -18,6 +18,7 @@ version
 errors
 files
 shapes cublas
+backend.native
 backend.memory backend.blas
 backend.device
 backend.threads backend.cuda
