@@ -16,6 +16,11 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 version
 errors
+notes reading
+zips
+npz
+claims
+locks
 files
 shapes cublas
 backend.native
@@ -24,7 +29,7 @@ backend.device
 backend.threads backend.cuda
 backend.products
 backend
-images strokes
+images strokes environment
 contrast
 photo
 ops.windows ops.dft ops.cuda
@@ -68,7 +73,7 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.signals
+train.signals train.folder
 train.step train.state
 train.loop
 train
