@@ -16,7 +16,7 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 version
 errors
-notes reading
+notes reading console
 zips
 npz
 claims

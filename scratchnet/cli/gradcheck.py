@@ -7,6 +7,7 @@ import numpy as np
 
 from scratchnet import gradcases, planted
 from scratchnet.cli.options import Commands, at_least, finish, with_progress
+from scratchnet.console import is_terminal, note, say
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.check import METHODS
 from scratchnet.models import ARCHITECTURES
@@ -48,12 +49,12 @@ def _check_all(options: argparse.Namespace) -> int:
         errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
         if not report:
             failed.append(name)
-            print(f"FAIL  {name}\n{report}", file=sys.stderr)
+            note(f"FAIL  {name}", *str(report).splitlines())
     if not options.json:
         for kind, found in errors.items():
-            print(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
+            say(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
         passed = len(gradcases.CASES) - len(failed)
-        print(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
+        say(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
     figures = {"method": options.method, "seed": seed, "failed": failed,
                "largest_error": {kind: max(found) for kind, found in errors.items()}}
     return finish(options, figures, code=1 if failed else 0)
@@ -62,7 +63,7 @@ def _check_all(options: argparse.Namespace) -> int:
 def _check_network(options: argparse.Namespace) -> int:
     report = gradcases.whole_network(options.network, options.seed or 0, options.method)
     if not options.json:
-        print(f"{report}\n{options.network}: {'passed' if report else 'FAILED'}")
+        say(*str(report).splitlines(), f"{options.network}: {'passed' if report else 'FAILED'}")
     return finish(options, {
         "network": options.network, "seed": options.seed or 0, "passed": bool(report), "largest_error": report.error,
         "problems": list(report.problems), "failed": [tensor.name for tensor in report.failed],
@@ -80,13 +81,13 @@ def _self_test(options: argparse.Namespace, seeds: range) -> int:
     if not options.json:
         for name, outcome in outcomes.items():
             verdict = "MISSED" if name in missed else "caught"
-            print(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
-        print(f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
+            say(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
+        say(f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
               f"{redraws} points drawn again, where a bug changed nothing")
-        print(f"{len(correct)} correct cases at {len(seeds)} points each: "
+        say(f"{len(correct)} correct cases at {len(seeds)} points each: "
               f"{len(false_alarms)} false alarms in {checks} checks")
     for alarm in false_alarms:
-        print(f"FALSE ALARM  {alarm}", file=sys.stderr)
+        note(f"FALSE ALARM  {alarm}")
     return finish(options, {
         "seeds": len(seeds), "bugs": {name: outcome._asdict() for name, outcome in outcomes.items()},
         "planted": planted_count, "caught": caught, "missed": missed,
@@ -101,18 +102,18 @@ def _quiz(options: argparse.Namespace, seed: int) -> int:
     answer = f"{quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
     if options.json:
         return finish(options, figures | ({"answer": quiz.answer, "bug": quiz.bug.name} if options.answer else {}))
-    print(f"Quiz {seed}: a bug has been planted in the backward of\n\n{quiz.layer}\n\n"
-          f"The checker reports\n\n{quiz.report}\n\nWhat did the programmer do?")
+    say(f"Quiz {seed}: a bug has been planted in the backward of", "", *quiz.layer.splitlines(), "",
+        "The checker reports", "", *quiz.report.splitlines(), "", "What did the programmer do?")
     for number, story in enumerate(quiz.stories, start=1):
-        print(f"  {number}  {story}")
+        say(f"  {number}  {story}")
     if options.answer:
-        print(f"\n{answer}")
-    elif not sys.stdin.isatty():
-        print(f"\nThe answer: {again}")
+        say("", answer)
+    elif not is_terminal(sys.stdin):
+        say("", f"The answer: {again}")
     elif guess := _guess(len(quiz.stories)):
-        print(f"{'Right' if guess == quiz.answer else 'No'}, {answer}")
+        say(f"{'Right' if guess == quiz.answer else 'No'}, {answer}")
     else:
-        print(f"\nThe answer, when you want it: {again}")
+        say("", f"The answer, when you want it: {again}")
     return 0
 
 
