@@ -18,6 +18,10 @@ version
 errors
 files
 shapes cublas
+backend.memory backend.blas
+backend.device
+backend.threads backend.cuda
+backend.products
 backend
 images strokes
 contrast

@@ -761,7 +761,7 @@ def test_losses_that_are_read_later_are_the_same(name, device, split, tmp_path, 
     recipe = replace(RUNS[name], epochs=2)
     train(recipe, split, tmp_path / "later", device, quiet=True)
     waiting = replace(STRICT, asynchronous=False)
-    monkeypatch.setitem(backend._devices, "strict", waiting)
+    monkeypatch.setitem(backend.device._devices, "strict", waiting)
     train(recipe, split, tmp_path / "at once", waiting, quiet=True)
     assert outcome(tmp_path / "later") == outcome(tmp_path / "at once")
 
