@@ -20,7 +20,7 @@ from scratchnet.data.locate import cache_folder
 from scratchnet.errors import BackendError
 from scratchnet.models import ARCHITECTURES
 from scratchnet.recipes import RECIPES
-from scratchnet.version import VERSION
+from scratchnet.version import CODE, VERSION
 
 
 def add_to(commands: Commands) -> None:
@@ -52,7 +52,7 @@ def download(options: argparse.Namespace) -> int:
 
 def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
-        "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
+        "scratchnet": VERSION, "code": str(CODE), "python": platform.python_version(), "numpy": np.__version__,
         "blas": machine.blas(), "threads": thread_count(),
         "device": _device(), "cuda": _cuda(), "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
