@@ -15,7 +15,7 @@ PACKAGE = Path(scratchnet.__file__).parent  # not below ROOT where the tests are
 WRITTEN = ("*.*", ".ci/*", "docs/*.md", "tests/**/*.py", "benchmarks/**/*.*", "examples/**/*.*")
 KINDS = {"", ".py", ".md", ".cff", ".cfg", ".toml", ".yaml", ".sh", ".in"}
 STRANGER = re.compile(
-    r"""(install | download | add | pipx\ run | uvx)          # by pip, uv, poetry, conda; and "install scratchnet again"
+    r"""(install | download | add | pipx\ run | uvx)  # pip, uv, poetry, conda; "install scratchnet again"
         (\ +-[\w-]+(=\S+)?)* \ +["'`]?scratchnet (?![\w.-]|\ in\ your\ clone)
       | scratchnet\[ | \bscratchnet\ ?(==|>=|~=)\ ?\d""",
     re.VERBOSE,
@@ -37,8 +37,9 @@ def pages() -> dict[str, str]:
     "text",
     [
         "pip install scratchnet", "pip install 'scratchnet[cuda12x]'", 'pip install -U "scratchnet[plot]"',
-        "pip install --no-deps scratchnet, then", "install scratchnet again", "uv add scratchnet", "pipx run scratchnet",
-        "reinstall with 'scratchnet[cuda13x]'", "pip download scratchnet\n", "scratchnet>=0.1", "`pip install scratchnet`",
+        "pip install --no-deps scratchnet, then", "install scratchnet again", "uv add scratchnet",
+        "pipx run scratchnet", "reinstall with 'scratchnet[cuda13x]'", "pip download scratchnet\n", "scratchnet>=0.1",
+        "`pip install scratchnet`",
     ],
 )  # fmt: skip
 def test_a_line_that_leads_to_the_stranger_is_noticed(text):

@@ -44,7 +44,8 @@ def test_an_installed_copy_is_named_even_where_a_clone_is_the_current_folder(tmp
     copy, clone = (tmp_path / name / "scratchnet" for name in ("site-packages", "clone"))
     for folder in (copy, clone):
         shutil.copytree(CODE, folder, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
-    run = f"import sys; sys.path.insert(0, {str(copy.parent)!r}); from scratchnet.cli import main; main({['info']})"
-    result = subprocess.run([sys.executable, "-P", "-c", run], capture_output=True, text=True, cwd=clone.parent)
-    assert f"{copy}\n" in result.stdout, result.stderr
+    info = f"import sys; sys.path.insert(0, {str(copy.parent)!r}); from scratchnet.cli import main; main(['info'])"
+    command = [sys.executable, "-P", "-c", info]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=clone.parent)
+    assert f"{copy}\n" in result.stdout
     assert f"scratchnet     {VERSION}\n" in result.stdout
