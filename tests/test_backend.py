@@ -86,7 +86,7 @@ def test_an_unknown_device_is_an_error_that_lists_the_known_ones():
 
 def test_without_cupy_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(backend.cuda.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BackendError, match=r"not installed: pip install 'scratchnet\[cuda12x\]'"):
+    with pytest.raises(BackendError, match=r'not installed; in your clone: pip install -e "\.\[cuda12x\]" or'):
         get_device("cuda")
 
 

@@ -155,7 +155,7 @@ def test_a_name_that_is_not_public_is_no_attribute():
 
 
 def test_the_version_is_that_of_the_installed_package():
-    assert scratchnet.__version__ == metadata.version("scratchnet")
+    assert scratchnet.__version__ == metadata.version("scratchnet-oneshot")
 
 
 def test_the_package_runs_as_a_module():

@@ -21,7 +21,7 @@ from scratchnet.environment import blas
 from scratchnet.errors import BackendError
 from scratchnet.models import ARCHITECTURES
 from scratchnet.recipes import RECIPES
-from scratchnet.version import VERSION
+from scratchnet.version import CODE, VERSION
 
 
 def add_to(commands: Commands) -> None:
@@ -53,7 +53,7 @@ def download(options: argparse.Namespace) -> int:
 
 def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
-        "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
+        "scratchnet": VERSION, "code": str(CODE), "python": platform.python_version(), "numpy": np.__version__,
         "blas": blas(), "threads": thread_count(),
         "device": _device(), "cuda": _cuda(), "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import REINSTALL, CheckpointError
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Card:
             return cls(**told)
         except (OSError, ValueError, TypeError, AttributeError) as cause:
             reason = " ".join(str(cause).split())[:200]
-            raise CheckpointError(f"{path} is no card of a network ({reason}): install scratchnet again") from cause
+            raise CheckpointError(f"{path} is no card of a network ({reason}); {REINSTALL}") from cause
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
