@@ -6,7 +6,6 @@ It sees to streams and signals before it imports anything that takes time.
 import os
 import signal
 import sys
-from typing import Any
 
 STOPPED = 128  # and the number of the signal: what a shell reports of a program that it has stopped
 
@@ -45,12 +44,12 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
 
 
-def _leave(number: int, _frame: Any) -> None:
-    """End at once. During an import nothing has begun that would need an end, and an exception might not get through."""
+def _leave(number: int, _frame: object) -> None:
+    """End at once: an import has begun nothing that would need an end, and might swallow an exception."""
     os._exit(STOPPED + number)
 
 
-def _stop(number: int, _frame: Any) -> None:
+def _stop(number: int, _frame: object) -> None:
     """End by way of every `finally`, so that no temporary file and no other process is left."""
     raise SystemExit(STOPPED + number)
 

@@ -77,7 +77,7 @@ train.signals train.folder
 train.step train.state
 train.loop
 train
-bench.timing bench.workload bench.channels_first
+bench.timing bench.workload bench.channels_first bench.child
 bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory

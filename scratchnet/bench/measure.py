@@ -48,7 +48,7 @@ def sections(
 def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """The sections that say what is measured and on what. Raises ScratchnetError for peers on another device."""
     peers.expect_on(net.device, against)
-    yield "code", str(CODE)
+    yield "code", CODE
     yield "workload", {
         "network": workload.network, "image_size": net.image_size, "pairs": workload.pairs,
         "parameters": parameter_count(net.params), "dtype": net.params["head.weight"].dtype.name,

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _finish(options: argparse.Namespace, figures: dict[str, Any], code: int = 0) -> int:
     """`finish` with the folder of the code that was checked, which need not be the clone that one is editing."""
-    return finish(options, {"code": str(CODE)} | figures, code)
+    return finish(options, {"code": CODE} | figures, code)
 
 
 def _check_all(options: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ def download(options: argparse.Namespace) -> int:
 
 def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
-        "scratchnet": VERSION, "code": str(CODE), "python": platform.python_version(), "numpy": np.__version__,
+        "scratchnet": VERSION, "code": CODE, "python": platform.python_version(), "numpy": np.__version__,
         "blas": blas(), "threads": thread_count(),
         "device": _device(), "cuda": _cuda(), "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
