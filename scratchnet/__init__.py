@@ -4,9 +4,10 @@ A module is loaded when it is first used: pytest imports this package at the sta
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from scratchnet.version import VERSION
+
+TYPE_CHECKING = False  # what type checkers take for true; importing typing takes as long as all the rest
 
 if TYPE_CHECKING:
     from scratchnet import gradcheck, models, oneshot

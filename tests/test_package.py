@@ -16,13 +16,14 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 version
 errors
-notes reading
+notes reading console
 zips
 npz
 claims
 locks
 files
 shapes cublas
+backend.native
 backend.memory backend.blas
 backend.device
 backend.threads backend.cuda
@@ -78,7 +79,7 @@ train.signals train.folder train.diagnosis
 train.step train.state
 train.loop
 train
-bench.timing bench.workload bench.channels_first
+bench.timing bench.workload bench.channels_first bench.child
 bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory
@@ -156,7 +157,7 @@ def test_a_name_that_is_not_public_is_no_attribute():
 
 
 def test_the_version_is_that_of_the_installed_package():
-    assert scratchnet.__version__ == metadata.version("scratchnet")
+    assert scratchnet.__version__ == metadata.version("scratchnet-oneshot")
 
 
 def test_the_package_runs_as_a_module():

@@ -56,12 +56,13 @@ def get_device(name: str | Device | None = None) -> Device:
     """
     if isinstance(name, Device):
         return name
+    given = f"unknown device {name!r}" if name else f"SCRATCHNET_DEVICE={os.environ.get('SCRATCHNET_DEVICE')}"
     name = name or os.environ.get("SCRATCHNET_DEVICE") or "cpu"
     if name not in _devices and name in _loaders:
         register_device(_loaders[name]())
     if name not in _devices:
         known = ", ".join(sorted(_devices.keys() | _loaders))
-        raise BackendError(f"unknown device {name!r}: choose one of {known}")
+        raise BackendError(f"{given}: choose one of {known}")
     return _devices[name]
 
 

@@ -9,6 +9,7 @@ from scratchnet.backend import CPU, get_device, get_precision
 from scratchnet.bench import embedding, measure, peers, report
 from scratchnet.bench.workload import Workload
 from scratchnet.cli.options import Commands, add_device, at_least, finish
+from scratchnet.console import say
 from scratchnet.errors import ScratchnetError
 from scratchnet.models import ARCHITECTURES
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         for name, section in sections:
             figures[name] = section
             if not options.json:
-                print(report.render(name, section), flush=True)
+                say(*report.render(name, section).splitlines())
     except KeyboardInterrupt:
         finish(options, figures)  # what there is of them
         raise

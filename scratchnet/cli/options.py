@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from scratchnet.backend import get_device
 from scratchnet.checkpoint import load_bundled, load_model
+from scratchnet.console import is_terminal, note, write
 from scratchnet.cublas import PRECISIONS
 from scratchnet.pretrained import DEFAULT
 from scratchnet.siamese import SiameseNet
@@ -22,11 +23,11 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and that notices when nobody reads its help."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        note(f"{self.prog}: {message} (see {self.prog} --help)")
+        self.exit(2)
 
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        sys.stdout.flush()
-        super().exit(status, message)
+    def _print_message(self, message: str, file: Any = None) -> None:  # argparse prints help and version through it
+        write(file, message)
 
 
 class Commands:
@@ -86,11 +87,11 @@ def over_zero(text: str) -> float:
 
 def with_progress(options: argparse.Namespace, items: Collection[Any]) -> Iterator[Any]:
     """The items, with a bar on a terminal."""
-    return iter(tqdm(items, leave=False, disable=options.json or not sys.stderr.isatty()))
+    return iter(tqdm(items, leave=False, disable=options.json or not is_terminal(sys.stderr)))
 
 
 def finish(options: argparse.Namespace, figures: dict[str, Any], code: int = 0) -> int:
     """Print the figures as JSON if asked for; returns the exit code."""
     if options.json:
-        print(json.dumps(figures, indent=2))
+        write(sys.stdout, json.dumps(figures, indent=2) + "\n")
     return code

@@ -11,6 +11,7 @@ import numpy as np
 from scratchnet import oneshot
 from scratchnet.cli.evaluation import compared
 from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
+from scratchnet.console import say
 from scratchnet.errors import ScratchnetError
 from scratchnet.figures import Task
 from scratchnet.progress import best_of
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
     if not options.json:
-        print(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
+        say(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
     if split.test:
         runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
         scorers = {"scratchnet": net, **oneshot.BASELINES}

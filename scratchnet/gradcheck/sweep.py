@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.gradcheck.numeric import slope
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 
@@ -78,7 +78,7 @@ class Sweep:
             Figure = importlib.import_module("matplotlib.figure").Figure
         except ImportError as cause:
             raise ScratchnetError(
-                "a picture needs matplotlib, which is not installed: pip install 'scratchnet[plot]', or print the sweep"
+                f"a picture needs matplotlib, which is not installed; {install_extra('plot')}, or print the sweep"
             ) from cause
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()

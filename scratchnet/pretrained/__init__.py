@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.pretrained.card import Card
 
 DEFAULT = "omniglot"
@@ -47,6 +47,6 @@ def weights(name: str) -> Iterator[Path]:
     with as_file(FOLDER / f"{name}.npz") as path:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != card(name).sha256:
-            raise CheckpointError(f"{path} is not the file that its card describes, its SHA-256 is {found}: "
-                                  "install scratchnet again")
+            raise CheckpointError(f"{path} is not the file that its card describes, its SHA-256 is {found}; "
+                                  + REINSTALL)
         yield path
