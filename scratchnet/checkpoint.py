@@ -22,6 +22,7 @@ from scratchnet.notes import MAX_BYTES, dump, expect, parse
 from scratchnet.npz import Npz, open_npz
 from scratchnet.reading import reason
 from scratchnet.siamese import SiameseNet
+from scratchnet.spelling import hint
 from scratchnet.storage import pack, unpack
 
 DESCRIPTION = "description.json"
@@ -135,7 +136,8 @@ def load_model_with_notes(
         if name in pretrained.names():
             return load_bundled(name, device)
         raise CheckpointError(f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
-                              f"or the name of a bundled network ({pretrained.list_names()})")
+                              f"or the name of a bundled network ({pretrained.list_names()})"
+                              f"{hint(name, pretrained.names())}")
     return _read_model(path, device)
 
 

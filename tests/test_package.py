@@ -21,7 +21,7 @@ zips
 npz
 claims
 locks
-files
+files spelling
 shapes cublas
 backend.native
 backend.memory backend.blas

@@ -17,6 +17,7 @@ import numpy as np
 from scratchnet.data.archive import open_tree
 from scratchnet.errors import DataError
 from scratchnet.images import read_bitmap
+from scratchnet.spelling import hint
 
 HOME = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 TIMEOUT = 30  # seconds without a byte
@@ -79,7 +80,8 @@ def download(
     """
     unknown = [name for name in names if name not in ARCHIVES]
     if unknown:
-        raise DataError(f"no archive called {', '.join(unknown)}; there are {', '.join(ARCHIVES)}")
+        raise DataError(f"no archive called {', '.join(unknown)}{hint(unknown[0], ARCHIVES)}; "
+                        f"there are {', '.join(ARCHIVES)}")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file, expected a folder: name another one")
@@ -107,7 +109,7 @@ def verify(path: Path | str, name: str = "") -> None:
     path = Path(path)
     name = name or path.name
     if name not in ARCHIVES:
-        raise DataError(f"{path}: no archive is called {name}; there are {', '.join(ARCHIVES)}")
+        raise DataError(f"{path}: no archive is called {name}{hint(name, ARCHIVES)}; there are {', '.join(ARCHIVES)}")
     try:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
