@@ -50,7 +50,8 @@ def koch2015(
     elif init == "literal":
         net.params = {name: _literal(name, value, rng) for name, value in net.init(rng).items()}
     else:
-        raise ScratchnetError(f"init {init!r} is neither 'corrected' nor 'literal'")
+        raise ScratchnetError(f"init {init!r} is neither 'corrected' nor 'literal'"
+                              f"{hint(init, ('corrected', 'literal'))}")
     return net.to_device(device)
 
 

@@ -125,7 +125,9 @@ class Recipe:
                 name in SETTINGS and isinstance(value, int | float) and 0 <= value < math.inf
                 for name, value in settings.items())
             if not fits:
-                raise ScratchnetError(f"per_layer.{prefix}={json.dumps(settings)} is no setting of a layer: "
+                unknown = [name for name in settings if name not in SETTINGS] if isinstance(settings, Mapping) else []
+                guess = hint(unknown[0], SETTINGS) if unknown else ""
+                raise ScratchnetError(f"per_layer.{prefix}={json.dumps(settings)} is no setting of a layer{guess}: "
                                       f'give some of {", ".join(SETTINGS)}, as {{"lr": 0.01}}')
 
     def optimiser(self) -> SGD:

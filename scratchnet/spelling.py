@@ -9,17 +9,17 @@ def closest(given: object, names: Iterable[str]) -> str | None:
     """The one of `names` that is spelt most like `given`; None where none is like it.
 
     Upper case counts as lower case, hyphens count as underscores, and those in front not at all: "Batch-size" is
-    "batch_size", and "help" is "--help". Of a name with dots the last part will do: "conv1" is "encoder.conv1".
+    "batch_size", and "help" is "--help". Of a name with dots the end will do: "conv1" is "encoder.conv1".
     """
     from difflib import get_close_matches  # noqa: PLC0415  # takes as long as argparse, and only errors need it
 
     text = str(given)
     if len(text) > LONGEST:
         return None
-    wanted = _plain(text)
-    plain = {_plain(name): name for name in reversed(list(names))}  # of two that read alike the first
-    found = [name for name in plain if name.endswith(f".{wanted}")] or get_close_matches(wanted, plain, n=1)
-    return plain[found[-1]] if found else None
+    whole = {_plain(name): name for name in reversed(list(names))}  # of two that read alike the first
+    ends = {plain.split(".", k)[k]: name for plain, name in whole.items() for k in range(1, plain.count(".") + 1)}
+    found = get_close_matches(_plain(text), ends | whole, n=1)
+    return (ends | whole)[found[0]] if found else None
 
 
 def hint(given: object, names: Iterable[str]) -> str:

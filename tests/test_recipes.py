@@ -108,7 +108,7 @@ def test_an_override_leaves_the_recipe_as_it_was():
     ("Batch-Size", "3", "no setting 'Batch-Size' (did you mean 'batch_size'?)"),
     ("LR", "3", "no setting 'LR' (did you mean 'lr'?)"),
     ("archtecture.width", "3", "no setting 'archtecture' (did you mean 'architecture.width'?)"),
-    ("architecture.widht", "3", "architecture.widht is no option of compact (did you mean 'width'?): there are image_s"),
+    ("architecture.widht", "3", "architecture.widht is no option of compact (did you mean 'width'?): there are image"),
     ("architecture.name", "kohc2015", "kohc2015 is none of koch2015, compact (did you mean 'koch2015'?): choose one"),
     ("architecture.frame", "inc", "unknown frame 'inc' (did you mean 'ink'?): choose one of page, ink"),
     ("architecture", '{"name": 5}', "architecture.name=5 is none of koch2015, compact: choose one"),
