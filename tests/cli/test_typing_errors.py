@@ -31,7 +31,7 @@ from scratchnet.cli.options import Parser
         (["train", "--set", "lr="], "--set: lr=: expected NAME=VALUE without spaces"),
         (["train", "--set", "lr=0,02"], "lr=0,02 is no number: the recipe has lr=0.05, give a number, such as 0.02"),
         (["train", "--set", "epochs=3.0"], "epochs=3.0 is no int: the recipe has epochs=12, give a whole number"),
-        (["train", "--set", "architecture.widht=8"], "widht is no option of compact (did you mean 'width'?): there are"),
+        (["train", "--set", "architecture.widht=8"], "widht is no option of compact (did you mean 'width'?): there"),
         (["train", "--set", "epohcs=8"], "no setting 'epohcs' (did you mean 'epochs'?)"),
         (["train", "--set", "keep=lats"], "keep=lats is none of best, last (did you mean 'last'?)"),
         (["train", "--recipe", "quik"], "unknown recipe 'quik' (did you mean 'quick'?): choose one of glyphs, quick"),
