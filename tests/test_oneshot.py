@@ -72,17 +72,21 @@ def generated() -> list[Alphabet]:
     return generate_alphabets(3, characters=8, drawers=6, image_size=16, seed=4)
 
 
+PALE = 2.0**-20  # brings numbers under 500,000 to less than one half
+
+
 def numbered(*sizes: tuple[int, int]) -> list[Alphabet]:
-    """Alphabets of so many characters and drawers; a drawing shows 10000 alphabet + 100 character + drawer."""
+    """Alphabets of so many characters and drawers; a drawing shows 10000 alphabet + 100 character + drawer, pale."""
     return [
-        Alphabet(f"alphabet {k}", 10_000.0 * k + 100 * np.arange(c).reshape(c, 1, 1, 1) + np.arange(d).reshape(d, 1, 1))
+        Alphabet(f"alphabet {k}",
+                 PALE * (10_000 * k + 100 * np.arange(c).reshape(c, 1, 1, 1) + np.arange(d).reshape(d, 1, 1)))
         for k, (c, d) in enumerate(sizes)
     ]
 
 
 def shown(images: np.ndarray) -> np.ndarray:
     """What `numbered` drawings show: (N, 3) of alphabet, character and drawer."""
-    number = images[:, 0, 0].astype(int)
+    number = (images[:, 0, 0] / PALE).astype(int)
     return np.stack([number // 10_000, number // 100 % 100, number % 100], axis=1)
 
 
@@ -511,14 +515,14 @@ def grey_alphabet(step: float) -> Alphabet:
 
 @pytest.mark.parametrize(("sign", "accuracy"), [(-1.0, 1.0), (1.0, 0.5)])
 def test_verification_is_right_for_a_scorer_that_knows_and_half_right_for_its_opposite(sign, accuracy, rng):
-    result = verification(Grey(sign), [grey_alphabet(0.4)], [grey_alphabet(0.3)], 200, rng)
+    result = verification(Grey(sign), [grey_alphabet(0.24)], [grey_alphabet(0.2)], 200, rng)
     assert result.trials == 200
     assert result.accuracy == accuracy
 
 
 def test_the_threshold_of_verification_is_chosen_without_the_test_alphabets(rng):
-    """Differences of 0.4 put the threshold at 0.2: a test alphabet with differences of 0.05 looks all the same."""
-    assert verification(Grey(), [grey_alphabet(0.4)], [grey_alphabet(0.05)], 200, rng).correct == 100
+    """Differences of 0.24 put the threshold at 0.12: a test alphabet with differences of 0.05 looks all the same."""
+    assert verification(Grey(), [grey_alphabet(0.24)], [grey_alphabet(0.05)], 200, rng).correct == 100
 
 
 def test_verification_tells_near_certainty_from_certainty(rng):
@@ -526,7 +530,7 @@ def test_verification_tells_near_certainty_from_certainty(rng):
         def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
             return np.where((a == b).all(axis=(1, 2)), 1, 1 - 2.0**-24).astype(np.float32)
 
-    assert verification(Sure(), [grey_alphabet(0.4)], [grey_alphabet(0.3)], 200, rng).correct == 200
+    assert verification(Sure(), [grey_alphabet(0.24)], [grey_alphabet(0.2)], 200, rng).correct == 200
 
 
 def test_verification_takes_pairs_of_the_size_of_the_network(generated, tiny_net, rng):
@@ -539,11 +543,11 @@ def test_pairs_are_framed_once(tiny_net, monkeypatch):
     """What a network that frames the ink is given has been framed, and is not framed about its ink again."""
     net, seen = replace(tiny_net, frame="ink"), []
 
-    def embed(self: SiameseNet, images: np.ndarray) -> np.ndarray:
-        seen.append(self._prepare(images))
+    def embed(self: SiameseNet, name: str, images: np.ndarray) -> np.ndarray:
+        seen.append(self._prepare(name, images))
         return np.zeros((len(images), 8), np.float32)
 
-    monkeypatch.setattr(SiameseNet, "embed", embed)
+    monkeypatch.setattr(SiameseNet, "_embed", embed)
     alphabets = generate_alphabets(2, 6, 4, 40, seed=5)
     verification(net, alphabets[:1], alphabets[1:], 10, np.random.default_rng(3))
     oneshot.calibrated(net, alphabets[1:], 10, np.random.default_rng(3))
