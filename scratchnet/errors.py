@@ -26,7 +26,3 @@ class ShapeError(ScratchnetError):
 
 class NonFiniteError(ScratchnetError):
     """A NaN or an infinity where training needs a number."""
-
-
-class NonFiniteImageError(DataError, NonFiniteError):
-    """A NaN or an infinity in an image: damaged data, and nothing to train on."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of, to_host
-from scratchnet.errors import DataError, NonFiniteImageError, ShapeError
+from scratchnet.errors import DataError, ShapeError
 
 SLACK = 1e-3  # what resampling and float16 may add
 RIM = 3 / 4
@@ -58,8 +58,6 @@ def look(images: Array, together: bool = False) -> Look:
 
 def expect_ink(name: str, images: Array, place: Callable[..., str] | None = None) -> None:
     """Raise DataError unless the images (..., H, W) are ink 1 and paper 0, and ShapeError for a dtype that cannot be.
-
-    NaN and infinity are a NonFiniteImageError, which is a DataError.
 
     place(*index): what to call the image at an index of the leading axes; "name[index]" where nothing is given.
     """
@@ -110,34 +108,37 @@ def is_wrong(images: Array) -> Array:
 class BatchLook:
     """A look at the images a and b (..., H, W) of a training batch: at once on the host, with the loss on a device.
 
-    Raises as `expect_ink` does, but judges negatives by all images of a and all of b.
+    Raises as `expect_ink` does, but judges negatives by all images of a and all of b, and leaves NaN and infinity to
+    the step, which looks for them everywhere.
     """
 
     def __init__(self, a: Array, b: Array) -> None:
         self.twins = {"a": a, "b": b}
         for name, images in self.twins.items():
             expect_ink_dtype(name, images)
-        some = [images.reshape(-1, *images.shape[-2:]) for images in (a, b) if images.size and images.ndim > 2]
-        self.seen = [look(images, together=True) for images in some]
-        if len(self.seen) < 2:
-            self.seen = []  # the network says what is wrong with the shapes
-        elif not device_of(a).asynchronous:
+        self.seen: list[Look] = []
+        if any(images.ndim < 3 or not images.size for images in (a, b)):
+            return  # the network says what is wrong with the shapes
+        self.seen = [look(images.reshape(-1, *images.shape[-2:]), together=True) for images in (a, b)]
+        if not device_of(a).asynchronous:
             self._expect(self.seen)
+            self.seen = []
 
-    def read(self, loss: Array) -> float:
-        """The loss (), with one wait for its device, which brings what was seen of the images as well."""
-        if not device_of(loss).asynchronous or not self.seen:
-            return float(to_host(loss))
-        figures = [each.astype(loss.dtype) for seen in self.seen for each in seen]
-        value, *numbers = to_host(array_module(loss).stack([loss, *figures]))
-        self._expect([Look(low, high, is_negative > 0) for low, high, is_negative in (numbers[:3], numbers[3:])])
-        return float(value)
+    def read(self, *scalars: Array) -> list[float]:
+        """The numbers (), with one wait for their device, which brings what was seen of the images as well."""
+        first = scalars[0]
+        figures = [figure.astype(first.dtype) for seen in self.seen for figure in seen]
+        numbers = to_host(array_module(first).stack([*scalars, *figures]))
+        of_images = numbers[len(scalars):].reshape(-1, 3)
+        self._expect([Look(low, high, is_negative > 0) for low, high, is_negative in of_images])
+        return numbers[:len(scalars)].tolist()
 
     def _expect(self, seen: list[Look]) -> None:
-        for (name, images), of_all in zip(self.twins.items(), seen, strict=True):
+        for (name, images), of_all in zip(self.twins.items(), seen, strict=False):
+            if not np.isfinite(of_all.low) or not np.isfinite(of_all.high):
+                continue
             if of_all.out_of_range():
-                single = look(images.reshape(-1, *images.shape[-2:]))
-                single = Look(*(to_host(figure) for figure in single))
+                single = Look(*map(to_host, look(images.reshape(-1, *images.shape[-2:]))))
                 raise _refusal(name, images, single, int(single.out_of_range().argmax()), None)
             if of_all.is_negative:
                 raise DataError(f"{name} is mostly ink, as if its paper were 1, expected {EXPECTED}: "
@@ -156,7 +157,7 @@ def _refusal(name: str, images: Array, seen: Look, number: int, place: Callable[
     which = place(*index) if place else f"{name}[{', '.join(map(str, index))}]"
     low, high = float(seen.low[number]), float(seen.high[number])
     if not (np.isfinite(low) and np.isfinite(high)):
-        return NonFiniteImageError(f"{which} has a NaN or an infinity in it, expected {EXPECTED}: leave it out")
+        return DataError(f"{which} has a NaN or an infinity in it, expected {EXPECTED}: leave it out")
     if seen.is_negative[number] and not seen.out_of_range()[number]:
         return DataError(f"{which} has paper 1 and ink 0, expected {EXPECTED}: write {_negated(name, images)}; "
                          "a drawing that is mostly ink needs a margin of paper")

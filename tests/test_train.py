@@ -153,7 +153,7 @@ def test_a_batch_that_is_no_number_is_refused_before_anything_changes(recipe, va
     poisoned.flat[rng.integers(poisoned.size)] = value
     a, b, target, _ = batch._replace(**{where: poisoned})
     params, velocity = copied(net.params), copied(optimiser.velocity)
-    with pytest.raises(NonFiniteError, match=r"has a NaN or an infinity|the loss is .*: look for a NaN in the images"):
+    with pytest.raises(NonFiniteError, match=r"the loss is .*: look for a NaN in the images"):
         train_step(net, optimiser, a, b, target, loss)
     assert same_bits(net.params, params)
     assert same_bits(optimiser.velocity, velocity)

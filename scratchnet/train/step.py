@@ -29,7 +29,7 @@ def train_step(
     with one_blas_thread(), memory_errors(lambda: smaller_batch(net, target.shape[0], pieces)):
         images = BatchLook(a, b)
         found = gradients(net, loss or PairCrossEntropy(), a, b, target, pieces)
-        loss_value = images.read(found.loss)  # the one synchronisation of a step
+        (loss_value,) = images.read(found.loss)  # the one synchronisation of a step
         expect_number(loss_value)
         _update(net, optimiser, found)
     return loss_value
