@@ -1,61 +1,84 @@
 """Networks and training states as files: NumPy's .npz with a JSON description, no pickle, written whole or not at all.
 
-An .npz is a zip, so every array has a checksum and a flipped byte is noticed.
+An .npz is a zip, so every array has a checksum and a flipped byte is noticed. What a file describes is compared with
+what it holds before anything is made of it.
 """
 
-import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scratchnet import pretrained
-from scratchnet.backend import Array, Device, to_host
+from scratchnet.backend import Array, Device, Params, to_host
 from scratchnet.errors import CheckpointError
 from scratchnet.files import atomic_write
-from scratchnet.models import build
+from scratchnet.models import describe
+from scratchnet.notes import MAX_BYTES, dump, expect, parse
+from scratchnet.npz import Npz, open_npz
+from scratchnet.reading import reason
 from scratchnet.siamese import SiameseNet
 from scratchnet.storage import pack, unpack
 
 DESCRIPTION = "description.json"
 VERSION = 1
 WEIGHTS = "weights.npz"  # the network's file in a run folder
+SLACK = 1 << 20  # bytes of arrays that a file may hold besides those it describes: they are named, not read
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
-    """Write arrays and a JSON description to one file, whole or not at all."""
-    text = json.dumps({"version": VERSION, "arrays": list(arrays), **description}).encode()
+    """Write arrays and a JSON description to one file, whole or not at all.
+
+    Raises CheckpointError for a description that could not be read again, and TypeError for one that JSON cannot hold.
+    """
+    try:
+        text = dump({"version": VERSION, "arrays": list(arrays), **description})
+    except ValueError as cause:
+        raise CheckpointError(f"{path} is not written, its description could not be read again: {cause}") from cause
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, value in {DESCRIPTION: np.frombuffer(text, np.uint8), **arrays}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, to_host(value), allow_pickle=False)
 
 
-def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save_arrays` wrote. Raises CheckpointError when it is missing, damaged or of another kind."""
+def load_arrays(
+    path: Path | str, most: Callable[[Mapping[str, Any]], int] | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save_arrays` wrote. Raises CheckpointError when it is missing, damaged or of another kind.
+
+    most: the bytes of all arrays by the description, at most; where there are more, none is read.
+    """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"{path} is no file: expected a saved network or a run folder with {WEIGHTS}")
     try:
-        _refuse_bombs(path)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        description = json.loads(arrays.pop(DESCRIPTION).tobytes())
-        version = description["version"]
-        listed = description.pop("arrays", [])
-    except CheckpointError:
-        raise
-    except Exception as cause:  # a damaged zip fails in seven ways
-        reason = " ".join(str(cause).split())[:200]
-        raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason}): use another copy") from cause
-    if version != VERSION:
-        raise CheckpointError(f"{path} has format {version}, expected {VERSION}: use the scratchnet that wrote it")
-    if listed != list(arrays):  # damage to the zip's directory can hide some
-        raise CheckpointError(f"{path} is damaged, it holds {len(arrays)} arrays of {len(listed)}: use another copy")
-    return arrays, description
+        with open_npz(path) as file:
+            description = _read_description(file, path)
+            names = [name for name in file.outlines if name != DESCRIPTION]
+            held = sum(file.outlines[name].member.size for name in names)
+            if most and held > most(description) + SLACK:
+                raise ValueError(f"it holds {held:,} bytes of arrays, far more than it describes")
+            return {name: file.read(name) for name in names}, description
+    except (OSError, ValueError) as cause:
+        raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason(cause)}): use another copy") from cause
+
+
+def _read_description(file: Npz, path: Path) -> dict[str, Any]:
+    """The description in an open file; the names of the arrays are compared with it, and taken out."""
+    if DESCRIPTION not in file.outlines or file.outlines[DESCRIPTION].member.size > MAX_BYTES:
+        raise ValueError("it has no description, or an endless one")
+    description: dict[str, Any] = parse(file.read(DESCRIPTION).tobytes())
+    expect(description, {"version": int, "arrays?": [str]}, "the description")
+    if description["version"] != VERSION:
+        raise CheckpointError(f"{path} has format {description['version']}, expected {VERSION}: "
+                              "use the scratchnet that wrote it")
+    names = [name for name in file.outlines if name != DESCRIPTION]
+    if (listed := description.pop("arrays", [])) != names:
+        raise ValueError(f"it lists {len(listed)} arrays and holds {len(names)}, not the same")
+    return description
 
 
 def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **notes: Any) -> None:
@@ -108,16 +131,22 @@ def load_bundled(name: str, device: str | Device | None = None) -> tuple[Siamese
 
 
 def _read_model(path: Path, device: str | Device | None) -> tuple[SiameseNet, dict[str, Any]]:
-    arrays, description = load_arrays(path)
-    try:
-        net = build(description.get("architecture", {}))
-        notes = dict(description.get("notes", {}))
-        stored = dict(description.get("storage", {}))
-    except Exception as cause:  # a description can hold anything
-        reason = " ".join(str(cause).split())[:200]
-        raise CheckpointError(f"{path} does not describe a network ({reason}): use another copy") from cause
-    net.params = fitting(unpack(arrays, stored, path), net.params, path)
-    return net.to_device(device), notes
+    def described(description: Mapping[str, Any]) -> tuple[SiameseNet, Params]:
+        try:
+            expect(description, {"architecture": dict, "notes?": dict, "storage?": dict}, "the description")
+            return describe(description["architecture"])
+        except (ValueError, CheckpointError) as cause:
+            raise CheckpointError(f"{path} does not describe a network ({cause}): use another copy") from cause
+
+    arrays, description = load_arrays(path, lambda description: bytes_of(described(description)[1]))
+    net, outlines = described(description)
+    net.params = fitting(unpack(arrays, description.get("storage", {}), path), outlines, path)
+    return net.to_device(device), description.get("notes", {})
+
+
+def bytes_of(arrays: Mapping[str, Array]) -> int:
+    """The bytes of some arrays, or of the outlines of some, once they are filled."""
+    return sum(math.prod(value.shape) * value.dtype.itemsize for value in arrays.values())
 
 
 def fitting(arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], path: Path) -> dict[str, np.ndarray]:
@@ -135,25 +164,3 @@ def fitting(arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], path:
     if extra := sorted(arrays.keys() - params.keys()):
         raise CheckpointError(f"{path} has {extra[0]}, which the architecture lacks: it belongs to another one")
     return {name: arrays[name] for name in params}
-
-
-def _refuse_bombs(path: Path) -> None:
-    """Our files are stored uncompressed and hold what their headers say; anything else is not ours."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        for member in members:
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
-                raise CheckpointError(f"{path} is no checkpoint of scratchnet, {member.filename} is compressed: "
-                                      "expected what `scratchnet train` wrote")
-        for member in members:
-            with archive.open(member) as file:
-                shape, _, dtype = _read_npy_header(file)
-                held = member.file_size - file.tell()
-            if math.prod(shape) * dtype.itemsize != held:
-                raise CheckpointError(f"{path} is damaged, {member.filename} promises {dtype} {shape} "
-                                      f"but holds {held} bytes: use another copy")
-
-
-def _read_npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    np.lib.format.read_magic(file)
-    return np.lib.format.read_array_header_1_0(file)

@@ -48,7 +48,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
     if request.param == "kernels":
         request.getfixturevalue("kernels")
     if request.param == "strict":
-        monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+        monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     try:
         return get_device(request.param)
     except BackendError as error:
@@ -65,7 +65,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
         pytest.skip("needs g++, to run the CUDA kernels on the host")
     cublas = Cublas(fake_cublas, handle=lambda: 0, real_types=fake_cublas.REAL_TYPES)
     device = replace(standin.STRICT, name="kernels", launch=host_cuda.launch, gemm=cublas.gemm)
-    monkeypatch.setitem(backend._devices, "kernels", device)
+    monkeypatch.setitem(backend.device._devices, "kernels", device)
     return device
 
 
@@ -78,7 +78,7 @@ def launched(kernels: Device, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(kernel)
         host_cuda.launch(source, kernel, *arguments)
 
-    monkeypatch.setitem(backend._devices, "kernels", replace(kernels, launch=launch))
+    monkeypatch.setitem(backend.device._devices, "kernels", replace(kernels, launch=launch))
     return names
 
 
@@ -130,7 +130,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
 @pytest.fixture(autouse=True)
 def default_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of products, whatever the environment says and another test has set."""
-    monkeypatch.setattr(backend, "_precision", "float32")
+    monkeypatch.setattr(backend.products, "_precision", "float32")
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from scratchnet.averaging import WeightAverage
-from scratchnet.backend import BLOCK_BYTES, device_of, to_device, to_host
+from scratchnet.backend import device_of, to_device, to_host
+from scratchnet.backend.threads import BLOCK_BYTES
 
 SHAPES = {"encoder.conv1.weight": (5, 4, 3), "encoder.norm1.running_var": (3,), "head.bias": (1,)}
 

@@ -432,14 +432,14 @@ def test_embedding_has_no_other_peers(bench):
 
 @pytest.mark.parametrize("embed", [[], ["--embed"]], ids=["steps", "embedding"])
 def test_peers_are_not_compared_with_another_device(embed, bench, monkeypatch):
-    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     code, _, err = bench("--against", "torch", *embed, "--device", "strict")
     assert code == 2
     assert "--against torch compares on cpu or cuda, not on strict: leave out it or --device strict" in err
 
 
 def test_embedding_runs_on_another_device(bench, monkeypatch):
-    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     assert bench("--embed", "--device", "strict")[0] == 0
 
 
@@ -516,7 +516,7 @@ def test_the_command_embeds_on_every_device(bench, device):
 
 
 def test_a_peer_embeds_images_that_it_takes_from_the_host_once(monkeypatch, tiny_net, rng):
-    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     taken = []
 
     def upload(images):
@@ -628,7 +628,7 @@ def test_the_peak_memory_of_a_step_is_that_of_its_device(monkeypatch):
         return 24
 
     monkeypatch.setitem(
-        backend._devices, "strict", replace(standin.STRICT, held_memory=lambda: 1000, peak_memory=peak)
+        backend.device._devices, "strict", replace(standin.STRICT, held_memory=lambda: 1000, peak_memory=peak)
     )
     task = {"workload": asdict(replace(TINY, device="strict"))}
     assert memory._measure(task)["peak_bytes"] == 1024
@@ -649,13 +649,13 @@ def test_a_peer_may_differ_by_the_rounding_of_the_coarser_of_both(ours, theirs, 
 
 
 def test_the_precision_is_set_and_told(bench, monkeypatch):
-    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     asked = []
     monkeypatch.setattr(workload, "set_precision", asked.append)
     assert "TF32" not in bench("--device", "strict")[1]
     assert "float32, products in TF32, strict" in bench("--device", "strict", "--precision", "tf32")[1]
     assert asked == ["float32", "tf32"]
-    monkeypatch.setattr(backend, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
+    monkeypatch.setattr(backend.products, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
     assert "TF32" in bench("--device", "strict")[1]
     assert json.loads(bench("--json")[1])["workload"]["precision"] == "float32"  # on the CPU, where it changes nothing
 
@@ -702,7 +702,7 @@ def test_pytorch_has_other_ways_on_a_gpu(torch, cuda):
 
 
 def test_each_way_of_pytorch_makes_its_settings_before_its_step(torch, cuda, monkeypatch):
-    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     training = replace(TINY, device="strict").prepare()  # not a device that PyTorch could read
     found = []
     for variant in peers.load("torch", cuda)[:-1]:  # the last one is compiled

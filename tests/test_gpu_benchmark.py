@@ -168,7 +168,7 @@ def test_a_line_that_cannot_be_measured_says_why_and_the_others_go_on(gpu, cuda)
 @pytest.fixture
 def tiny(gpu, monkeypatch):
     """A small network in place of the paper's, on the stand-in for a GPU."""
-    monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     architecture = {"image_size": 16, "width": 2, "features": 8}
     recipe = Recipe("tiny", "omniglot", {"name": "compact", **architecture}, "pairs", 2, 4, 0.01, pairs=8)
     monkeypatch.setattr(gpu, "paper", lambda: recipe)

@@ -10,7 +10,8 @@ import pytest
 from standin import STRICT, StrictArray
 
 from scratchnet import backend, oneshot
-from scratchnet.backend import HEAP_GAPS, to_device, to_host, traced_peak
+from scratchnet.backend import to_device, to_host, traced_peak
+from scratchnet.backend.memory import HEAP_GAPS
 from scratchnet.cli import main
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
@@ -69,7 +70,7 @@ def memory(monkeypatch):
 
     monkeypatch.setattr(StrictArray, "__init__", make)
     monkeypatch.setitem(
-        backend._devices,
+        backend.device._devices,
         "small",
         replace(
             STRICT,

@@ -16,10 +16,19 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 version
 errors
+notes reading
+zips
+npz
+claims
+locks
 files
 shapes cublas
+backend.memory backend.blas
+backend.device
+backend.threads backend.cuda
+backend.products
 backend
-images strokes
+images strokes environment
 contrast
 photo
 ops.windows ops.dft ops.cuda
@@ -63,7 +72,7 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.signals
+train.signals train.folder
 train.step train.state
 train.loop
 train

@@ -29,6 +29,7 @@ from scratchnet.progress import Display, Progress
 from scratchnet.recipes import RECIPES, Recipe
 from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train, train_step
 from scratchnet.train import loop as training
+from scratchnet.train.state import TrainingRun
 
 TINY = replace(
     RECIPES["glyphs"],
@@ -731,10 +732,10 @@ def traffic(monkeypatch):
 
     def recorded(*arguments):
         waits.append(strict.synchronisations)
-        return record_epoch(*arguments)
+        return record(*arguments)
 
-    record_epoch = training.record_epoch
-    monkeypatch.setattr(training, "record_epoch", recorded)
+    record = TrainingRun.record
+    monkeypatch.setattr(TrainingRun, "record", recorded)
     for kind in batch:
         monkeypatch.setattr(kind, "batch", watched)
     return waits, batches
@@ -761,7 +762,7 @@ def test_losses_that_are_read_later_are_the_same(name, device, split, tmp_path, 
     recipe = replace(RUNS[name], epochs=2)
     train(recipe, split, tmp_path / "later", device, quiet=True)
     waiting = replace(STRICT, asynchronous=False)
-    monkeypatch.setitem(backend._devices, "strict", waiting)
+    monkeypatch.setitem(backend.device._devices, "strict", waiting)
     train(recipe, split, tmp_path / "at once", waiting, quiet=True)
     assert outcome(tmp_path / "later") == outcome(tmp_path / "at once")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet.backend import CPU, Device, blas_kernels, product, thread_count
+from scratchnet.backend import CPU, Device, product, thread_count
 from scratchnet.bench.timing import Spread, in_turns
+from scratchnet.environment import blas, processor
 
 if sys.platform != "win32":
     import resource
@@ -19,7 +20,7 @@ ROUNDS = 7
 SGEMM_SIZE, GPU_SGEMM_SIZE = 2048, 4096
 COPY_BYTES = 2**30
 GPU_REPEATS = 20  # in one reading of the clock, or the launches would count
-PROCESSORS, STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
+STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,9 @@ class Machine:
     @classmethod
     def this(cls, device: Device = CPU) -> "Machine":
         return cls(
-            _processor(), thread_count(), f"{platform.system()} {platform.machine()}", platform.python_version(),
+            processor(), thread_count(), f"{platform.system()} {platform.machine()}", platform.python_version(),
             np.__version__, blas(), date.today().isoformat(), Gpu.of(device),
         )
-
-
-def blas() -> str:
-    """The name and version of the library that multiplies NumPy's matrices."""
-    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    kernels = blas_kernels()
-    return f"{found['name']} {found['version']}{f' ({kernels})' if kernels else ''}"
 
 
 @dataclass(frozen=True)
@@ -145,11 +139,3 @@ def peak_memory() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _processor() -> str:
-    if PROCESSORS.exists():
-        for line in PROCESSORS.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

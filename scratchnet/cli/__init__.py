@@ -1,7 +1,7 @@
 """The command line: `scratchnet COMMAND`, or `python -m scratchnet COMMAND`.
 
-Exit codes: 0; 1 when a check failed; 2 for bad usage or input, with one line on stderr; 130 when interrupted; 141,
-quietly, when whoever reads the output has closed it.
+Exit codes: 0; 1 when a check failed; 2 for bad usage or input, with one line on stderr; 128 and the number of the
+signal when a signal stopped it, so 130 for Ctrl-C; 141, quietly, when whoever reads the output has closed it.
 """
 
 import os
@@ -12,10 +12,11 @@ from scratchnet.backend import get_precision, set_precision
 from scratchnet.cli import bench, evaluation, gradcheck, info, recognition, training
 from scratchnet.cli.options import Commands, Parser
 from scratchnet.errors import ScratchnetError
-from scratchnet.train import Interrupted
+from scratchnet.progress import say
+from scratchnet.train import Interrupted, exit_code
 from scratchnet.version import VERSION
 
-INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the number of the signal, SIGINT and SIGPIPE, as a shell has it
+PIPE_CLOSED = 141  # as a shell reports SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # what cannot be written shows here, and not when Python exits
         return code
     except (Interrupted, KeyboardInterrupt) as stop:
-        return _say(str(stop) or "interrupted", INTERRUPTED)
+        return _say(str(stop) or "interrupted", exit_code(stop))
     except ScratchnetError as error:
         return _say(str(error), 2)
     except BrokenPipeError:
@@ -50,7 +51,7 @@ def _let_go_of_output() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"scratchnet: {message}", file=sys.stderr)
+    say(f"scratchnet: {message}")
     return code
 
 

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from scratchnet import pretrained
 from scratchnet.backend import get_device, get_precision, thread_count
-from scratchnet.bench import machine
 from scratchnet.cli.options import Commands, finish
 from scratchnet.data.download import ARCHIVES
 from scratchnet.data.download import download as fetch
 from scratchnet.data.locate import cache_folder
+from scratchnet.environment import blas
 from scratchnet.errors import BackendError
 from scratchnet.models import ARCHITECTURES
 from scratchnet.recipes import RECIPES
@@ -53,7 +53,7 @@ def download(options: argparse.Namespace) -> int:
 def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
         "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
-        "blas": machine.blas(), "threads": thread_count(),
+        "blas": blas(), "threads": thread_count(),
         "device": _device(), "cuda": _cuda(), "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
         "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),

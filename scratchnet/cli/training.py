@@ -16,7 +16,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.figures import Task
 from scratchnet.progress import best_of
 from scratchnet.recipes import RECIPES, Recipe, find_recipe, override
-from scratchnet.train import LOG, RECIPE, Interrupted, load_split, train
+from scratchnet.train import LOG, RECIPE, SAVE_EVERY, Interrupted, load_split, train
 
 
 def add_to(commands: Commands) -> None:
@@ -26,6 +26,9 @@ def add_to(commands: Commands) -> None:
     added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
     added.add_argument("--minutes", type=over_zero, help="stop after the epoch during which they have passed")
+    added.add_argument("--save-every", type=over_zero, metavar="MINUTES", default=SAVE_EVERY,
+                       help="save the state so often within an epoch, too: all that a kill or a power cut can lose "
+                            f"(default: {SAVE_EVERY:g})")
     added.add_argument("--memory", type=over_zero, metavar="GIB",
                        help="keep to about so much memory: batches in pieces, one after the other, the same result to "
                             "rounding; another cap is fine on --resume")
@@ -40,9 +43,10 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or _fresh_folder(recipe.name)
     split = load_split(recipe, options.data)
     try:
-        net = train(recipe, split, out, options.device, options.minutes, options.resume, options.json, options.memory)
+        net = train(recipe, split, out, options.device, options.minutes, options.resume, options.json, options.memory,
+                    options.save_every)
     except Interrupted as stop:
-        raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}") from stop
+        raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}", stop.number) from stop
     log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
@@ -66,6 +70,7 @@ def _resume_command(options: argparse.Namespace, out: Path) -> str:
     again += ["--data", options.data] if options.data else []
     again += ["--device", options.device] if options.device else []
     again += ["--memory", f"{options.memory:g}"] if options.memory else []
+    again += ["--save-every", f"{options.save_every:g}"] if options.save_every != SAVE_EVERY else []
     return shlex.join(again)
 
 

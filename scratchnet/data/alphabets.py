@@ -1,6 +1,7 @@
 """Alphabets of drawn characters: the structure that Omniglot, the generated glyphs and the samplers share."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,3 +58,13 @@ def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
 def without(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
     """The alphabets that are not called `names`: what is left for training."""
     return [alphabet for alphabet in alphabets if alphabet.name not in names]
+
+
+def digest(alphabets: Iterable[Alphabet]) -> str:
+    """The SHA-256 of the drawings in their order, whatever files they came from and whatever they are called."""
+    found = hashlib.sha256()
+    for alphabet in alphabets:
+        images = alphabet.images
+        found.update(f"{images.dtype.str} {images.shape} ".encode())
+        found.update((np.packbits(images) if images.dtype == bool else np.ascontiguousarray(images)).data)
+    return found.hexdigest()

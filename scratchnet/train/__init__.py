@@ -10,9 +10,12 @@ ends with the same bits as one that was not, on the same machine with the same n
 is the same to rounding, since the pieces of a batch depend on what the process has taken when it starts.
 """
 
-from scratchnet.train.loop import load_split, train
-from scratchnet.train.signals import Interrupted
-from scratchnet.train.state import LOG, RECIPE, STATE
+from scratchnet.train.folder import LOG, RECIPE, STATE
+from scratchnet.train.loop import SAVE_EVERY, load_split, train
+from scratchnet.train.signals import Interrupted, StoppedAtOnce, exit_code
 from scratchnet.train.step import queue_step, train_step
 
-__all__ = ["LOG", "RECIPE", "STATE", "Interrupted", "load_split", "queue_step", "train", "train_step"]
+__all__ = [
+    "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "exit_code", "load_split", "queue_step",
+    "train", "train_step",
+]

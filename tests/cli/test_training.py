@@ -66,7 +66,7 @@ def test_train_refuses_what_it_cannot_do_before_it_writes_anything(arguments, me
 
 def test_train_refuses_a_gpu_without_cupy_and_says_what_to_install(refused, monkeypatch):
     find_spec = importlib.util.find_spec
-    monkeypatch.delitem(backend._devices, "cuda", raising=False)
+    monkeypatch.delitem(backend.device._devices, "cuda", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cupy" else find_spec(name))
     assert "pip install 'scratchnet[cuda12x]'" in refused("train", *TINY, "--device", "cuda")
 

@@ -121,10 +121,10 @@ def test_an_output_that_cannot_be_written_is_one_line():
 
 
 def test_the_precision_is_the_option_or_the_variable_or_float32(ask, monkeypatch):
-    monkeypatch.setattr(backend, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
+    monkeypatch.setattr(backend.products, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
     assert json.loads(ask("info", "--json").out)["precision"] == "tf32"
     assert ask("compare", "a.png", "b.png", "--precision", "float32").code == 2  # no such pictures
     assert json.loads(ask("info", "--json").out)["precision"] == "float32"
-    monkeypatch.setattr(backend, "_precision", "half")
+    monkeypatch.setattr(backend.products, "_precision", "half")
     answer = ask("info")
     assert answer == Answer(2, "", "scratchnet: SCRATCHNET_PRECISION=half: choose one of float32, tf32\n")

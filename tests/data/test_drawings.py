@@ -81,7 +81,7 @@ def test_drawings_that_would_fill_a_device_stay_on_the_host_and_come_batch_by_ba
     here = Drawings.of(alphabets, 16)
     size = here.images.nbytes
     small = replace(STRICT, free_memory=lambda: int(free * size))
-    monkeypatch.setitem(backend._devices, "strict", small)
+    monkeypatch.setitem(backend.device._devices, "strict", small)
     there = here.to_device(small, memory=cap * size)
     assert device_of(there.images) is (small if fit else CPU)
     numbers = np.array([3, 21, 3])

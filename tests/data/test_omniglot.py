@@ -126,7 +126,9 @@ def test_what_operating_systems_leave_behind_is_ignored(files, tmp_path):
         "images_background/.DS_Store": b"junk",
         "images_background/Greek/Thumbs.db": b"junk",
         "images_background/Greek/": b"",
-        "images_background/Two\nLines/character01/0001_01.png": b"junk",
+        "images_background/Icon\r": b"",
+        "images_background/Greek/character01/@eaDir/0001_01.png/SYNOPHOTO_THUMB_M.jpg": b"junk",
+        "images_background/Greek/desktop.ini": b"junk",
     }
     assert_same(load_omniglot(pack(tmp_path / "b.zip", files | litter)), expected)
 
