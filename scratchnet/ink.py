@@ -5,7 +5,8 @@ of 0 to 1 by more than SLACK, NaN and infinity; arrays of whole numbers, with th
 drawings with paper 1 and ink 0. A drawing counts as a negative when more than half of its pixels are over one half (its
 median is) and more than RIM of its outermost pixels are, too: strokes seldom cover so much of a rim, and paper does. Of
 28,880 drawings of Omniglot and of generated glyphs, whole or cut to the window of their ink, none is taken for a
-negative, and of their negatives 1 in 5,000 at most is not. A drawing cropped so tightly that ink fills it needs a margin.
+negative, and of their negatives 1 in 5,000 at most is not. A drawing cropped so tightly that ink fills it needs a margin;
+images of less than JUDGED pixels a side are not judged.
 
 A batch of `train_step` is judged for negatives as a whole: distortions may make any one of its images nearly all ink.
 
@@ -24,6 +25,7 @@ from scratchnet.errors import DataError, ShapeError
 
 SLACK = 1e-3  # what resampling and float16 may add
 RIM = 3 / 4
+JUDGED = 8  # pixels a side, at least, to be judged for a negative: smaller images are nearly all rim
 CHANNELS = (1, 3, 4)
 EXPECTED = "ink 1 and paper 0"
 
@@ -52,7 +54,7 @@ def look(images: Array, together: bool = False) -> Look:
     axis = None if together else 1
     if images.dtype.kind == "b":
         flat = flat[:, :1]  # nothing else than False and True
-    is_negative = _covered(over, 1 / 2, axis) & _covered(rim, RIM, axis)
+    is_negative = _covered(over, 1 / 2, axis) & _covered(rim, RIM, axis) & (min(images.shape[1:]) >= JUDGED)
     return Look(xp.min(flat, axis=axis), xp.max(flat, axis=axis), is_negative)
 
 
@@ -64,7 +66,7 @@ def expect_ink(name: str, images: Array, place: Callable[..., str] | None = None
     expect_ink_dtype(name, images)
     if not images.size or device_of(images).asynchronous:
         return
-    seen = look(images.reshape(-1, *images.shape[-2:]))
+    seen = _read(look(images.reshape(-1, *images.shape[-2:])))
     wrong = seen.is_wrong()
     if wrong.any():
         raise _refusal(name, images, seen, int(wrong.argmax()), place)
@@ -81,6 +83,13 @@ def expect_ink_dtype(name: str, images: Array) -> None:
     elif kind == "c":
         advice = f"write {_variable(name)}.real if that is the drawing"
     raise ShapeError(f"{name} is {images.dtype}, expected bool or float, {EXPECTED}: {advice}")
+
+
+def expect_floats(name: str, images: Array) -> None:
+    """Raise ShapeError, with the line that converts, unless the images are float: what arithmetic needs of them."""
+    expect_ink_dtype(name, images)
+    if images.dtype.kind == "b":
+        raise ShapeError(f"{name} is bool, expected float, {EXPECTED}: write {_variable(name)}.astype('float32')")
 
 
 def expect_images(name: str, images: Array) -> None:
@@ -121,7 +130,7 @@ class BatchLook:
             return  # the network says what is wrong with the shapes
         self.seen = [look(images.reshape(-1, *images.shape[-2:]), together=True) for images in (a, b)]
         if not device_of(a).asynchronous:
-            self._expect(self.seen)
+            self._expect([_read(seen) for seen in self.seen])
             self.seen = []
 
     def read(self, *scalars: Array) -> list[float]:
@@ -138,11 +147,16 @@ class BatchLook:
             if not np.isfinite(of_all.low) or not np.isfinite(of_all.high):
                 continue
             if of_all.out_of_range():
-                single = Look(*map(to_host, look(images.reshape(-1, *images.shape[-2:]))))
+                single = _read(look(images.reshape(-1, *images.shape[-2:])))
                 raise _refusal(name, images, single, int(single.out_of_range().argmax()), None)
             if of_all.is_negative:
                 raise DataError(f"{name} is mostly ink, as if its paper were 1, expected {EXPECTED}: "
                                 f"write {_negated(name, images)}")
+
+
+def _read(seen: Look) -> Look:
+    """On the host."""
+    return Look(*map(to_host, seen))
 
 
 def _covered(over: Array, share: float, axis: int | None) -> Array:
