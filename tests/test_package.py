@@ -54,7 +54,7 @@ siamese
 models
 optim averaging
 augment
-data.alphabets data.archive data.locate
+data.alphabets data.archive data.fetch data.locate
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
 oneshot

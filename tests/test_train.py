@@ -924,7 +924,7 @@ def poison(array):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda arrays, saved: saved.pop("history"), "is no state of a run, it has no history"),
+        (lambda arrays, saved: saved.pop("history"), "is no state of a run (the state has no history)"),
         (lambda arrays, saved: arrays.pop("params/head.weight"), "has no head.weight"),
         (lambda arrays, saved: poison(arrays["params/head.weight"]), "has a NaN or an infinity in head.weight"),
         (lambda arrays, saved: poison(arrays["velocity/head.bias"]), "has a NaN or an infinity in head.bias"),

@@ -27,7 +27,7 @@ from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 from scratchnet.train.folder import RECIPE, STATE, run_folder
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
-from scratchnet.train.state import TrainingRun
+from scratchnet.train.state import TrainingRun, expect_resumable
 from scratchnet.train.step import expect_number, queue_step, train_step
 
 SAVE_EVERY = 10.0  # minutes between two states within an epoch
@@ -64,6 +64,8 @@ def train(
     out = Path(out)
     with stop_requests() as stop, run_folder(out):
         place = get_device(device)
+        if resume:
+            expect_resumable(out, recipe)
         net = build(recipe.architecture, seed=recipe.seed, device=place)
         optimiser = recipe.optimiser()
         average = WeightAverage.starting_at(net.params, recipe.weight_average) if recipe.weight_average else None
