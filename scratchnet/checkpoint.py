@@ -29,7 +29,9 @@ from scratchnet.storage import pack, unpack
 DESCRIPTION = "description.json"
 VERSION = 1
 WEIGHTS = "weights.npz"  # the network's file in a run folder
+ZIP = b"PK\3\4"  # what a file of arrays begins with
 NAMES = re.compile(r"[\w./ ()-]{1,128}", re.ASCII)  # of arrays in a file
+RUN = (WEIGHTS, "recipe.json")  # of a run folder, one of these is there
 SLACK = 1 << 20  # bytes of arrays that a file may hold besides those it describes: they are named, not read
 
 
@@ -162,8 +164,10 @@ def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
 
 
 def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
-    """The network in a file or in a run folder, or the bundled one called so where there is no such path; on `device`.
+    """The network in a file or in a run folder, or the bundled one of that name; on `device`.
 
+    The name of a bundled network means that one, unless a run folder or a weights file is called so here: a folder of
+    drawings called "omniglot" hides nothing. "./omniglot" is the path, whatever there is, and so is a Path.
     Raises CheckpointError when there is none, or when the file is damaged or does not fit the architecture that it
     names, or is a bundled one and not the one that its card describes.
     """
@@ -175,15 +179,24 @@ def load_model_with_notes(
 ) -> tuple[SiameseNet, dict[str, Any]]:
     """The network and the notes that were saved with it; otherwise as `load_model`."""
     path = Path(source)
+    if isinstance(source, str) and source in pretrained.names() and not _holds_a_run(path):
+        return load_bundled(source, device)
     if path.is_dir():
         path = path / WEIGHTS
     elif not path.exists():
-        name = str(source)
-        if name in pretrained.names():
-            return load_bundled(name, device)
         raise CheckpointError(f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
                               f"or the name of a bundled network ({pretrained.list_names()})")
     return _read_model(path, device)
+
+
+def _holds_a_run(path: Path) -> bool:
+    """Whether a path is a run folder, perhaps without weights yet, or a file that begins as one of weights does."""
+    if path.is_dir():
+        return any((path / name).exists() for name in RUN)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(ZIP)) == ZIP
 
 
 def load_bundled(name: str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
