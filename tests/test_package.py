@@ -28,7 +28,7 @@ backend.device
 backend.threads backend.cuda
 backend.products
 backend
-images strokes environment
+images strokes environment ink
 contrast
 photo
 ops.windows ops.dft ops.cuda

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from scratchnet.backend import Array, keep_freed_memory, memory_errors, one_blas_thread, to_host
+from scratchnet.backend import Array, keep_freed_memory, memory_errors, one_blas_thread
 from scratchnet.batches import Batch
 from scratchnet.errors import NonFiniteError
+from scratchnet.ink import BatchLook
 from scratchnet.losses import Loss, PairCrossEntropy
 from scratchnet.microbatches import Gradients, gradients, smaller_batch
 from scratchnet.optim import SGD
@@ -21,13 +22,14 @@ def train_step(
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
     pieces: take the batch in so many, one after the other, for less memory and the same result to rounding.
-    Raises NonFiniteError, before anything is changed, when the loss is no number; BackendError when memory runs out,
+    Raises DataError for images that are not ink 1 and paper 0 (`scratchnet.ink`); NonFiniteError, before anything is changed, when the loss is no number; BackendError when memory runs out,
     as a rule before anything is changed, too, but the first update may have been made in part.
     """
     keep_freed_memory()
     with one_blas_thread(), memory_errors(lambda: smaller_batch(net, target.shape[0], pieces)):
+        images = BatchLook(a, b)
         found = gradients(net, loss or PairCrossEntropy(), a, b, target, pieces)
-        loss_value = float(to_host(found.loss))  # the one synchronisation of a step
+        (loss_value,) = images.read(found.loss)  # the one synchronisation of a step
         expect_number(loss_value)
         _update(net, optimiser, found)
     return loss_value
