@@ -175,7 +175,8 @@ def _check_headers(file: BinaryIO, listed: list[_Listed], end: int) -> dict[int,
     """
     starts, at = {}, 0
     ordered = sorted(listed, key=lambda member: member.offset)
-    for member, following in zip(ordered, [*(member.offset for member in ordered[1:]), end], strict=True):
+    followers = [*(member.offset for member in ordered[1:]), end]
+    for member, following in zip(ordered, followers, strict=False):
         name = _decode(member.raw_name)
         if member.offset != at:
             problem = "overlaps the member before it" if member.offset < at else "has something before it"
