@@ -24,7 +24,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ def main() -> int:
     faults = sum(len(tally.faults) for tally in tallies.values())
     print(f"{faults} faults, Python {platform.python_version()}, seed {options.seed}")
     if options.json:
-        options.json.write_text(json.dumps({name: asdict(tally) for name, tally in tallies.items()}, indent=2) + "\n")
+        options.json.write_text(json.dumps({name: vars(tally) for name, tally in tallies.items()}, indent=2) + "\n")
     return 1 if faults else 0
 
 
