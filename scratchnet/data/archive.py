@@ -94,10 +94,10 @@ class Tree:
         return few(tops) or "nothing"
 
 
-def few(names: Sequence[str], most: int = 5) -> str:
-    """The first of some names, and how many others there are."""
-    others = f" and {len(names) - most:,} others" if len(names) > most else ""
-    return ", ".join(names[:most]) + others
+def few(names: Sequence[str], most: int = 5, total: int = 0) -> str:
+    """The first `most` of some names, and how many others there are, of `total` or of these."""
+    others = max(total, len(names)) - most
+    return ", ".join(names[:most]) + (f" and {others:,} more" if others > 0 else "")
 
 
 @contextmanager
