@@ -791,7 +791,8 @@ def test_a_loss_that_is_read_late_and_is_no_number_is_not_saved(signalled, devic
             os.kill(os.getpid(), signal.SIGINT)
 
     steps.then = poison_weights
-    assert refusal_of(NonFiniteError, TINY, split, tmp_path, device=device).startswith("step 3 of epoch 2: head, forward")
+    refusal = refusal_of(NonFiniteError, TINY, split, tmp_path, device=device)
+    assert refusal.startswith("step 3 of epoch 2: head, forward")
     assert len(steps) == (7 if signalled else 8)
     assert load_arrays(tmp_path / STATE)[1]["epoch"] == 1
     assert np.isfinite(load_model(tmp_path).params["head.bias"]).all()
