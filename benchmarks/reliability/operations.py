@@ -55,15 +55,15 @@ def announced(folder: Path, announce: Announce) -> Iterator[None]:
     def inside(path: Any) -> bool:
         return isinstance(path, str | os.PathLike) and os.fspath(path).startswith(root)
 
-    def open_file(path: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, **more: Any) -> Any:
+    def open_file(path: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any) -> Any:
         if not inside(path):
-            return real_open(path, mode, buffering, encoding, **more)
+            return real_open(path, mode, buffering, *rest, **more)
         announce("open", nothing)
         raw = AnnouncedFile(os.fspath(path), mode.replace("b", "").replace("t", ""))
         raw.announce = announce
         kind = io.BufferedRandom if "+" in mode else io.BufferedReader if "r" in mode else io.BufferedWriter
         buffered: Any = kind(raw)
-        return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding, **more)
+        return buffered if "b" in mode else io.TextIOWrapper(buffered, *rest, **more)
 
     def on_path(name: str, real: Any) -> Any:
         @functools.wraps(real)
