@@ -12,6 +12,8 @@ from pathlib import Path
 from scratchnet.errors import CheckpointError
 from scratchnet.pretrained.card import Card
 
+__all__ = ["DEFAULT", "Card", "card", "list_names", "names", "size", "weights"]
+
 DEFAULT = "omniglot"
 FOLDER = files(__name__)
 
@@ -50,3 +52,7 @@ def weights(name: str) -> Iterator[Path]:
             raise CheckpointError(f"{path} is not the file that its card describes, its SHA-256 is {found}: "
                                   "install scratchnet again")
         yield path
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -22,7 +22,8 @@ def train_step(
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
     pieces: take the batch in so many, one after the other, for less memory and the same result to rounding.
-    Raises DataError for images that are not ink 1 and paper 0 (`scratchnet.ink`); NonFiniteError, before anything is changed, when the loss is no number; BackendError when memory runs out,
+    Raises DataError for images that are not ink 1 and paper 0 (`scratchnet.ink`), before anything is changed;
+    NonFiniteError, before anything is changed, when the loss is no number; BackendError when memory runs out,
     as a rule before anything is changed, too, but the first update may have been made in part.
     """
     keep_freed_memory()
