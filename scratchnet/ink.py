@@ -1,18 +1,18 @@
-"""Arrays of drawings, looked at before anything is made of them: ink 1, paper 0, and nothing that a number can hide.
+"""Arrays of drawings, looked at before anything is made of them: ink 1, paper 0, and numbers between.
 
-An array (..., H, W) of bool or of floats holds drawings. Refused, on one line that names the drawing, are values outside
-of 0 to 1 by more than SLACK, NaN and infinity; arrays of whole numbers, with the line that converts them; and negatives,
-drawings with paper 1 and ink 0. A drawing counts as a negative when more than half of its pixels are over one half (its
-median is) and more than RIM of its outermost pixels are, too: strokes seldom cover so much of a rim, and paper does. Of
-28,880 drawings of Omniglot and of generated glyphs, whole or cut to the window of their ink, none is taken for a
-negative, and of their negatives 1 in 5,000 at most is not. A drawing cropped so tightly that ink fills it needs a margin;
-images of less than JUDGED pixels a side are not judged.
+An array (..., H, W) of bool or of floats holds drawings. Refused, on one line that names the drawing, are values
+outside of 0 to 1 by more than SLACK, NaN and infinity; arrays of whole numbers, with the line that converts them; and
+negatives, which have paper 1 and ink 0. A drawing counts as a negative when more than half of its pixels are over one
+half (its median is), and more than RIM of its outermost pixels: strokes seldom cover so much of a rim, and paper does.
+Of 48,080 drawings, Omniglot's and generated ones, none is taken for one, whole or cut to the window of its ink; and of
+their negatives at most 1 in 4,000 is not. A drawing cropped so tightly that its ink fills the rim needs a margin.
+Images of less than JUDGED pixels a side are not judged.
 
-A batch of `train_step` is judged for negatives as a whole: distortions may make any one of its images nearly all ink.
+A batch of `train_step` is judged for negatives as a whole: a distortion may make any one of its images nearly all ink.
 
 On the host a look costs a few passes over the images. A device that computes asynchronously is not waited for: there
-`expect_ink` looks at the dtype alone, `is_wrong` marks the images whose answer has to be NaN, and `BatchLook` reads what
-it found together with the loss.
+`expect_ink` looks at the dtype alone, `is_wrong` marks the images whose answer has to be NaN, and `BatchLook` reads
+what it found together with the loss.
 """
 
 from collections.abc import Callable
