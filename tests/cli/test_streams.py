@@ -153,10 +153,11 @@ def test_a_full_disk_under_stderr_changes_no_exit_code(arguments, code):
 
 @needs_sh
 def test_no_file_of_ours_takes_the_number_of_a_closed_stream():
-    code = ("import os, sys, scratchnet.__main__ as program\n"
-            "program._open_streams()\n"
-            "taken = os.open(os.devnull, os.O_RDONLY)\n"
-            "os._exit(0 if taken > 2 and sys.stdin and sys.stdout and sys.stderr else 1)")
+    code = ("import os, sys, types\n"
+            "def run(): return os.open(os.devnull, os.O_RDONLY) < 3 or None in (sys.stdin, sys.stdout, sys.stderr)\n"
+            "sys.modules['scratchnet.cli'] = types.SimpleNamespace(main=run)\n"
+            "from scratchnet.__main__ import main\n"
+            "os._exit(main())")
     command = f'exec "{sys.executable}" -c "{code}" <&- >&- 2>&-'
     environment = os.environ | {"PYTHONPATH": str(CLI.parents[1])}
     assert subprocess.run(["sh", "-c", command], check=False, env=environment).returncode == 0
