@@ -6,7 +6,8 @@ what it holds before anything is made of it.
 
 import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,34 @@ def load_arrays(
 
     most: the bytes of all arrays by the description, at most; where there are more, none is read.
     """
-    path = Path(path)
+    with _opened(Path(path)) as (file, outlines, description):
+        held = bytes_of(outlines)
+        if most and held > most(description) + SLACK:
+            raise ValueError(f"it holds {held:,} bytes of arrays, far more than it describes")
+        return {name: file.read(name) for name in outlines}, description
+
+
+def look_into(path: Path | str) -> tuple[Params, dict[str, Any]]:
+    """The outlines of the arrays in a file and its description, with no array read; otherwise as `load_arrays`.
+
+    An outline has the shape and the dtype of the array, and takes no memory.
+    """
+    with _opened(Path(path)) as (_, outlines, description):
+        return outlines, description
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Npz, Params, dict[str, Any]]]:
+    """An open file, the outlines of its arrays, and its description, checked against each other."""
     if not path.exists():
         raise CheckpointError(f"{path} is no file: expected a saved network or a run folder with {WEIGHTS}")
     try:
         with open_npz(path) as file:
             description = _read_description(file, path)
-            names = [name for name in file.outlines if name != DESCRIPTION]
-            held = sum(file.outlines[name].member.size for name in names)
-            if most and held > most(description) + SLACK:
-                raise ValueError(f"it holds {held:,} bytes of arrays, far more than it describes")
-            return {name: file.read(name) for name in names}, description
+            yield file, {
+                name: np.broadcast_to(np.zeros((), outline.dtype), outline.shape)
+                for name, outline in file.outlines.items() if name != DESCRIPTION
+            }, description
     except (OSError, ValueError) as cause:
         raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason(cause)}): use another copy") from cause
 

@@ -39,7 +39,18 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
         return
     if mode is not None and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    path = Path(os.path.realpath(path))
+    try:
+        with _replacement(Path(os.path.realpath(path)), mode) as file:
+            yield file
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith(".tmp"):
+            error.filename, error.filename2 = str(path), None  # what failed is the writing of this one
+        raise
+
+
+@contextmanager
+def _replacement(path: Path, mode: int | None) -> Iterator[BinaryIO]:
+    """A temporary neighbour of `path`, open for writing, that takes its name and mode at the end."""
     sweep(path.parent, path.name)
     file, temporary = _temporary(path)
     try:

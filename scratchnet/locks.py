@@ -125,11 +125,14 @@ def _release(descriptor: int, path: Path) -> None:
     if fcntl:
         with suppress(OSError):
             path.unlink()  # before the lock goes, or the file could be the next holder's
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
     else:
-        os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-        os.close(descriptor)
+        with suppress(OSError):
+            os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        with suppress(OSError):
+            os.close(descriptor)
         with suppress(OSError):  # Windows refuses to delete a file that the next holder has opened
             path.unlink()
 

@@ -27,8 +27,9 @@ def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 class Progress:
     """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch.
 
-    unread: the losses after those, () each, which are still on the device that computes them. seconds, images: what the
-    epoch has taken so far, over all the processes that have worked on it, and how much it has seen.
+    unread: the losses after those, () each, which are still on the device that computes them. failed: the flag there
+    that is raised once a step fails (`train.queue_step`). seconds, images: what the epoch has taken so far, over all
+    the processes that have worked on it, and how much it has seen.
     """
 
     epoch: int = 0
@@ -36,6 +37,7 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     unread: list[Array] = field(default_factory=list)
+    failed: Array | None = None
     seconds: float = 0.0
     images: int = 0
 

@@ -3,13 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.frames import find_frame
+from scratchnet.notes import expect, parse
 from scratchnet.optim import SCHEDULES, SETTINGS, SGD
+from scratchnet.reading import read_file, reason
 
 CHOICES = {"data": ("glyphs", "omniglot"), "objective": ("pairs", "episodes"), "schedule": SCHEDULES,
            "keep": ("best", "last")}
@@ -21,6 +23,10 @@ LEAST: dict[str, float] = {
 OF_EPISODES: dict[str, Any] = {"hands": 1, "symmetries": False, "both_ways": False}  # with what pairs have
 MOST: dict[str, float] = {"elastic": 1.0, "stroke": 1.0, "weight_average": 1.0}
 OF_FRESH_COPIES = ("elastic", "stroke")
+KINDS: dict[Any, Any] = {  # of notes, by the type of a field; the others are objects
+    str: str, int: int, float: float, bool: bool, float | None: (float, None), tuple[str, ...]: [str],
+}
+MAX_BYTES = 1 << 20  # of a recipe in a file
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ class Recipe:
     def _expect_settings_of_layers(self) -> None:
         for prefix, settings in self.per_layer.items():
             fits = isinstance(settings, Mapping) and all(
-                name in SETTINGS and isinstance(value, int | float) and value >= 0 for name, value in settings.items())
+                name in SETTINGS and isinstance(value, int | float) and 0 <= value < math.inf
+                for name, value in settings.items())
             if not fits:
                 raise ScratchnetError(f"per_layer.{prefix}={json.dumps(settings)} is no setting of a layer: "
                                       f'give some of {", ".join(SETTINGS)}, as {{"lr": 0.01}}')
@@ -142,13 +149,22 @@ class Recipe:
     def read(cls, path: Path) -> "Recipe":
         """The recipe in a run folder. Raises CheckpointError when there is none that can be read."""
         try:
-            plain = json.loads(path.read_text())
-            plain["validation_alphabets"] = tuple(plain["validation_alphabets"])
-            return cls(**plain)
+            plain = parse(read_file(path, MAX_BYTES))
+            expect(plain, cls.kinds(), "the recipe")
+            return cls(**plain | {"validation_alphabets": tuple(plain["validation_alphabets"])})
         except FileNotFoundError as cause:
             raise CheckpointError(f"{path.parent} holds no run: there is no {path.name} in it") from cause
-        except (ValueError, KeyError, TypeError, AttributeError, ScratchnetError) as cause:
-            raise CheckpointError(f"{path} is damaged or of another version ({cause}): start a new run") from cause
+        except (OSError, ValueError, TypeError, ScratchnetError) as cause:
+            raise CheckpointError(
+                f"{path} is damaged or of another version ({reason(cause)}): start a new run") from cause
+
+    @classmethod
+    def kinds(cls) -> dict[str, Any]:
+        """What `notes.expect` is to expect of a recipe: fields as they are declared, those with a default perhaps."""
+        kinds = {f.name: KINDS.get(f.type, dict) for f in fields(cls)} | {"architecture": {"name": str, "frame?": str}}
+        optional = {f.name for f in fields(cls) if f.default is not MISSING or f.default_factory is not MISSING}
+        optional.remove("validation_alphabets")  # without it, nothing would say which alphabets are left unseen
+        return {f"{name}?" if name in optional else name: kind for name, kind in kinds.items()}
 
 
 # Cut out of the background set to choose by; never trained on.
@@ -216,7 +232,7 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse(text.encode())
     except ValueError:
         return text
 

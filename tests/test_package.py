@@ -33,7 +33,9 @@ images strokes environment
 contrast
 photo
 ops.windows ops.dft ops.cuda
-ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd ops.cuda.stroke ops.cuda.warp
+ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.finite ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
+ops.cuda.stroke ops.cuda.warp
+ops.finite
 ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
 ops.norm ops.pool ops.resize ops.warp
@@ -73,7 +75,7 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.signals train.folder
+train.signals train.folder train.diagnosis
 train.step train.state
 train.loop
 train

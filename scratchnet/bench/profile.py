@@ -115,10 +115,10 @@ class Timed:
 class TimedSGD(SGD):
     stopwatch: Stopwatch | None = None
 
-    def step(self, params: Params, grads: Params) -> None:
+    def step(self, params: Params, grads: Params, failed: Array | None = None) -> None:
         assert self.stopwatch
         start = now(self.stopwatch.device)
-        super().step(params, grads)
+        super().step(params, grads, failed)
         self.stopwatch.record(UPDATE, "backward", start, moved=5 * _bytes(grads))  # with momenta and weights, both ways
 
 

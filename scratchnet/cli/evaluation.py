@@ -50,7 +50,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device) for model in options.models}
-    recipes = [notes.get("recipe", {}) for _, notes in loaded.values()]
+    recipes = [figures.recipe_of(net, notes, model) for model, (net, notes) in loaded.items()]
     networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
     found: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
     report = _all_figures if options.figures else _one_figure

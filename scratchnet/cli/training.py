@@ -1,7 +1,6 @@
 """`scratchnet train`."""
 
 import argparse
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.figures import Task
 from scratchnet.progress import best_of
 from scratchnet.recipes import RECIPES, Recipe, find_recipe, override
-from scratchnet.train import LOG, RECIPE, SAVE_EVERY, Interrupted, load_split, train
+from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
 
 
 def add_to(commands: Commands) -> None:
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
                     options.save_every)
     except Interrupted as stop:
         raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}", stop.number) from stop
-    log = [json.loads(line) for line in (out / LOG).read_text(encoding="utf-8").splitlines()]
+    log = read_log(out)
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
     if not options.json:

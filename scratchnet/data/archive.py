@@ -34,7 +34,7 @@ SMALL = 1 << 25  # bytes, or pixels, that any zip or folder may hold
 BYTES_PER_BYTE, PIXELS_PER_BYTE = 8, 512  # beyond that, for each byte that is there; Omniglot has 1.13 and 25
 
 # What operating systems and file managers leave behind.
-LITTER = re.compile(r"(^|/)(\..*|__MACOSX|@eaDir|\$RECYCLE\.BIN|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r)(/|$)", re.I)
+LITTER = re.compile(r"(^|/)(\..*|__MACOSX|@eaDir|\$RECYCLE\.BIN|(eh)?Thumbs\.db|desktop\.ini|Icon\r)(/|$)", re.I)
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Tree:
         content = self.read(name)
         width, height = _size(content)
         if width * height > MAX_DRAWING:
-            raise DataError(f"{name} in {self.path} is {width} x {height} pixels, expected up to {MAX_DRAWING:,} in all: "
-                            "scale it to size")
+            raise DataError(f"{name} in {self.path} is {width} x {height} pixels: expected up to "
+                            f"{MAX_DRAWING:,} in all, scale it to size")
         return read_bitmap(io.BytesIO(content), f"{name} in {self.path}")
 
     def listing(self) -> str:

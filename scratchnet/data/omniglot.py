@@ -25,6 +25,13 @@ _CHARACTER = re.compile(r"(?:(?P<set>.*)/)?(?P<alphabet>[^/]+)/character[^/]*", 
 _PICTURE = re.compile(r".*\.(png|jpe?g|bmp|gif|webp|tiff?)", re.IGNORECASE)
 _OF_A_RUN = re.compile(r"(?P<run>.*)/(training|test)/[^/]+", re.IGNORECASE)
 LABELS = "class_labels.txt"
+BACKGROUND = frozenset((
+    "Alphabet_of_the_Magi", "Anglo-Saxon_Futhorc", "Arcadian", "Armenian", "Asomtavruli_(Georgian)", "Balinese",
+    "Bengali", "Blackfoot_(Canadian_Aboriginal_Syllabics)", "Braille", "Burmese_(Myanmar)", "Cyrillic", "Early_Aramaic",
+    "Futurama", "Grantha", "Greek", "Gujarati", "Hebrew", "Inuktitut_(Canadian_Aboriginal_Syllabics)",
+    "Japanese_(hiragana)", "Japanese_(katakana)", "Korean", "Latin", "Malay_(Jawi_-_Arabic)", "Mkhedruli_(Georgian)",
+    "N_Ko", "Ojibwe_(Canadian_Aboriginal_Syllabics)", "Sanskrit", "Syriac_(Estrangelo)", "Tagalog", "Tifinagh",
+))  # the alphabets of the background set
 MAX_LABELS = 1 << 17  # bytes of a file of labels; Lake's have 980
 
 

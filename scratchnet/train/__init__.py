@@ -13,9 +13,10 @@ is the same to rounding, since the pieces of a batch depend on what the process 
 from scratchnet.train.folder import LOG, RECIPE, STATE
 from scratchnet.train.loop import SAVE_EVERY, load_split, train
 from scratchnet.train.signals import Interrupted, StoppedAtOnce, exit_code
+from scratchnet.train.state import read_log
 from scratchnet.train.step import queue_step, train_step
 
 __all__ = [
     "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "exit_code", "load_split", "queue_step",
-    "train", "train_step",
+    "read_log", "train", "train_step",
 ]

@@ -1,6 +1,7 @@
 """What a run folder holds, written and read: the log, the best network, and all that is needed to go on."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,26 @@ from scratchnet import oneshot
 from scratchnet.averaging import WeightAverage
 from scratchnet.backend import Params, to_device
 from scratchnet.batches import CALIBRATION, stream
-from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, save_arrays, save_model
+from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
 from scratchnet.data.splits import Split
 from scratchnet.errors import CheckpointError
 from scratchnet.files import write_bytes
-from scratchnet.notes import expect
+from scratchnet.models import describe
+from scratchnet.notes import MAX_BYTES, expect, parse
 from scratchnet.optim import SGD
 from scratchnet.progress import CLOCK_TICK, Progress
+from scratchnet.reading import read_file, reason
 from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 from scratchnet.train.folder import LOG, STATE
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
 TIMES = ("seconds", "images_per_second")  # in the log alone, so that the same run writes the same weights file
+EPOCH = {"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}
+PARTS = ("params/", "velocity/", "average/")  # of a state: what the names of its arrays begin with
 NOTES = {  # of a state; those with a question mark are not in the states of 0.1
     "recipe": dict, "data?": str, "environment?": dict, "epoch": int, "step": int, "losses": [float],
-    "history": [{"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}],
+    "history": [EPOCH],
     "seconds?": float, "images?": int,
 }
 
@@ -59,8 +64,7 @@ class TrainingRun:
             "images_per_second": round(progress.images / seconds, 1),
         })
         progress.start_epoch()
-        lines = "".join(json.dumps(record) + "\n" for record in progress.history)
-        write_bytes(self.out / LOG, lines.encode())
+        self._write_log()
         return validation is None or best is None or validation.accuracy > best["validation"]
 
     def save_result(self, result: SiameseNet, split: Split) -> None:
@@ -93,14 +97,14 @@ class TrainingRun:
         Raises CheckpointError when there is no such run, or when it was trained by another recipe or on other data.
         """
         path = self.out / STATE
-        if not path.is_file():
-            raise CheckpointError(f"{self.out} holds no run to resume: start it without --resume")
-        arrays, saved = load_arrays(path)
-        try:
-            expect(saved, NOTES, "the state")
-        except ValueError as cause:
-            raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
-        self._expect_same(saved)
+        arrays, saved = load_arrays(path, lambda _: len(PARTS) * bytes_of(self.net.params))
+        _expect_progress(saved, self.recipe, path)
+        expect_same_recipe(self.out, saved, self.recipe)
+        if saved.get("data", self.data) != self.data:
+            raise CheckpointError(f"{self.out} was trained on other drawings than these: resume it with the data that "
+                                  "it began with, or choose another --out")
+        if strangers := [name for name in arrays if not name.startswith(PARTS)]:
+            raise CheckpointError(f"{path} holds {strangers[0]}, which is no part of a state: use another copy")
 
         def part(prefix: str, like: Params) -> Params:
             found = {n.removeprefix(prefix): value for n, value in arrays.items() if n.startswith(prefix)}
@@ -109,20 +113,60 @@ class TrainingRun:
         self.net.params = part("params/", self.net.params)
         moving = [n.removeprefix("velocity/") for n in arrays if n.startswith("velocity/")]
         self.optimiser.velocity = part("velocity/", {n: self.net.params[n] for n in moving if n in self.net.params})
+        averaged = part("average/", self.net.params if self.average else {})
         if self.average:
-            self.average.params = part("average/", self.net.params)
+            self.average.params = averaged
         self.progress = Progress(
             saved["epoch"], saved["step"], saved["losses"], saved["history"],
             seconds=saved.get("seconds", 0.0), images=saved.get("images", 0),  # not in states of 0.1
         )
+        self._write_log()  # which may be older than the state, or gone
         return {name: str(value) for name, value in saved.get("environment", {}).items()}
 
-    def _expect_same(self, saved: dict[str, Any]) -> None:
-        """Raise CheckpointError unless the saved run has this recipe and, where it is recorded, these data."""
-        for name, value in self.recipe.as_dict().items():
-            if saved["recipe"].get(name) != value:
-                raise CheckpointError(f"{self.out} was trained with {name}={saved['recipe'].get(name)}, not "
-                                      f"{name}={value}: resume it as it began, or choose another --out")
-        if saved.get("data", self.data) != self.data:
-            raise CheckpointError(f"{self.out} was trained on other drawings than these: resume it with the data that "
-                                  "it began with, or choose another --out")
+    def _write_log(self) -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in self.progress.history)
+        write_bytes(self.out / LOG, lines.encode())
+
+
+def expect_resumable(out: Path, recipe: Recipe) -> None:
+    """Raise CheckpointError unless `out` holds the state of a run by this recipe; nothing of its size is made yet."""
+    path = out / STATE
+    if not path.exists():
+        raise CheckpointError(f"{out} holds no run to resume: start it without --resume")
+    outlines, saved = look_into(path)
+    _expect_progress(saved, recipe, path)
+    expect_same_recipe(out, saved, recipe)
+    found = {name.removeprefix(PARTS[0]): value for name, value in outlines.items() if name.startswith(PARTS[0])}
+    fitting(found, describe(recipe.architecture)[1], path)
+
+
+def expect_same_recipe(out: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
+    """Raise CheckpointError unless the saved run has this recipe."""
+    for name, value in recipe.as_dict().items():
+        if saved["recipe"].get(name) != value:
+            raise CheckpointError(f"{out} was trained with {name}={saved['recipe'].get(name)}, not {name}={value}: "
+                                  "resume it as it began, or choose another --out")
+
+
+def read_log(out: Path) -> list[dict[str, Any]]:
+    """A record an epoch. Raises CheckpointError when the log is missing or damaged."""
+    try:
+        records = [parse(line) for line in read_file(out / LOG, MAX_BYTES).splitlines()]
+        expect(records, [EPOCH], "the log")
+        return records
+    except (OSError, ValueError) as cause:
+        raise CheckpointError(
+            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it anew") from cause
+
+
+def _expect_progress(saved: Any, recipe: Recipe, path: Path) -> None:
+    """Raise CheckpointError unless the notes of a state agree with each other."""
+    try:
+        expect(saved, NOTES, "the state")
+        epochs = [record["epoch"] for record in saved["history"]]
+        if not 0 <= saved["epoch"] <= recipe.epochs or epochs != list(range(1, saved["epoch"] + 1)):
+            raise ValueError(f"it is in epoch {saved['epoch']} and tells of {len(epochs)} of {recipe.epochs}")
+        if len(saved["losses"]) != saved["step"]:
+            raise ValueError(f"it is at step {saved['step']} and has {len(saved['losses'])} losses")
+    except ValueError as cause:
+        raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause

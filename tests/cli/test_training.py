@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from scratchnet import backend
 from scratchnet.checkpoint import load_arrays, load_model
 from scratchnet.cli import training
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.train import STATE, loop
+from scratchnet.train import RECIPE, STATE, loop
 
 piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 
@@ -154,7 +155,8 @@ def test_a_full_disk_is_one_line(ask, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     answer = ask("train", *TINY, "--out", "out")
     assert answer.code == 2
-    assert answer.err == "scratchnet: a file: No space left on device, check the path, its permissions and the disk\n"
+    place = Path("out", RECIPE)
+    assert answer.err == f"scratchnet: {place}: No space left on device, check the path, its permissions and the disk\n"
 
 
 def test_too_little_memory_is_one_line(ask, monkeypatch):

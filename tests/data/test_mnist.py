@@ -91,7 +91,7 @@ def test_images_and_labels_must_be_equally_many(folder):
 
 def test_images_of_another_size_are_refused(folder, digits):
     (folder / IMAGES).write_bytes(idx(digits[:, :27]))
-    assert "(27, 28)" in refusal_of(folder)
+    assert "(3, 27, 28)" in refusal_of(folder)
 
 
 def test_a_label_above_nine_is_refused(folder):
