@@ -16,8 +16,10 @@ def main() -> int:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it is ignored, as after `&`
     if interruptible:
         signal.signal(signal.SIGINT, _leave)
-    from scratchnet.cli import main as run  # noqa: PLC0415
-
+    try:
+        from scratchnet.cli import main as run  # noqa: PLC0415
+    except Exception as error:  # a broken library fails in many ways, and in many lines
+        return _not_started(error)
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is signal.SIG_DFL:  # ignored under nohup
@@ -31,6 +33,16 @@ def main() -> int:
     finally:
         if interruptible:
             signal.signal(signal.SIGINT, _leave)
+
+
+def _not_started(error: Exception) -> int:
+    """Say in one line why the program cannot be imported; returns the exit code."""
+    from scratchnet.console import note  # noqa: PLC0415
+
+    reason = (str(error).strip().splitlines() or [""])[0]
+    note(f"scratchnet: cannot be imported, {type(error).__name__}: {reason}; "
+         f'{sys.executable} -c "import scratchnet.cli" shows where')
+    return 2
 
 
 def _open_streams() -> None:

@@ -60,8 +60,7 @@ class Card:
                 raise ValueError("an interval has two ends")
             return cls(**notes)
         except (OSError, ValueError, TypeError) as cause:
-            raise CheckpointError(
-                f"{path} is no card of a network ({reason(cause)}); {REINSTALL}") from cause
+            raise CheckpointError(f"{path} is no card of a network ({reason(cause)}); {REINSTALL}") from cause
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
