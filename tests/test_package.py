@@ -29,7 +29,9 @@ backend.device
 backend.threads backend.cuda
 backend.products
 backend
-images strokes environment ink
+blocks strokes environment ink
+channels ruling
+images
 contrast
 photo
 ops.windows ops.dft ops.cuda
