@@ -9,6 +9,7 @@ The kinds that `expect` takes:
     {"name": kind}           an object with these fields, perhaps among others; "name?" may be missing
 """
 
+import codecs
 import json
 import math
 from collections import Counter
@@ -27,7 +28,7 @@ def parse(text: bytes) -> Any:
     if len(text) > MAX_BYTES or sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise ValueError(f"{len(text):,} bytes of notes are too many")
     try:
-        value = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_each_once, parse_constant=_refuse_constant,
+        value = json.loads(text.removeprefix(codecs.BOM_UTF8).decode(), object_pairs_hook=_each_once, parse_constant=_refuse_constant,
                            parse_int=_whole_number, parse_float=_finite)
     except RecursionError as cause:
         raise ValueError("the notes are nested too deeply") from cause
