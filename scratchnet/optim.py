@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from scratchnet.backend import CPU, Array, Params, array_module, blocks, device_of, for_each
@@ -11,6 +12,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.ops.cuda import sgd as cuda_sgd
 from scratchnet.ops.finite import flag_unless, unless
 from scratchnet.shapes import expect_same_shape
+from scratchnet.spelling import hint
 
 SETTINGS = ("lr", "momentum", "weight_decay")
 SCHEDULES = ("decay", "cosine")
@@ -57,9 +59,11 @@ class SGD:
     def __post_init__(self) -> None:
         unknown = {name for settings in self.per_layer.values() for name in settings} - set(SETTINGS)
         if unknown:
-            raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
+            raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}{hint(min(unknown), SETTINGS)}: "
+                                  f"it can set {', '.join(SETTINGS)}")
         if self.schedule not in SCHEDULES:
-            raise ScratchnetError(f"schedule={self.schedule} is none of {', '.join(SCHEDULES)}: choose one")
+            raise ScratchnetError(f"schedule={self.schedule} is none of {', '.join(SCHEDULES)}"
+                                  f"{hint(self.schedule, SCHEDULES)}: choose one")
         if self.schedule == "cosine" and self.lr_decay != 1:
             raise ScratchnetError(f"lr_decay={self.lr_decay} goes with schedule=decay: with the cosine, set it to 1")
         if self.schedule == "cosine" and not self.warm_up_epochs < self.epochs:
@@ -101,7 +105,9 @@ class SGD:
         names = list(names)
         for prefix in self.per_layer:
             if not any(_fits(prefix, name) for name in names):
-                raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network: {', '.join(names)}")
+                parts = [part for name in names for part in accumulate(name.split("."), "{}.{}".format)]
+                raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network"
+                                      f"{hint(prefix, parts)}: {', '.join(names)}")
 
     @property
     def rate(self) -> float:

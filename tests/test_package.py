@@ -21,7 +21,7 @@ zips
 npz
 claims
 locks
-files
+files spelling
 shapes cublas
 backend.native
 backend.memory backend.blas
@@ -29,7 +29,7 @@ backend.device
 backend.threads backend.cuda
 backend.products
 backend
-images strokes environment
+images strokes environment ink
 contrast
 photo
 ops.windows ops.dft ops.cuda
@@ -57,7 +57,7 @@ siamese
 models
 optim averaging
 augment
-data.alphabets data.archive data.locate
+data.alphabets data.archive data.fetch data.locate
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
 oneshot

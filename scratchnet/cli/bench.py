@@ -12,6 +12,7 @@ from scratchnet.cli.options import Commands, add_device, at_least, finish
 from scratchnet.console import say
 from scratchnet.errors import ScratchnetError
 from scratchnet.models import ARCHITECTURES
+from scratchnet.spelling import hint
 
 
 def add_to(commands: Commands) -> None:
@@ -63,6 +64,6 @@ def _network(text: str) -> str:
     if text not in ARCHITECTURES and text not in pretrained.names() and not Path(text).exists():
         raise argparse.ArgumentTypeError(
             f"{text} is neither an architecture ({', '.join(ARCHITECTURES)}) nor a run folder or weights file nor a "
-            f"bundled network ({pretrained.list_names()})"
+            f"bundled network ({pretrained.list_names()}){hint(text, [*ARCHITECTURES, *pretrained.names()])}"
         )
     return text

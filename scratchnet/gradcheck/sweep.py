@@ -17,6 +17,7 @@ from scratchnet.backend import Array, Params
 from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.gradcheck.numeric import slope
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+from scratchnet.spelling import hint
 
 STEPS = np.logspace(-1, -12, 45)
 MARKS = {2: "2", 4: "4"}
@@ -101,7 +102,8 @@ def sweep(
     rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
     name = name or next(iter(point.tensors))
     if name not in point.tensors:
-        raise ScratchnetError(f"no tensor is called {name}: there are {', '.join(point.tensors)}")
+        raise ScratchnetError(f"no tensor is called {name}{hint(name, point.tensors)}: "
+                              f"there are {', '.join(point.tensors)}")
     y, cache = point.forward()
     dy = gaussian_like(y, rng)
     gradient = point.backward(dy, cache).get(name)

@@ -10,6 +10,7 @@ from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import conv, conv_cost
 from scratchnet.ops.windows import output_size
 from scratchnet.shapes import expect_precision, expect_shape
+from scratchnet.spelling import hint
 
 
 class Conv2dCache(NamedTuple):
@@ -42,7 +43,8 @@ class Conv2d:
         if min(*self.weight_shape, self.stride) < 1 or self.padding < 0:
             raise ScratchnetError(f"{self}: channels, kernel and stride are at least 1, padding at least 0")
         if self.algorithm not in {"auto", *conv.ALGORITHMS}:
-            raise ScratchnetError(f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}")
+            raise ScratchnetError(f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}"
+                                  f"{hint(self.algorithm, ['auto', *conv.ALGORITHMS])}")
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:

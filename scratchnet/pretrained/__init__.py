@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.pretrained.card import Card
+from scratchnet.spelling import hint
 
 DEFAULT = "omniglot"
 FOLDER = files(__name__)
@@ -42,7 +43,8 @@ def card(name: str) -> Card:
 def weights(name: str) -> Iterator[Path]:
     """The file of a bundled network. Raises CheckpointError when there is none, or not the one that its card tells."""
     if name not in names():
-        raise CheckpointError(f"no network called {name} is bundled with this scratchnet ({list_names()}): "
+        raise CheckpointError(f"no network called {name} is bundled with this scratchnet ({list_names()})"
+                              f"{hint(name, names())}: "
                               "train one with `scratchnet train` and give its run folder with --model")
     with as_file(FOLDER / f"{name}.npz") as path:
         found = hashlib.sha256(path.read_bytes()).hexdigest()

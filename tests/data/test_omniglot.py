@@ -291,7 +291,7 @@ def test_labels_that_pair_nothing_are_refused(runs, tmp_path, labels):
 
 def numbered(names: str, drawers: int = 20) -> list[Alphabet]:
     """Alphabets of two characters whose images, of one pixel, lie in numbered order of the drawers."""
-    images = np.arange(drawers).reshape(1, drawers, 1, 1).repeat(2, axis=0)
+    images = (np.arange(drawers) / 64).reshape(1, drawers, 1, 1).repeat(2, axis=0)
     return [Alphabet(name, images) for name in names]
 
 
@@ -305,7 +305,7 @@ def test_the_split_of_the_paper_has_its_alphabets_and_drawers():
     for part, drawers in ((split.train, range(12)), (split.validation, range(12, 16)), (split.test, range(16, 20))):
         for alphabet in part:
             assert alphabet.characters == 2
-            assert alphabet.images[0, :, 0, 0].tolist() == list(drawers)
+            assert (64 * alphabet.images[0, :, 0, 0]).tolist() == list(drawers)
 
 
 def test_the_seed_alone_decides_which_alphabets_validate():
