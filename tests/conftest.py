@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
 from scratchnet.checkpoint import save_model
 from scratchnet.cublas import Cublas
+from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
 from scratchnet.models import compact, parameter_count
 from scratchnet.oneshot import Result
+from scratchnet.optim import SGD
 from scratchnet.pretrained.card import Card
 from scratchnet.siamese import SiameseNet
+from scratchnet.train import loop
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,6 +103,36 @@ def rng() -> np.random.Generator:
 def tiny_net() -> SiameseNet:
     """A network that does everything the larger ones do, in milliseconds: 16 x 16 pixels."""
     return compact(seed=1, image_size=16, width=2, features=8)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Five small alphabets, three of them to train on and two to choose by."""
+    alphabets = generate_alphabets(5, characters=6, drawers=4, image_size=16, seed=3)
+    return Split(alphabets[:3], alphabets[3:])
+
+
+class Steps(list[Any]):
+    """Training steps taken, as (network, optimiser, loss); `then` is called after each with their number."""
+
+    def then(self, _number: int) -> None:
+        pass
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """Every training step that the loop takes."""
+    taken = Steps()
+
+    def recorded(step: Callable[..., Any], net: SiameseNet, optimiser: SGD, *arguments: Any) -> Any:
+        loss = step(net, optimiser, *arguments)
+        taken.append((net, optimiser, loss))
+        taken.then(len(taken))
+        return loss
+
+    for name in ("train_step", "queue_step"):  # where it waits for the loss, and where it does not
+        monkeypatch.setattr(loop, name, partial(recorded, getattr(loop, name)))
+    return taken
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import os
 import signal
 import zipfile
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
+from runs import RUNS, TINY, copied, everything_in, outcome, same_bits, stop_at
 from standin import STRICT, strict
 
 from scratchnet import backend, oneshot
@@ -19,8 +19,6 @@ from scratchnet.batches import EpisodeBatches, PairBatches, stream
 from scratchnet.checkpoint import WEIGHTS, load_arrays, load_model, load_model_with_notes, save_arrays
 from scratchnet.data import splits
 from scratchnet.data.drawings import Drawings
-from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.data.splits import Split
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError, ScratchnetError
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.microbatches import GIB, Plan
@@ -31,84 +29,9 @@ from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train,
 from scratchnet.train import loop as training
 from scratchnet.train.state import TrainingRun
 
-TINY = replace(
-    RECIPES["glyphs"],
-    architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8},
-    epochs=3,
-    steps=4,
-    n_way=5,
-    batch_size=2,
-    lr=0.05,
-    lr_decay=0.5,
-    validation_trials=20,
-    seed=11,
-)
-RUNS = {
-    "pairs, fixed distortions": replace(TINY, objective="pairs", pairs=12, fixed_distortions=1, batch_size=6),
-    "pairs, fresh distortions": replace(
-        TINY, objective="pairs", pairs=24, batch_size=6, initial_momentum=0.5, momentum_epochs=2, weight_decay=1e-4
-    ),
-    "episodes": replace(TINY, symmetries=True),
-    "episodes both ways, averaged": replace(
-        TINY, symmetries=True, both_ways=True, elastic=0.05, stroke=0.5, weight_average=0.9, schedule="cosine",
-        lr_decay=1.0,
-    ),
-}
 # All alphabets train, and nothing chooses.
 FINAL = replace(RUNS["episodes both ways, averaged"], data="omniglot", validation_alphabets=())
 every_objective = pytest.mark.parametrize("recipe", RUNS.values(), ids=RUNS)
-
-
-@pytest.fixture(scope="module")
-def split():
-    alphabets = generate_alphabets(5, characters=6, drawers=4, image_size=16, seed=3)
-    return Split(alphabets[:3], alphabets[3:])
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """Every training step taken, as (network, optimiser, loss); `steps.then` is called after each with their number."""
-
-    class Steps(list):
-        def then(self, _number):
-            pass
-
-    taken = Steps()
-
-    def recorded(step, net, optimiser, *arguments):
-        loss = step(net, optimiser, *arguments)
-        taken.append((net, optimiser, loss))
-        taken.then(len(taken))
-        return loss
-
-    for name in ("train_step", "queue_step"):  # where it waits for the loss, and where it does not
-        monkeypatch.setattr(training, name, partial(recorded, getattr(training, name)))
-    return taken
-
-
-def copied(params):
-    return {name: to_host(value).copy() for name, value in params.items()}
-
-
-def same_bits(a, b):
-    return list(a) == list(b) and all(to_host(a[name]).tobytes() == to_host(b[name]).tobytes() for name in a)
-
-
-def outcome(out):
-    """All that a run leaves behind but the time it took: best weights, state, log."""
-    weights, state = load_arrays(out / WEIGHTS)[0], load_arrays(out / STATE)
-    log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
-    timeless = [{k: v for k, v in record.items() if "second" not in k} for record in log]
-    arrays = {name: value.tobytes() for name, value in (weights | state[0]).items()}
-    return arrays, timeless, [state[1][name] for name in ("recipe", "epoch", "step", "losses")]
-
-
-def everything_in(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def stop_at(number, how=signal.SIGINT):
-    return lambda taken: os.kill(os.getpid(), how) if taken == number else None
 
 
 def example(recipe, split):
@@ -678,26 +601,6 @@ def test_an_interrupt_during_validation_stops_after_the_epoch(split, tmp_path, m
             train(RUNS["episodes"], split, tmp_path, quiet=True)
     train(RUNS["episodes"], split, tmp_path, resume=True, quiet=True)
     assert outcome(tmp_path) == uninterrupted["episodes"]
-
-
-def test_a_second_interrupt_ends_training_at_once(split, tmp_path, steps):
-    def twice(_):
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    steps.then = twice
-    with pytest.raises(KeyboardInterrupt):
-        train(TINY, split, tmp_path, quiet=True)
-    assert not (tmp_path / STATE).exists()
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_both_signals_stop_training_and_mean_again_afterwards_what_they_meant(how, split, tmp_path, steps):
-    before = signal.getsignal(how)
-    steps.then = stop_at(2, how)
-    with pytest.raises(Interrupted):
-        train(TINY, split, tmp_path, quiet=True)
-    assert signal.getsignal(how) is before
 
 
 # On a device that computes while Python goes on

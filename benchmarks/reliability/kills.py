@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-os.environ["SCRATCHNET_THREADS"] = "1"  # a pool of threads does not survive a fork
-
 from operations import announced
 from tiny import FILES, TRAINING, outcome, tiny_split
 
@@ -145,6 +143,7 @@ class Harness:
 def _train(out: Path, split: Split, diary: Path, number: int | None, operation: int) -> int:
     """Train, or go on, saving after every step; the exit code of `scratchnet train`."""
     count = 0
+    os.environ["SCRATCHNET_THREADS"] = "1"
     diary.write_text("")
 
     def kill_at(_name: str, half: Any) -> None:

@@ -1,8 +1,9 @@
 """`scratchnet train`."""
 
 import argparse
+import itertools
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from scratchnet import oneshot
 from scratchnet.cli.evaluation import compared
 from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
 from scratchnet.console import say
-from scratchnet.errors import ScratchnetError
+from scratchnet.data.splits import Split
+from scratchnet.errors import InUseError, ScratchnetError
 from scratchnet.figures import Task
 from scratchnet.models import ARCHITECTURES
 from scratchnet.progress import best_of
 from scratchnet.recipes import RECIPES, Recipe, find_recipe, override, setting_names
+from scratchnet.siamese import SiameseNet
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
 
 
@@ -28,7 +31,7 @@ def add_to(commands: Commands) -> None:
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
     added.add_argument("--minutes", type=over_zero, help="stop after the epoch during which they have passed")
     added.add_argument("--save-every", type=over_zero, metavar="MINUTES", default=SAVE_EVERY,
-                       help="save the state so often within an epoch, too: all that a kill or a power cut can lose "
+                       help="save the state this often within an epoch, so that a kill or a power cut loses no more "
                             f"(default: {SAVE_EVERY:g})")
     added.add_argument("--memory", type=over_zero, metavar="GIB",
                        help="keep to about so much memory: batches in pieces, one after the other, the same result to "
@@ -43,13 +46,8 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
-    out = options.out or _fresh_folder(recipe.name)
     split = load_split(recipe, options.data)
-    try:
-        net = train(recipe, split, out, options.device, options.minutes, options.resume, options.json, options.memory,
-                    options.save_every)
-    except Interrupted as stop:
-        raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}", stop.number) from stop
+    out, net = _trained(options, recipe, split)
     log = read_log(out)
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
@@ -60,6 +58,20 @@ def run(options: argparse.Namespace) -> int:
         scorers = {"scratchnet": net, **oneshot.BASELINES}
         figures["test"] = compared(scorers, Task("unseen generated alphabets", runs), options.json)
     return finish(options, figures)
+
+
+def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple[Path, SiameseNet]:
+    """The run folder and the network; a folder that another training has just taken is passed over unless named."""
+    for out in [options.out] if options.out else _fresh_folders(recipe.name):
+        try:
+            return out, train(recipe, split, out, options.device, options.minutes, options.resume, options.json,
+                              options.memory, options.save_every)
+        except InUseError:
+            if options.out:
+                raise
+        except Interrupted as stop:
+            raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}", stop.number) from stop
+    raise AssertionError("there is always another folder")
 
 
 def _outcome(epoch: Mapping[str, Any]) -> str:
@@ -97,10 +109,7 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _fresh_folder(name: str) -> Path:
-    """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that is not there yet."""
-    folder, number = Path("runs") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+def _fresh_folders(name: str) -> Iterator[Path]:
+    """Of runs/NAME, runs/NAME-2, runs/NAME-3, ... those that are not there yet."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return (folder for folder in map(Path("runs").joinpath, names) if not folder.exists())

@@ -17,7 +17,9 @@ from scratchnet import backend
 from scratchnet.checkpoint import load_arrays, load_model
 from scratchnet.cli import training
 from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.errors import InUseError
 from scratchnet.train import RECIPE, STATE, loop
+from scratchnet.train.folder import run_folder
 
 piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 
@@ -186,6 +188,47 @@ def test_train_without_a_folder_makes_a_new_one_each_time(ask):
         assert load_model(folder).image_size == 16
 
 
+def test_a_default_folder_that_another_training_has_just_taken_is_passed_over(ask, monkeypatch):
+    train, tried = training.train, []
+
+    def taken_once(recipe, split, out, *arguments):
+        tried.append(str(out))
+        if len(tried) == 1:
+            out.mkdir(parents=True)  # by the other one
+            raise InUseError("taken")
+        return train(recipe, split, out, *arguments)
+
+    monkeypatch.setattr(training, "train", taken_once)
+    assert ask("train", *TINY, "--json").json["run"] == tried[1]
+    assert tried == [str(Path("runs", "glyphs")), str(Path("runs", "glyphs-2"))]
+
+
+def test_a_named_folder_in_which_another_training_runs_is_refused_in_one_line(refused, tmp_path):
+    with run_folder(tmp_path / "out"):
+        line = refused("train", *TINY, "--out", "out")
+    assert line.startswith(f"scratchnet: out is in use by process {os.getpid()} on ")
+    assert line.endswith(": wait until it is done, or name another folder with --out\n")
+
+
+@pytest.mark.parametrize(("text", "line"), [("0", "0 is too small"), ("-1", "-1"), ("soon", "soon"), ("nan", "nan")])
+def test_minutes_between_saves_are_a_positive_number(text, line, refused):
+    assert line in refused("train", *TINY, "--save-every", text)
+
+
+def test_an_interrupted_training_goes_on_saving_as_often(ask, monkeypatch):
+    interrupt_after(monkeypatch, 1)
+    answer = ask("train", *TINY, "--out", "out", "--save-every", "2.5", "--json")
+    assert answer.err.endswith("go on with: scratchnet train --resume --out out --save-every 2.5\n")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_each_signal_has_its_exit_code(name, code, ask, monkeypatch):
+    if not hasattr(signal, name):
+        pytest.skip(f"there is no {name} here")
+    interrupt_after(monkeypatch, 1, getattr(signal, name))
+    assert ask("train", *TINY, "--out", "out", "--json").code == code
+
+
 def test_train_reports_the_best_epoch_and_the_test_on_unseen_alphabets(ask):
     answer = ask("train", *TINY, "--out", "out", "--seed", "4")
     assert answer.code == 0
@@ -219,14 +262,14 @@ def test_train_as_json_prints_nothing_else(ask):
     assert 0 <= figures["best"]["validation"] <= 1
 
 
-def interrupt_after(monkeypatch, steps):
+def interrupt_after(monkeypatch, steps, how=signal.SIGINT):
     train_step, taken = loop.train_step, []
 
     def interrupted(*arguments):
         loss = train_step(*arguments)
         taken.append(loss)
         if len(taken) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), how)
         return loss
 
     monkeypatch.setattr(loop, "train_step", interrupted)
