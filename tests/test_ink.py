@@ -192,12 +192,12 @@ def test_no_generated_drawing_is_taken_for_a_negative_and_its_negative_is(glyphs
         assert np.mean(look(1 - images).is_negative) > 0.99
 
 
-@pytest.mark.parametrize("size", [28, 105])
-def test_no_drawing_of_omniglot_is_taken_for_a_negative_and_its_negative_is(real_data, size):
-    alphabets = load_omniglot(find_data(real_data, "images_background.zip", "images_background"))[::5]
-    for images in pages_and_windows(alphabets, size):
-        expect_ink("images", images)
-        assert np.mean(look(1 - images).is_negative) > 0.999
+def test_no_drawing_of_omniglot_is_taken_for_a_negative_and_its_negative_is(real_data):
+    alphabets = load_omniglot(find_data(real_data, "images_background.zip", "images_background"))[::10]
+    for size in (28, 105):
+        for images in pages_and_windows(alphabets, size):
+            expect_ink("images", images)
+            assert np.mean(look(1 - images).is_negative) > 0.999
 
 
 @pytest.mark.parametrize("size", [12, 16, 24])
