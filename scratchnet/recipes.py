@@ -23,7 +23,8 @@ LEAST: dict[str, float] = {
     "seed": 0, "elastic": 0.0, "stroke": 0.0, "weight_average": 0.0, "warm_up_epochs": 0,
 }
 OF_EPISODES: dict[str, Any] = {"hands": 1, "symmetries": False, "both_ways": False}  # with what pairs have
-MOST: dict[str, float] = {"elastic": 1.0, "stroke": 1.0, "weight_average": 1.0}
+MOST: dict[str, float] = {"elastic": 1.0, "stroke": 1.0, "weight_average": 1.0, "seed": math.inf}
+MOST_OTHERWISE = 1_000_000_000
 OF_FRESH_COPIES = ("elastic", "stroke")
 KINDS: dict[Any, Any] = {  # of notes, by the type of a field; the others are objects
     str: str, int: int, float: float, bool: bool, float | None: (float, None), tuple[str, ...]: [str],
@@ -116,8 +117,8 @@ class Recipe:
         for name, value, least in numbers:
             if not least <= value < math.inf:  # True for NaN
                 raise ScratchnetError(f"{name}={value} is out of range: give {least} or more")
-            if value > MOST.get(name, math.inf):
-                raise ScratchnetError(f"{name}={value} is out of range: give {least} to {MOST[name]}")
+            if value > (most := MOST.get(name, MOST_OTHERWISE)):
+                raise ScratchnetError(f"{name}={value} is out of range: give {least} to {most}")
 
     def _expect_settings_of_layers(self) -> None:
         for prefix, settings in self.per_layer.items():
