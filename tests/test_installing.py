@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import scratchnet
+from scratchnet import pretrained
 from scratchnet.errors import REINSTALL, install_extra
 
 DISTRIBUTION = "scratchnet-oneshot"
@@ -70,6 +71,15 @@ def test_every_extra_of_a_message_exists():
     asked = re.findall(r"install_extra\(([^)]*)\)", "\n".join(pages().values()))
     named = set(re.findall(r"['\"](\w+)['\"]", " ".join(asked)))
     assert {"bench", "plot"} <= named <= set(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra"))
+
+
+def test_the_weights_come_with_the_licence_of_the_drawings_that_they_were_made_from():
+    licence = (pretrained.FOLDER / "OMNIGLOT_LICENSE.txt").read_text(encoding="utf-8")
+    assert "The MIT License" in licence
+    assert "Copyright (c) 2015 Brenden Lake" in licence
+    assert "OMNIGLOT_LICENSE.txt" in pretrained.card("omniglot").data["licence"]
+    packed = {Path(file).name for file in metadata.distribution(DISTRIBUTION).files if "licenses" in file.parts}
+    assert packed == {"LICENSE", "OMNIGLOT_LICENSE.txt"}
 
 
 def test_the_command_and_the_import_keep_their_name():

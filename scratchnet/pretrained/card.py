@@ -85,7 +85,7 @@ class Card:
         yield "\n## Limits\n"
         yield from (f"- {limit}" for limit in self.limits)
         yield f"\n## Training\n\n{self.data['used']}, from {self.data['name']} ({self.data['source']})."
-        yield f"Licence of the data: {self.data['licence']}."
+        yield f"Licence of the data: {self.data['licence']}. The weights have that of scratchnet, MIT."
         yield f"{self.hours:g} hours of training on {self.machine}, {self.date}, seed {self.seed}. Again:\n"
         yield from (f"    {command}" for command in self.commands)
         yield "\nThe recipe with all its settings:\n"

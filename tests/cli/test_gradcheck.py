@@ -150,7 +150,7 @@ def test_a_quiz_at_a_terminal_asks_and_tells(ask, reader):
 
 def test_a_quiz_as_json_has_its_answer_only_when_asked_for(ask):
     quiz = ask("gradcheck", "--quiz", "--json").json
-    assert quiz.keys() == {"seed", "layer", "report", "stories"}
+    assert quiz.keys() == {"code", "seed", "layer", "report", "stories"}
     told = ask("gradcheck", "--quiz", "--seed", quiz["seed"], "--answer", "--json").json
     assert told["stories"] == quiz["stories"]
     assert told["stories"][told["answer"] - 1] == planted.CATALOGUE[told["bug"]].story
