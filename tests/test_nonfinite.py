@@ -240,9 +240,9 @@ def test_the_update_of_one_layer_alone_is_named(rng):
     assert refusal(net, high, items).startswith("encoder.linear, update: encoder.linear.weight overflows")
 
 
-def test_statistics_that_overflow_are_refused(rng):
+def test_statistics_that_overflow_are_refused(device, rng):
     """The variance of such maps is no number of float32; what is normalised by it is 0, and finite."""
-    net, optimiser, items = started("compact", "cpu", rng)
+    net, optimiser, items = started("compact", device, rng)
     net.params["encoder.conv1.weight"] *= 1e30
     line = refusal(net, optimiser, items)
     assert line.startswith("encoder.norm1, forward: "), line

@@ -35,4 +35,4 @@ def flag_unless(verdicts: Sequence[Array], failed: Array) -> None:
 
 def unless(failed: Array, old: Array | float, new: Array) -> Array:
     """`new`, or `old` if the flag is raised."""
-    return array_module(failed, new).where(failed != 0, old, new)
+    return array_module(failed, new).where(failed, old, new)
