@@ -5,7 +5,7 @@ import pytest
 from standin import strict
 
 from scratchnet.backend import to_host
-from scratchnet.ops.finite import flag_not_finite, flag_unless, new_flag, unless
+from scratchnet.ops.finite import flag_not_finite, flag_unless, new_flag, unless, unless_all
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -30,6 +30,26 @@ def test_any_layout_is_looked_at_to_the_end(device, rng):
     flag = new_flag(device.upload(array))
     flag_not_finite([device.upload(array)[::2, ::-1]], flag)
     assert to_host(flag) == 1
+
+
+@pytest.mark.parametrize("bad", range(4))
+def test_arrays_of_several_sizes_and_precisions_are_looked_at_together(bad, device, rng):
+    arrays = [rng.random(size).astype(dtype) for size, dtype in
+              (((3, 200), "float32"), ((1,), "float64"), ((5,), "float32"), ((2, 300), "float64"))]
+    arrays[bad].flat[-1] = np.inf
+    flag = new_flag(device.upload(arrays[0]))
+    flag_not_finite([device.upload(array) for array in arrays], flag)
+    assert to_host(flag) == 1
+
+
+def test_arrays_kept_together_have_their_shapes_and_bits(device, rng):
+    old, new = ([rng.random(size).astype(np.float32) for size in ((3,), (1,), (2, 2))] for _ in range(2))
+    for raised, expected in ((0, new), (1, old)):
+        there = ([device.upload(array) for array in arrays] for arrays in (old, new))
+        kept = unless_all(device.upload(np.array(raised, np.int32)), *there)
+        assert [to_host(array).tobytes() for array in kept] == [array.tobytes() for array in expected]
+        assert [array.shape for array in kept] == [(3,), (1,), (2, 2)]
+    assert unless_all(device.upload(np.array(0, np.int32)), [], []) == []
 
 
 def test_a_flag_without_verdicts_stays_as_it_is(device):
