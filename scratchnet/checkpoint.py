@@ -24,6 +24,7 @@ from scratchnet.notes import MAX_BYTES, dump, expect, parse
 from scratchnet.npz import KINDS, MAX_ARRAYS, Npz, open_npz
 from scratchnet.reading import reason
 from scratchnet.siamese import SiameseNet
+from scratchnet.spelling import hint
 from scratchnet.storage import pack, unpack
 
 DESCRIPTION = "description.json"
@@ -186,7 +187,8 @@ def load_model_with_notes(
         path = path / WEIGHTS
     elif not path.exists():
         raise CheckpointError(f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
-                              f"or the name of a bundled network ({pretrained.list_names()})")
+                              f"or the name of a bundled network ({pretrained.list_names()})"
+                              f"{hint(source, pretrained.names())}")
     return _read_model(path, device)
 
 

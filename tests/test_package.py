@@ -16,13 +16,14 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 version lazy
 errors
-notes reading
+notes reading console
 zips
 npz
 claims
 locks
-files
+files spelling
 shapes cublas
+backend.native
 backend.memory backend.blas
 backend.device
 backend.threads backend.cuda
@@ -32,7 +33,9 @@ images strokes environment ink
 contrast
 photo
 ops.windows ops.dft ops.cuda
-ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd ops.cuda.stroke ops.cuda.warp
+ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.finite ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
+ops.cuda.stroke ops.cuda.warp
+ops.finite
 ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
 ops.norm ops.pool ops.resize ops.warp
@@ -74,11 +77,11 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.signals train.folder
+train.signals train.folder train.diagnosis
 train.step train.state
 train.loop
 train
-bench.timing bench.workload bench.channels_first
+bench.timing bench.workload bench.channels_first bench.child
 bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory
@@ -156,7 +159,7 @@ def test_a_name_that_is_not_public_is_no_attribute():
 
 
 def test_the_version_is_that_of_the_installed_package():
-    assert scratchnet.__version__ == metadata.version("scratchnet")
+    assert scratchnet.__version__ == metadata.version("scratchnet-oneshot")
 
 
 def test_the_package_runs_as_a_module():

@@ -14,7 +14,7 @@ import scratchnet
 from scratchnet import figures, oneshot, pretrained
 from scratchnet.checkpoint import load_bundled, load_model, load_model_with_notes, save_model
 from scratchnet.data.locate import find_data
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.models import compact, parameter_count
 from scratchnet.oneshot import wilson_interval
 from scratchnet.pretrained.card import Card
@@ -186,7 +186,7 @@ def test_a_bundled_file_that_is_not_that_of_its_card_is_refused(bundle, tiny_net
     save_model(path, tiny_net)  # intact, but another one
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     assert refusal_of("stand-in") == (
-        f"{path} is not the file that its card describes, its SHA-256 is {found}: install scratchnet again"
+        f"{path} is not the file that its card describes, its SHA-256 is {found}; {REINSTALL}"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.ink import expect_ink
+from scratchnet.spelling import hint
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
     by_name = {alphabet.name: alphabet for alphabet in alphabets}
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise DataError(f"no alphabet called {', '.join(missing)}; there are {', '.join(sorted(by_name))}")
+        raise DataError(f"no alphabet called {', '.join(missing)}{hint(missing[0], by_name)}; "
+                        f"there are {', '.join(sorted(by_name))}")
     return [by_name[name] for name in names]
 
 
