@@ -26,6 +26,7 @@ from scratchnet.errors import DataError, ShapeError
 SLACK = 1e-3  # what resampling and float16 may add
 RIM = 3 / 4
 JUDGED = 8  # pixels a side, at least, to be judged for a negative: smaller images are nearly all rim
+WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
 CHANNELS = (1, 3, 4)
 EXPECTED = "ink 1 and paper 0"
 
@@ -192,8 +193,8 @@ def _scaling(name: str, images: Array) -> str:
         return f"{variable}.clip(0, 1)"
     if low >= -1 - SLACK and high <= 1 + SLACK:
         return f"({variable} + 1) / 2"
-    if low >= -SLACK and high <= 65535:
-        return _scaled(variable, values, 255 if high <= 255 else 65535)
+    if low >= -SLACK and high <= WHITES[-1]:
+        return _scaled(variable, values)
     return f"({variable} - {variable}.min()) / np.ptp({variable})"
 
 
@@ -201,15 +202,16 @@ def _conversion(name: str, numbers: np.ndarray) -> str:
     """The expression that makes ink of whole numbers."""
     variable, low, high = _variable(name), numbers.min(initial=0), numbers.max(initial=1)
     if low < 0:
-        return f"({variable}.astype('float32') - {low}) / {int(high) - int(low)}"
+        return f"({variable}.astype('float32') + {-int(low)}) / {int(high) - int(low)}"
     if high == 1:
         return f"{variable}.astype(bool)" if 2 * np.count_nonzero(numbers) <= numbers.size else f"{variable} == 0"
-    white = 255 if high <= 255 else 65535 if high <= 65535 else int(high)
-    return _scaled(f"{variable}.astype('float32')", numbers, white)
+    return _scaled(f"{variable}.astype('float32')", numbers)
 
 
-def _scaled(variable: str, values: np.ndarray, white: int) -> str:
-    """From 0 to `white`: most pixels are paper, and if it is white, the drawing is a negative."""
+def _scaled(variable: str, values: np.ndarray) -> str:
+    """From 0 to white: most pixels are paper, and if it is white, the drawing is a negative."""
+    high = int(np.ceil(values.max()))
+    white = next((white for white in WHITES if high <= white), high)
     is_negative = 2 * np.count_nonzero(values > white / 2) > values.size
     return f"1 - {variable} / {white}" if is_negative else f"{variable} / {white}"
 

@@ -91,13 +91,18 @@ class SGD:
         Changes nothing else. Raises ShapeError or BackendError when a gradient does not fit its parameter.
         """
         _expect_to_fit(params, grads)
+        entries: list[cuda_sgd.Entry] = []
         verdicts: list[Array] = []
         for name, gradient in grads.items():
             weight, velocity = params[name], self.velocity.get(name)
             if velocity is None:
                 velocity = array_module(weight).zeros_like(weight)
-            judge = partial(_judge, weight, velocity, gradient, *self.settings(name), failed, verdicts)
-            for_each(judge, blocks(weight), like=weight)
+            if cuda_sgd.usable(weight, velocity, gradient):
+                entries.append(cuda_sgd.Entry(weight, velocity, gradient, *self.settings(name)))
+            else:
+                judge = partial(_judge, weight, velocity, gradient, *self.settings(name), verdicts)
+                for_each(judge, blocks(weight), like=weight)
+        cuda_sgd.flag(entries, failed)
         flag_unless(verdicts, failed)
 
     def expect_prefixes_to_fit(self, names: Iterable[str]) -> None:
@@ -161,13 +166,10 @@ def _update(
 
 def _judge(
     weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float,
-    failed: Array, verdicts: list[Array], rows: slice,
+    verdicts: list[Array], rows: slice,
 ) -> None:
-    """Whether the update of some rows leaves them finite: raises the flag, or adds a verdict unless that is sure."""
+    """Add to the verdicts whether the update of some rows leaves them finite, unless that is sure."""
     v, w, g = velocity[rows], weight[rows], gradient[rows]
-    if cuda_sgd.usable(w, v, g):
-        cuda_sgd.flag(w, v, g, lr, momentum, weight_decay, failed)
-        return
     if device_of(w) is CPU and _surely_finite(v, w, g, lr, momentum, weight_decay):
         return
     new = _accelerate(v, w, g, lr, momentum, weight_decay)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import pytest
 
 import scratchnet
 from scratchnet import backend
-from scratchnet.backend import for_each, one_blas_thread
+from scratchnet.backend import CPU, for_each, get_device, one_blas_thread
+from scratchnet.errors import BackendError
 
 DEADLINE = 60  # seconds after which a process is taken to hang
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -132,6 +134,22 @@ def test_a_process_forked_inside_one_blas_thread_leaves_it_well():
         os._exit(0 if leave() else 1)
     assert status == 0
     assert backend.blas._threads.users == 0
+
+
+@needs_fork
+def test_a_gpu_that_was_in_use_is_refused_in_a_forked_process(monkeypatch):
+    monkeypatch.setattr(backend.device, "_devices", {"cpu": CPU})
+    monkeypatch.setattr(backend.device, "_loaders", {"cuda": lambda: replace(CPU, name="cuda", array_types=())})
+
+    def is_refused():
+        with pytest.raises(BackendError, match=r"^device 'cuda' was in use when this process was forked.*\"spawn\""):
+            get_device("cuda")
+        return get_device("cpu") is CPU
+
+    assert ends_well(lambda: get_device("cuda").name == "cuda")  # the first to use it
+    device = get_device("cuda")
+    assert ends_well(is_refused)
+    assert get_device("cuda") is device
 
 
 def test_another_number_of_threads_ends_those_of_before(monkeypatch):

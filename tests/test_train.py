@@ -696,7 +696,7 @@ def test_a_loss_that_is_read_late_and_is_no_number_is_not_saved(signalled, devic
 
     steps.then = poison_weights
     refusal = refusal_of(NonFiniteError, TINY, split, tmp_path, device=device)
-    assert refusal.startswith("step 3 of epoch 2: head, forward")
+    assert refusal.startswith("step 3 of epoch 2: head, forward: NaN")
     assert len(steps) == (7 if signalled else 8)
     assert load_arrays(tmp_path / STATE)[1]["epoch"] == 1
     assert np.isfinite(load_model(tmp_path).params["head.bias"]).all()

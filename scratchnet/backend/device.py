@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,22 @@ def register_device(device: Device) -> None:
 def register_loader(name: str, load: Callable[[], Device]) -> None:
     """Have `load` make the device when it is first asked for by its name. It raises BackendError where it cannot."""
     _loaders[name] = load
+
+
+def _lose_devices() -> None:
+    """In a forked process: a device that was loaded before belongs to the parent, as CUDA does."""
+
+    def refuse(name: str) -> Device:
+        raise BackendError(f"device {name!r} was in use when this process was forked, and does not survive that: "
+                           "start processes by multiprocessing's \"spawn\" or \"forkserver\"")
+
+    for name in _loaders.keys() & _devices:
+        del _devices[name]
+        _loaders[name] = partial(refuse, name)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lose_devices)
 
 
 def device_of(array: Array) -> Device:

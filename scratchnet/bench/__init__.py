@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "channels_first", "embedding", "machine", "measure", "memory", "peers", "profile", "report", "timing",
+    "channels_first", "child", "embedding", "machine", "measure", "memory", "peers", "profile", "report", "timing",
     "workload",
 ]
 
 if TYPE_CHECKING:
     from scratchnet.bench import (
         channels_first,
+        child,
         embedding,
         machine,
         measure,

@@ -26,19 +26,19 @@ Run = Callable[[argparse.Namespace], int]  # a command: its options to its exit 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and say what was probably meant.
 
-    settings: names that are no options, but belong to --set. Options are not abbreviated: what is short for one option
-    today may be short for two tomorrow, or for another one.
+    settings: names that are no options, but belong to --set. Options are not abbreviated, as argparse would allow: what
+    is short for one option today may be short for two tomorrow, or for another one.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options | {"allow_abbrev": False})
+        super().__init__(*args, **options)
         self.settings: Collection[str] = ()
         self.commands: dict[str, Parser] = {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, left = self.parse_known_args(args, namespace)
         if left:
-            parser = self.commands[options.command]
+            parser = self.commands.get(vars(options).get("command", ""), self)
             parser.error(f"unrecognized arguments: {' '.join(left)}{parser.hint(left[0], left[1:])}")
         return options
 

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "conv", "conv_bands", "conv_cost", "conv_dft", "conv_im2col", "cuda", "dft", "frame", "norm", "pool", "resize",
-    "warp", "windows",
+    "conv", "conv_bands", "conv_cost", "conv_dft", "conv_im2col", "cuda", "dft", "finite", "frame", "norm", "pool",
+    "resize", "warp", "windows",
 ]
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         conv_im2col,
         cuda,
         dft,
+        finite,
         frame,
         norm,
         pool,

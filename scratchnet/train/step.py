@@ -8,7 +8,7 @@ from scratchnet.errors import NonFiniteError
 from scratchnet.ink import BatchLook
 from scratchnet.losses import Loss, PairCrossEntropy
 from scratchnet.microbatches import Gradients, gradients, smaller_batch
-from scratchnet.ops.finite import flag_not_finite, new_flag, unless
+from scratchnet.ops.finite import flag_not_finite, new_flag, unless, unless_all
 from scratchnet.optim import SGD
 from scratchnet.siamese import SiameseNet
 from scratchnet.train.diagnosis import diagnosis
@@ -58,8 +58,9 @@ def queue_step(
     found = gradients(net, loss, batch.a, batch.b, batch.target, pieces)
     _flag(net, optimiser, found, failed)
     optimiser.step(net.params, found.params, failed)
-    for name, value in found.running_statistics.items():
-        net.params[name] = unless(failed, net.params[name], value)
+    names, values = found.running_statistics.keys(), list(found.running_statistics.values())
+    kept = unless_all(failed, [net.params[name] for name in names], values)
+    net.params.update(zip(names, kept, strict=True))
     return unless(failed, np.nan, found.loss)
 
 
