@@ -130,6 +130,14 @@ def test_whatever_save_model_accepts_load_model_gives_back(data, storage, note, 
         assert np.isfinite(loaded.params[key]).all()
 
 
+def test_a_weight_that_overflows_as_it_is_read_again_is_refused(tmp_path):
+    net = build(TINY)
+    net.params[WEIGHT][...] = LARGEST
+    with pytest.raises(CheckpointError, match=f"as int8, has a NaN or an infinity in {WEIGHT}: store it as float32"):
+        save_model(tmp_path / "net.npz", net, "int8")
+    save_model(tmp_path / "net.npz", net)
+
+
 array_names = st.text(max_size=8) | st.sampled_from(["a/b", "a.npy", "..", "/", "x" * 200, DESCRIPTION, "a\\b", "a\0b"])
 
 
