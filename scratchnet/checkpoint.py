@@ -136,7 +136,8 @@ def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **no
     try:
         params = _savable(net)
         arrays, stored = pack(params, storage)
-        fitting(unpack(arrays, stored, Path(path)), params, "the network, as stored,")  # a scale can round up to infinity
+        again = unpack(arrays, stored, Path(path))
+        fitting(again, params, f"the network, as {storage},", finite="store it as float32")  # a scale can overflow
     except CheckpointError as cause:
         raise CheckpointError(f"{path} is not written: {cause}") from cause
     description = {"architecture": dict(net.architecture), "notes": notes}

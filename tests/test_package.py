@@ -14,7 +14,7 @@ PACKAGE = Path(scratchnet.__file__).parent
 
 # The layout of the design: a file imports only from lines above its own.
 LAYOUT = """
-version
+version lazy
 errors
 notes reading console
 zips
@@ -40,6 +40,7 @@ ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
 ops.norm ops.pool ops.resize ops.warp
 ops.frame
+ops
 frames
 gradcheck.adapters gradcheck.draw
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
@@ -60,6 +61,7 @@ augment
 data.alphabets data.archive data.fetch data.locate
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
+data
 oneshot
 pretrained.card
 pretrained

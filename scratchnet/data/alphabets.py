@@ -26,7 +26,8 @@ class Alphabet:
     def __post_init__(self) -> None:
         shape = self.images.shape
         if len(shape) != 4 or 0 in shape[2:]:
-            raise ShapeError(f"alphabet {self.name!r} has images of shape {shape}, expected (characters, drawers, H, W)")
+            raise ShapeError(f"alphabet {self.name!r} has images of shape {shape}, "
+                             "expected (characters, drawers, H, W)")
         self.expect_ink()
 
     def expect_ink(self) -> None:

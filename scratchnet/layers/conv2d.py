@@ -9,7 +9,7 @@ from scratchnet.backend import Array, Params, array_module, blocks, device_of, f
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import conv, conv_cost
 from scratchnet.ops.windows import output_size
-from scratchnet.shapes import expect_precision, expect_shape
+from scratchnet.shapes import expect_precision, expect_shape, images_first_hint
 from scratchnet.spelling import hint
 
 
@@ -80,7 +80,7 @@ class Conv2d:
         height, width = (size + 2 * self.padding for size in x.shape[:2])
         if height < kh or width < kw:
             raise ShapeError(f"Conv2d: x is (H={height}, W={width}) with its padding, "
-                             f"smaller than the kernel (kh={kh}, kw={kw})")
+                             f"smaller than the kernel (kh={kh}, kw={kw}){images_first_hint('x', x.shape, kh, kw)}")
         algorithm = self._choose(x)
         y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, self.stride, self.padding)
         return y, Conv2dCache(x, weight, kept, algorithm)

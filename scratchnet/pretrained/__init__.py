@@ -13,6 +13,8 @@ from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.pretrained.card import Card
 from scratchnet.spelling import hint
 
+__all__ = ["DEFAULT", "Card", "card", "list_names", "names", "size", "weights"]
+
 DEFAULT = "omniglot"
 FOLDER = files(__name__)
 
@@ -52,3 +54,7 @@ def weights(name: str) -> Iterator[Path]:
             raise CheckpointError(f"{path} is not the file that its card describes, its SHA-256 is {found}; "
                                   + REINSTALL)
         yield path
+
+
+def __dir__() -> list[str]:
+    return __all__
