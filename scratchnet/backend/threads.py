@@ -45,7 +45,7 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
     many products of middling size is faster than all threads for one product after the other.
     """
     left = deque(items)
-    threads = min(thread_count(), len(left)) if device_of(like) is CPU else 1
+    threads = min(thread_count(), len(left)) if len(left) > 1 and device_of(like) is CPU else 1
 
     def take_turns() -> None:
         while left:

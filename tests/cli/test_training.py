@@ -42,7 +42,7 @@ def omniglot_zip(path, alphabets=2):
     [
         (["--recipe", "vgg"], "unknown recipe 'vgg': choose one of glyphs, quick, omniglot, koch2015"),
         (["--set", "colour=3"], "no setting 'colour'"),
-        (["--set", "lr"], "--set lr: expected NAME=VALUE"),
+        (["--set", "lr"], "--set: lr: expected NAME=VALUE"),
         (["--set", "lr=fast"], "lr=fast is no number"),
         (["--set", "epochs=1.5"], "epochs=1.5 is no int"),
         (["--set", "epochs=0"], "epochs=0 is out of range: give 1 or more"),

@@ -42,6 +42,14 @@ def test_arrays_of_several_sizes_and_precisions_are_looked_at_together(bad, devi
     assert to_host(flag) == 1
 
 
+def test_no_array_is_read_in_the_precision_of_another(device):
+    looks_like_nan = np.array([0x3FF000007FC00000] * 4, np.uint64).view(np.float64)  # to who reads float32
+    arrays = [device.upload(array) for array in (np.ones(3, np.float32), looks_like_nan)]
+    flag = new_flag(arrays[0])
+    flag_not_finite(arrays, flag)
+    assert to_host(flag) == 0
+
+
 def test_arrays_kept_together_have_their_shapes_and_bits(device, rng):
     old, new = ([rng.random(size).astype(np.float32) for size in ((3,), (1,), (2, 2))] for _ in range(2))
     for raised, expected in ((0, new), (1, old)):
