@@ -39,8 +39,8 @@ def pages() -> dict[str, str]:
     [
         "pip install scratchnet", "pip install 'scratchnet[cuda12x]'", 'pip install -U "scratchnet[plot]"',
         "pip install --no-deps scratchnet, then", "install scratchnet again", "uv add scratchnet",
-        "pipx run scratchnet", "reinstall with 'scratchnet[cuda13x]'", "pip download scratchnet\n", "scratchnet>=0.1", r"scratchnet\[plot\]",
-        "`pip install scratchnet`",
+        "pipx run scratchnet", "reinstall with 'scratchnet[cuda13x]'", "pip download scratchnet\n", "scratchnet>=0.1",
+        r"scratchnet\[plot\]", "`pip install scratchnet`",
     ],
 )  # fmt: skip
 def test_a_line_that_leads_to_the_stranger_is_noticed(text):
