@@ -18,7 +18,7 @@ KINDS = {"", ".py", ".md", ".cff", ".cfg", ".toml", ".yaml", ".sh", ".in"}
 STRANGER = re.compile(
     r"""(install | download | add | pipx\ run | uvx)  # pip, uv, poetry, conda; "install scratchnet again"
         (\ +-[\w-]+(=\S+)?)* \ +["'`]?scratchnet (?![\w.-]|\ in\ your\ clone)
-      | scratchnet\[ | \bscratchnet\ ?(==|>=|~=)\ ?\d""",
+      | scratchnet\\?\[ | \bscratchnet\ ?(==|>=|~=)\ ?\d""",
     re.VERBOSE,
 )
 EXTRAS = re.compile(r"""install\ (?:-\S+\ )*["']?\.\[([\w,{}()'" -]+)\]""", re.VERBOSE)
@@ -40,7 +40,7 @@ def pages() -> dict[str, str]:
         "pip install scratchnet", "pip install 'scratchnet[cuda12x]'", 'pip install -U "scratchnet[plot]"',
         "pip install --no-deps scratchnet, then", "install scratchnet again", "uv add scratchnet",
         "pipx run scratchnet", "reinstall with 'scratchnet[cuda13x]'", "pip download scratchnet\n", "scratchnet>=0.1",
-        "`pip install scratchnet`",
+        r"scratchnet\[plot\]", "`pip install scratchnet`",
     ],
 )  # fmt: skip
 def test_a_line_that_leads_to_the_stranger_is_noticed(text):

@@ -71,5 +71,5 @@ def test_a_picture_is_saved_with_matplotlib(tmp_path, rng):
 def test_without_matplotlib_a_picture_is_a_clear_error(tmp_path, monkeypatch, rng):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ScratchnetError, match=r"needs matplotlib.*scratchnet\[plot\]"):
+    with pytest.raises(ScratchnetError, match=r'needs matplotlib.*in your clone: pip install -e "\.\[plot\]"'):
         sweep(Sigmoid(), {}, rng.standard_normal((2, 3))).save(tmp_path / "sweep.png")
