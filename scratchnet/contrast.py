@@ -15,7 +15,9 @@ NEAR = 1 / 6  # of the picture, in which it is once the ink is known
 CELLS = 16  # in which a window is looked at
 DARKEST = 0.05  # a paper below counts as this, so that noise on black is not taken for ink
 FAINTEST = 0.06  # of the paper's light: what takes less away is no ink
+LEAST_INK = 8  # pixels: far away a character may cover no more than 0.02 % of the picture
 CLEAR = 4.0  # standard deviations of the noise: what departs less is no ink
+TRACE = 0.35  # of the threshold
 SHARPEST = 100.0  # clarity, of black and white without a gray between them
 NOISE = 0.08  # of how far ink departs: noise that is in nobody's way
 
@@ -36,6 +38,11 @@ class Contrast(NamedTuple):
     @property
     def is_ink(self) -> np.ndarray:
         return self.departure > self.threshold
+
+    @property
+    def is_faint_ink(self) -> np.ndarray:
+        """Ink, and also what is no more than a trace of it, if it cannot be noise."""
+        return self.departure > max(TRACE * self.threshold, min(CLEAR * self.noise, self.threshold))
 
 
 def best_contrast(colours: np.ndarray) -> Contrast:
@@ -98,7 +105,7 @@ def tell_apart(departure: np.ndarray) -> Contrast:
     Found from above: half as much as the ink that departs most. The threshold of Otsu (1979) satisfies the same
     equation, but weighs both classes by their size, and where little is drawn it divides the paper.
     """
-    most = np.sort(departure, axis=None)[-max(1, departure.size // 1000) :].mean()
+    most = np.sort(departure, axis=None)[-max(LEAST_INK, departure.size // 10_000) :].mean()
     if most < FAINTEST or departure.min() > most / 2:
         return Contrast(departure, most, ink=0.0, noise=0.0, clarity=0.0)
     threshold, before = most / 2, np.inf
@@ -107,9 +114,13 @@ def tell_apart(departure: np.ndarray) -> Contrast:
         ink, paper = departure[is_ink], departure[~is_ink]
         threshold, before = max(0.0, (ink.mean() + paper.mean()) / 2), threshold
     noise = 1.4826 * np.median(np.abs(paper - np.median(paper)))  # the median departure, as a standard deviation
+    return Contrast(departure, float(before), float(ink.mean()), float(noise), clarity(ink, paper))
+
+
+def clarity(ink: np.ndarray, paper: np.ndarray) -> float:
+    """How far apart the departures of ink and paper are, in their own widths."""
     apart = ink.mean() - paper.mean()
-    clarity = apart / (ink.std() + paper.std() + apart / SHARPEST)
-    return Contrast(departure, float(before), float(ink.mean()), float(noise), float(clarity))
+    return float(apart / (ink.std() + paper.std() + apart / SHARPEST))
 
 
 def paper_without(ink: np.ndarray, colours: np.ndarray, paper: np.ndarray) -> np.ndarray:

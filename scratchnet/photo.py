@@ -24,10 +24,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from scratchnet.contrast import CLEAR, FAINTEST, best_contrast, blurred, ink_above_noise, resampled
+from scratchnet.contrast import CLEAR, FAINTEST, best_contrast, blurred, clarity, ink_above_noise, resampled
 from scratchnet.errors import DataError
 from scratchnet.images import name_of, read_colours
-from scratchnet.strokes import box_sizes, middle_lines, parts, pruned, stroke_width, thickened
+from scratchnet.ruling import without_ruling
+from scratchnet.strokes import box_sizes, extent, middle_lines, parts, pruned, stroke_width, thickened
 
 LARGEST, SMALLEST = 400, 100  # pixels of the longer side, to work with
 OUTLINED = 2.4  # clarity: of strokes out of focus 2.5, of light that fades on a blank page 2 to 2.7
@@ -54,10 +55,10 @@ def read_character(source: Path | str | BinaryIO | Image.Image, name: str = "") 
     """
     picture = read_colours(source, name)
     try:
-        ink, clarity = find_character(to_working_size(picture))
+        ink, seen = find_character(to_working_size(picture))
         if near := close_up(picture, ink):
-            ink, clarity = find_character(to_working_size(near))
-        if clarity < OUTLINED:
+            ink, seen = find_character(to_working_size(near))
+        if seen < OUTLINED:
             raise _NoCharacterError("there is only light and shade, without an outline")
     except _NoCharacterError as why:
         raise DataError(f"{name or name_of(source)} shows no character, {why}: give a picture of one, dark on light or "
@@ -83,7 +84,14 @@ def find_character(picture: Image.Image) -> tuple[np.ndarray, float]:
         raise _NoCharacterError("nothing stands out from the paper")
     if contrast.ink < CLEAR * contrast.noise:
         raise _NoCharacterError("nothing stands out from the noise")
-    return without_specks(without_edges(ink_above_noise(contrast))), contrast.clarity
+    ink = ink_above_noise(contrast)
+    faint = contrast.is_faint_ink
+    try:
+        drawn = without_ruling(ink, faint)
+    except ValueError as why:
+        raise _NoCharacterError(str(why)) from None
+    seen = contrast.clarity if drawn is ink else clarity(contrast.departure[drawn], contrast.departure[~(ink | faint)])
+    return without_specks(without_edges(drawn)), seen
 
 
 def without_edges(ink: np.ndarray) -> np.ndarray:
@@ -119,7 +127,7 @@ def without_specks(ink: np.ndarray) -> np.ndarray:
 def close_up(picture: Image.Image, ink: np.ndarray) -> Image.Image | None:
     """The part of the picture about the ink found on a smaller copy of it; None where the copy shows it well."""
     scale = max(picture.size) / max(ink.shape)
-    (top, left), size = _box(ink)
+    (top, left), size = extent(ink)
     if scale <= 1 or max(size) >= FAR * max(ink.shape):
         return None
     around = 0.6 * max(size)
@@ -135,12 +143,12 @@ def with_usual_pen(ink: np.ndarray) -> np.ndarray:
     Strokes that are too thin are thickened; those that are too thick are thinned to lines first.
     """
     pen = stroke_width(ink)
-    pens = pen / max(_box(ink)[1]) / PEN
+    pens = pen / max(extent(ink)[1]) / PEN
     if TOO_THIN <= pens <= TOO_THICK:
         return _on_page(ink.astype(np.float32), min(max(ink.shape), PAGE * pen))
     if pens > TOO_THICK:
         ink, pen = _lines(ink, pen), 1.0
-    between = max(_box(ink)[1]) - pen  # the middles of the outermost strokes; the character is one pen larger
+    between = max(extent(ink)[1]) - pen  # the middles of the outermost strokes; the character is one pen larger
     new_pen = max(PEN / (1 - PEN) * between, LEAST_PEN)
     reach = int(np.ceil(new_pen))
     return _on_page(thickened(np.pad(ink, reach), (new_pen - pen) / 2), PAGE * new_pen)
@@ -148,7 +156,7 @@ def with_usual_pen(ink: np.ndarray) -> np.ndarray:
 
 def _lines(ink: np.ndarray, pen: float) -> np.ndarray:
     """The middle lines of the strokes, at a scale at which they are LINES pixels high or wide."""
-    (top, left), (height, width) = _box(ink)
+    (top, left), (height, width) = extent(ink)
     scale, rim = LINES / max(height, width), int(np.ceil(pen))
     whole = np.pad(ink[top : top + height, left : left + width], rim).astype(np.float32)
     shape = [max(1, round(scale * length)) for length in whole.shape]
@@ -158,15 +166,9 @@ def _lines(ink: np.ndarray, pen: float) -> np.ndarray:
 
 def _on_page(ink: np.ndarray, page: float) -> np.ndarray:
     """The ink in the middle of a square page of so many pixels, or as many as it needs."""
-    (top, left), size = _box(ink > 0)
+    (top, left), size = extent(ink > 0)
     side = max(*size, round(page))
     sheet = np.zeros((side, side), np.float32)
     y, x = ((side - length) // 2 for length in size)
     sheet[y : y + size[0], x : x + size[1]] = ink[top : top + size[0], left : left + size[1]]
     return sheet
-
-
-def _box(ink: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Where the ink begins, (row, column), and its height and width."""
-    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
-    return (int(rows[0]), int(columns[0])), (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)

@@ -59,6 +59,12 @@ def box_sizes(numbers: np.ndarray) -> np.ndarray:
     return np.maximum(end - first, 0)
 
 
+def extent(ink: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where the ink begins, (row, column), and its height and width. Some ink is needed."""
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    return (int(rows[0]), int(columns[0])), (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
+
+
 def stroke_width(ink: np.ndarray) -> float:
     """How wide the pen is, in pixels: the area over half of the outline. 0 without ink.
 

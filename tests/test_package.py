@@ -28,7 +28,9 @@ backend.device
 backend.threads backend.cuda
 backend.products
 backend
-images strokes environment ink
+blocks strokes
+channels ruling
+images environment ink
 contrast
 photo
 ops.windows ops.dft ops.cuda
