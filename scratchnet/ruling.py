@@ -32,13 +32,15 @@ OTHER_PEN = 0.72  # a box with a line thinner than that share of the pen, or the
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line along the rows: its middle (W,) in every column, where it starts and ends, and how thick it is."""
+    """A line along the rows: its middle (W,) in every column, where it starts and ends, how thick it is, how far from
+    straight, and the longest gap where it is dashed or fades."""
 
     middle: np.ndarray
     start: int
     end: int
     width: float
     rough: float
+    gap: int
 
     def at(self, column: float) -> float:
         return float(self.middle[int(np.clip(column, 0, len(self.middle) - 1))])
@@ -97,7 +99,7 @@ def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, mid
     alone[x[np.abs(length - width) <= max(1.0, 0.4 * width)]] = True
     rows = np.clip(np.rint(middle).astype(int), 0, H - 1)
     crossed = ink[rows, np.arange(W)]
-    start, end = _longest(alone | crossed, round(GAP * max(H, W)) + 2, alone)
+    start, end = _longest(alone | crossed, round(GAP * max(H, W)) + 2)
     size = end - start
     if size < SHORTEST * W or np.count_nonzero(alone[start:end]) < LONE * size:
         return None
@@ -107,10 +109,11 @@ def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, mid
     inside = (x >= start) & (x < end) & (np.abs(length - width) <= max(1.0, 0.4 * width))
     straight = np.polynomial.Polynomial.fit(x[inside], y[inside], 1)
     rough = float(np.sqrt(np.mean((straight(x[inside]) - y[inside]) ** 2)))
-    return Line(middle, start, end, width, rough)
+    gap = int(np.diff(np.flatnonzero((alone | crossed)[start:end])).max(initial=1)) - 1
+    return Line(middle, start, end, width, rough, gap)
 
 
-def _longest(seen: np.ndarray, gap: int, ends: np.ndarray) -> tuple[int, int]:
+def _longest(seen: np.ndarray, gap: int) -> tuple[int, int]:
     """The longest stretch of `seen` (W,) with no gap longer than `gap`, as its start and end."""
     places = np.flatnonzero(seen)
     if not len(places):
@@ -212,7 +215,7 @@ def _is_anchored(line: Line, across: Sequence[Line], height: int) -> bool:
 
 def _on_border(line: Line, column: int, height: int) -> bool:
     width = len(line.middle)
-    reach = 1 + 0.003 * max(height, width)
+    reach = 1 + 0.003 * max(height, width) + line.gap
     beyond = line.width / 2 + reach
     return min(column, width - 1 - column) <= reach or not beyond < line.at(column) < height - 1 - beyond
 
