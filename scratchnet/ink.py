@@ -1,22 +1,22 @@
-"""Arrays of drawings, looked at before anything is made of them: ink 1, paper 0, and nothing that a number can hide.
+"""Arrays of drawings, looked at before anything is made of them: ink 1, paper 0, and numbers between.
 
-An array (..., H, W) of bool or of floats holds drawings. Refused, on one line that names the drawing, are values outside
-of 0 to 1 by more than SLACK, NaN and infinity; arrays of whole numbers, with the line that converts them; and negatives,
-drawings with paper 1 and ink 0. A drawing counts as a negative when more than half of its pixels are over one half (its
-median is) and more than RIM of its outermost pixels are, too: strokes seldom cover so much of a rim, and paper does. Of
-28,880 drawings of Omniglot and of generated glyphs, whole or cut to the window of their ink, none is taken for a
-negative, and of their negatives 1 in 5,000 at most is not. A drawing cropped so tightly that ink fills it needs a margin;
-images of less than JUDGED pixels a side are not judged.
+An array (..., H, W) of bool or of floats holds drawings. Refused, on one line that names the drawing, are values
+outside of 0 to 1 by more than SLACK, NaN and infinity; arrays of whole numbers, with the line that converts them; and
+negatives, which have paper 1 and ink 0. A drawing counts as a negative when more than half of its pixels are over one
+half (its median is), and more than RIM of its outermost pixels: strokes seldom cover so much of a rim, and paper does.
+Of 48,080 drawings, Omniglot's and generated ones, none is taken for one, whole or cut to the window of its ink; and of
+their negatives at most 1 in 4,000 is not. A drawing cropped so tightly that its ink fills the rim needs a margin.
+Images of less than JUDGED pixels a side are not judged.
 
-A batch of `train_step` is judged for negatives as a whole: distortions may make any one of its images nearly all ink.
+A batch of `train_step` is judged for negatives as a whole: a distortion may make any one of its images nearly all ink.
 
 On the host a look costs a few passes over the images. A device that computes asynchronously is not waited for: there
-`expect_ink` looks at the dtype alone, `is_wrong` marks the images whose answer has to be NaN, and `BatchLook` reads what
-it found together with the loss.
+`expect_ink` looks at the dtype alone, `is_wrong` marks the images whose answer has to be NaN, and `BatchLook` reads
+what it found together with the loss.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from scratchnet.errors import DataError, ShapeError
 SLACK = 1e-3  # what resampling and float16 may add
 RIM = 3 / 4
 JUDGED = 8  # pixels a side, at least, to be judged for a negative: smaller images are nearly all rim
+WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
 CHANNELS = (1, 3, 4)
 EXPECTED = "ink 1 and paper 0"
 
@@ -190,10 +191,10 @@ def _scaling(name: str, images: Array) -> str:
     low, high = values.min(), values.max()
     if low >= -0.25 and high <= 1.25:  # what resampling overshoots
         return f"{variable}.clip(0, 1)"
-    if -1 - SLACK <= low and high <= 1 + SLACK:
+    if low >= -1 - SLACK and high <= 1 + SLACK:
         return f"({variable} + 1) / 2"
-    if low >= -SLACK and high <= 65535:
-        return _scaled(variable, values, 255 if high <= 255 else 65535)
+    if low >= -SLACK and high <= WHITES[-1]:
+        return _scaled(variable, values)
     return f"({variable} - {variable}.min()) / np.ptp({variable})"
 
 
@@ -201,15 +202,16 @@ def _conversion(name: str, numbers: np.ndarray) -> str:
     """The expression that makes ink of whole numbers."""
     variable, low, high = _variable(name), numbers.min(initial=0), numbers.max(initial=1)
     if low < 0:
-        return f"({variable}.astype('float32') - {low}) / {int(high) - int(low)}"
+        return f"({variable}.astype('float32') + {-int(low)}) / {int(high) - int(low)}"
     if high == 1:
         return f"{variable}.astype(bool)" if 2 * np.count_nonzero(numbers) <= numbers.size else f"{variable} == 0"
-    white = 255 if high <= 255 else 65535 if high <= 65535 else int(high)
-    return _scaled(f"{variable}.astype('float32')", numbers, white)
+    return _scaled(f"{variable}.astype('float32')", numbers)
 
 
-def _scaled(variable: str, values: np.ndarray, white: int) -> str:
-    """From 0 to `white`: most pixels are paper, and if it is white, the drawing is a negative."""
+def _scaled(variable: str, values: np.ndarray) -> str:
+    """From 0 to white: most pixels are paper, and if it is white, the drawing is a negative."""
+    high = int(np.ceil(values.max()))
+    white = next((white for white in WHITES if high <= white), high)
     is_negative = 2 * np.count_nonzero(values > white / 2) > values.size
     return f"1 - {variable} / {white}" if is_negative else f"{variable} / {white}"
 

@@ -79,7 +79,8 @@ class SiameseNet:
         for name, images in (("a", a), ("b", b)):
             if images.ndim < 3 or images.shape[-2:] != (self.image_size, self.image_size):
                 size = self.image_size
-                raise ShapeError(f"SiameseNet: {name} has shape {images.shape}, expected (..., H={size}, W={size})")
+                raise ShapeError(f"SiameseNet: {name} has shape {images.shape}, expected (..., H={size}, W={size})"
+                                 f"{_layout_hint(name, images.shape, size)}")
         try:
             np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError as cause:
@@ -207,6 +208,15 @@ class SiameseNet:
                 raise DataError(f"{name} holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
             ink[i] = fit(read(picture)[None], self.image_size)[0]
         return ink
+
+
+def _layout_hint(name: str, shape: tuple[int, ...], size: int) -> str:
+    """What to do about images that have a layout of other libraries."""
+    if len(shape) == 3 and shape[:2] == (size, size):
+        return f": it looks like (H, W, N), which becomes {name}.transpose(2, 0, 1)"
+    if len(shape) > 3 and shape[-3:] == (size, size, 1):
+        return f": the channel goes as {name}[..., 0]"
+    return ""
 
 
 def _embed_fewer(images: int) -> str:

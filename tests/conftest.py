@@ -25,7 +25,14 @@ from scratchnet.pretrained.card import Card
 from scratchnet.siamese import SiameseNet
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need the real data, so that they can be run alone: pytest -m real_data."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_data")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # pytest.TerminalReporter, since its version 8.1
     """One line for each reason why tests were skipped, rather than one for each test."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.most_common():

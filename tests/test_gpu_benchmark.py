@@ -19,6 +19,7 @@ import standin
 from scratchnet import backend
 from scratchnet.bench import timing
 from scratchnet.cli import main
+from scratchnet.errors import install_extra
 from scratchnet.models import compact
 from scratchnet.recipes import Recipe
 
@@ -188,7 +189,7 @@ def test_steps_and_epochs_run_on_a_device_and_are_scaled_up(tiny):
 
 
 def test_pytorch_is_measured_layer_by_layer_and_its_kernels_are_named(tiny, cuda, monkeypatch):
-    torch = pytest.importorskip("torch", reason="is about torch, an extra: pip install 'scratchnet[bench]'")
+    torch = pytest.importorskip("torch", reason=f"is about torch, an extra; {install_extra('bench')}")
     monkeypatch.setattr(tiny, "TORCH_DEVICE", "cpu")
     peer = tiny.import_module("scratchnet.bench.torch_peer")
     monkeypatch.setattr(peer, "expect_gpu", lambda: None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from scratchnet.backend.memory import resident_memory, traced_peak
 from scratchnet.errors import BackendError
+from scratchnet.spelling import hint
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
@@ -56,12 +57,13 @@ def get_device(name: str | Device | None = None) -> Device:
     """
     if isinstance(name, Device):
         return name
+    given = f"unknown device {name!r}" if name else f"SCRATCHNET_DEVICE={os.environ.get('SCRATCHNET_DEVICE')}"
     name = name or os.environ.get("SCRATCHNET_DEVICE") or "cpu"
     if name not in _devices and name in _loaders:
         register_device(_loaders[name]())
     if name not in _devices:
         known = ", ".join(sorted(_devices.keys() | _loaders))
-        raise BackendError(f"unknown device {name!r}: choose one of {known}")
+        raise BackendError(f"{given}{hint(name, _devices.keys() | _loaders)}: choose one of {known}")
     return _devices[name]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.ink import expect_ink
+from scratchnet.spelling import hint
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Alphabet:
     def __post_init__(self) -> None:
         shape = self.images.shape
         if len(shape) != 4 or 0 in shape[2:]:
-            raise ShapeError(f"alphabet {self.name!r} has images of shape {shape}, expected (characters, drawers, H, W)")
+            raise ShapeError(f"alphabet {self.name!r} has images of shape {shape}, "
+                             "expected (characters, drawers, H, W)")
         self.expect_ink()
 
     def expect_ink(self) -> None:
@@ -51,7 +53,8 @@ def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
     by_name = {alphabet.name: alphabet for alphabet in alphabets}
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise DataError(f"no alphabet called {', '.join(missing)}; there are {', '.join(sorted(by_name))}")
+        raise DataError(f"no alphabet called {', '.join(missing)}{hint(missing[0], by_name)}; "
+                        f"there are {', '.join(sorted(by_name))}")
     return [by_name[name] for name in names]
 
 

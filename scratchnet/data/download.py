@@ -16,6 +16,7 @@ from scratchnet.data.fetch import TIMEOUT, fetch
 from scratchnet.errors import DataError, InUseError
 from scratchnet.locks import locked
 from scratchnet.reading import open_file, reason
+from scratchnet.spelling import hint
 
 HOME = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 WAIT = 0.2  # seconds between two looks at what another process downloads
@@ -89,7 +90,8 @@ def download(
     """
     unknown = [name for name in names if name not in ARCHIVES]
     if unknown:
-        raise DataError(f"no archive called {', '.join(unknown)}; there are {', '.join(ARCHIVES)}")
+        raise DataError(f"no archive called {', '.join(unknown)}{hint(unknown[0], ARCHIVES)}; "
+                        f"there are {', '.join(ARCHIVES)}")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file, expected a folder: name another one")
@@ -119,7 +121,7 @@ def verify(path: Path | str, name: str = "") -> None:
     path = Path(path)
     name = name or path.name
     if name not in ARCHIVES:
-        raise DataError(f"{path}: no archive is called {name}; there are {', '.join(ARCHIVES)}")
+        raise DataError(f"{path}: no archive is called {name}{hint(name, ARCHIVES)}; there are {', '.join(ARCHIVES)}")
     expected = ARCHIVES[name]
     try:
         with open_file(path) as file:

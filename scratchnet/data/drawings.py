@@ -27,8 +27,8 @@ class Drawings:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 3:
-            raise ShapeError(f"drawings are {self.images.dtype} {tuple(self.images.shape)}, expected uint8 (M, size, size): "
-                             "make them with Drawings.of")
+            raise ShapeError(f"drawings are {self.images.dtype} {tuple(self.images.shape)}, "
+                             "expected uint8 (M, size, size): make them with Drawings.of")
 
     @classmethod
     def of(cls, alphabets: Sequence[Alphabet], size: int, frame: str = "page") -> "Drawings":

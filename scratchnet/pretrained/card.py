@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.notes import expect, parse
 from scratchnet.reading import read_file, reason
 
@@ -62,7 +62,7 @@ class Card:
             return cls(**notes)
         except (OSError, ValueError, TypeError) as cause:
             raise CheckpointError(
-                f"{path} is no card of a network ({reason(cause)}): install scratchnet again") from cause
+                f"{path} is no card of a network ({reason(cause)}); {REINSTALL}") from cause
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
