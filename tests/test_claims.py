@@ -2,13 +2,12 @@
 
 import json
 import os
-import tracemalloc
 import zipfile
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from disk import little_memory
 
 from scratchnet import npz, pretrained
 from scratchnet.checkpoint import DESCRIPTION, WEIGHTS, load_arrays, load_model, save_arrays, save_model
@@ -19,17 +18,6 @@ from scratchnet.recipes import RECIPES, Recipe
 from scratchnet.train.state import expect_resumable, read_log
 
 RECIPE = RECIPES["glyphs"]
-
-
-@contextmanager
-def little_memory():
-    """Python and NumPy take at most 64 MB in here."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < 64 << 20
-    finally:
-        tracemalloc.stop()
 
 
 def refusal_of(load, *arguments):
