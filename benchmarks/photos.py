@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -29,6 +29,12 @@ from scratchnet.siamese import SiameseNet
 from scratchnet.strokes import thickened
 
 Colour = tuple[float, float, float]
+
+
+class Takes(Protocol):
+    """What makes a picture of a drawing."""
+
+    def take(self, drawing: np.ndarray, rng: np.random.Generator) -> Image.Image: ...
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ def unseen_alphabets(recipe: dict[str, Any], data: str | None) -> list[Alphabet]
     return background_split(data, kept).validation
 
 
-def measure(net: SiameseNet, runs: Sequence[Run], camera: Camera, rng: np.random.Generator) -> dict[str, Any]:
+def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.Generator) -> dict[str, Any]:
     """How many queries are recognised on photos by `camera`, and in how many photos no character is found."""
     _, fit = find_frame(net.frame)
     of_framed = replace(net, frame="page")

@@ -1,6 +1,7 @@
 """Pictures as arrays of ink: 1 where the pen was, 0 where the paper shows."""
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -17,6 +18,8 @@ from scratchnet.reading import expect_file
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MAX_PIXELS = 64_000_000  # as of telephones; a few kilobytes of PNG can claim gigabytes of pixels
+LARGE = 1 << 24  # pixels, of which as many are looked at, at most
+FULL_MODES = {"1": "L", "P": "RGB", "I;16": "I", "I;16L": "I", "I;16B": "I", "I;16N": "I"}  # that can be averaged
 MAX_SIDE = 32_000  # pixels; every row costs memory of its own
 MAX_BYTES = 1 << 26  # of a file that is searched for what spoils it
 
@@ -46,7 +49,8 @@ def read_image(source: Source, name: str = "") -> np.ndarray:
     """
     name = name or name_of(source)
     with _refusals(name):
-        return 1 - grey_values(_decode(source, name))
+        grey = grey_values(_decode(source, name))
+        return np.subtract(1, grey, out=grey)
 
 
 def read_colours(source: Source, name: str = "") -> Image.Image:
@@ -94,6 +98,8 @@ def _refusals(name: str) -> Iterator[None]:
 
 def _decode(source: Source, name: str) -> Image.Image:
     """The decoded picture; from its bare pixels, if what a file notes of them is damaged."""
+    if isinstance(source, Path | str):
+        expect_file(source)
     try:
         return _loaded(source, name)
     except DataError:
@@ -116,7 +122,23 @@ def _loaded(source: Source, name: str) -> Image.Image:
             raise DataError(f"{name} is {width} x {height} pixels, expected up to {MAX_SIDE:,} a side: scale it to size")
         image.load()
         turn = _turn(image)
-        return image.copy() if turn is None else image.transpose(turn)
+        reduced = _reduced(image)
+        return reduced.copy() if turn is None else reduced.transpose(turn)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """The picture, averaged over squares of its pixels where it has more than LARGE: a small file can hold as many."""
+    factor = math.ceil(math.sqrt(image.width * image.height / LARGE))
+    if factor == 1:
+        return image
+    mode = "RGBA" if image.has_transparency_data else FULL_MODES.get(image.mode, image.mode)
+    rows = 256 * factor
+    strips = (image.crop((0, y, image.width, min(y + rows, image.height))) for y in range(0, image.height, rows))
+    reduced = [(strip if strip.mode == mode else strip.convert(mode)).reduce(factor) for strip in strips]
+    whole = Image.new(mode, (reduced[0].width, sum(strip.height for strip in reduced)))
+    for i, strip in enumerate(reduced):
+        whole.paste(strip, (0, 256 * i))
+    return whole
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -129,12 +151,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 def _opened(source: Source) -> AbstractContextManager[Image.Image]:
     """The picture with only its header read; a file opened here is closed at the end, the caller's own is not."""
-    if isinstance(source, Image.Image):
-        return nullcontext(source)
-    if isinstance(source, Path | str):
-        expect_file(source)
-    return Image.open(source, formats=FORMATS)
-
+    return nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS)
 
 
 def _content(source: Source) -> bytes:

@@ -17,13 +17,14 @@ import numpy as np
 from scratchnet.strokes import box_sizes, extent, parts, stroke_width
 
 SLOPE = 0.08  # how much lines are off the level at most: 4.6 degrees
-THIN = 0.04  # of the picture's side: what is thicker is no printed line
+THIN = 0.06  # of the picture's side: what is thicker is no printed line
 SHORTEST = 0.15  # of the picture's side
 GAP = 0.04  # of the picture's side, for which a line may fade
 SEEN, SOLID = 0.35, 0.85  # of a line from border to border has to be seen, and of another
+STRAIGHT = 0.45  # pixels off a straight line, root mean square: printed lines 0.3, and strokes by hand 0.3 to 1.3
 LONE = 0.25  # of a line has to be seen with paper on both sides
 MANY = 3  # parallel lines from border to border are ruling, whatever else there is
-REST = 0.1  # of the picture's side: the least that is left of a character
+REST = 0.03  # of the picture's side: the least that is left of a character
 FILLS = 0.2  # of a box, that what was written into it fills at least
 NEAR_BORDER = 0.1  # of the picture's side: a box nearer was printed
 OTHER_PEN = 0.72  # a box with a line thinner than that share of the pen, or the reverse, was printed
@@ -31,12 +32,15 @@ OTHER_PEN = 0.72  # a box with a line thinner than that share of the pen, or the
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line along the rows: its middle (W,) in every column, where it starts and ends, and how thick it is."""
+    """A line along the rows: its middle (W,) in every column, where it starts and ends, how thick it is, how far from
+    straight, and the longest gap where it is dashed or fades."""
 
     middle: np.ndarray
     start: int
     end: int
     width: float
+    rough: float
+    gap: int
 
     def at(self, column: float) -> float:
         return float(self.middle[int(np.clip(column, 0, len(self.middle) - 1))])
@@ -81,30 +85,35 @@ def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
         taken = free & (np.abs(middle - path) <= 1.5)
         votes -= np.bincount(bins[:, taken & ~on_it].ravel(), minlength=len(votes))
         free &= ~(on_it | taken)
-        if line := _line(ink, x[on_it], length[on_it], curve(np.arange(W))):
+        if line := _line(ink, x[on_it], middle[on_it], length[on_it], curve(np.arange(W))):
             found.append(line)
     return found
 
 
-def _line(ink: np.ndarray, x: np.ndarray, length: np.ndarray, middle: np.ndarray) -> Line | None:
-    """The line with thin runs of these lengths at the columns x, on the path `middle` (W,); None if it is none."""
+def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, middle: np.ndarray) -> Line | None:
+    """The line with thin runs of these lengths at the columns x, with their middles at the rows y, on the path `middle`
+    (W,); None if it is none."""
     H, W = ink.shape
     width = float(np.median(length))
     alone = np.zeros(W, bool)
     alone[x[np.abs(length - width) <= max(1.0, 0.4 * width)]] = True
     rows = np.clip(np.rint(middle).astype(int), 0, H - 1)
     crossed = ink[rows, np.arange(W)]
-    start, end = _longest(alone | crossed, round(GAP * max(H, W)) + 2, alone)
+    start, end = _longest(alone | crossed, round(GAP * max(H, W)) + 2)
     size = end - start
     if size < SHORTEST * W or np.count_nonzero(alone[start:end]) < LONE * size:
         return None
     needed = SEEN if size > (1 - 2 * GAP) * W else SOLID
     if np.count_nonzero((alone | crossed)[start:end]) < needed * size:
         return None
-    return Line(middle, start, end, width)
+    inside = (x >= start) & (x < end) & (np.abs(length - width) <= max(1.0, 0.4 * width))
+    straight = np.polynomial.Polynomial.fit(x[inside], y[inside], 1)
+    rough = float(np.sqrt(np.mean((straight(x[inside]) - y[inside]) ** 2)))
+    gap = int(np.diff(np.flatnonzero((alone | crossed)[start:end])).max(initial=1)) - 1
+    return Line(middle, start, end, width, rough, gap)
 
 
-def _longest(seen: np.ndarray, gap: int, ends: np.ndarray) -> tuple[int, int]:
+def _longest(seen: np.ndarray, gap: int) -> tuple[int, int]:
     """The longest stretch of `seen` (W,) with no gap longer than `gap`, as its start and end."""
     places = np.flatnonzero(seen)
     if not len(places):
@@ -123,39 +132,40 @@ def _runs(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, first, np.nonzero(steps == -1)[1] - first
 
 
-def find_ruling(ink: np.ndarray) -> Ruling:
-    """The lines in ink (H, W) of which both ends lie on the border, or make a corner with other such lines."""
-    H, W = ink.shape
-    found, kept = None, Ruling(find_lines(ink), find_lines(ink.T))
+def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
+    """The ink (H, W) bool without printed lines, strokes that cross them mended; as it is where there are none.
+
+    Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. Raises ValueError
+    where there are only lines.
+    """
+    found = Ruling(find_lines(faint), find_lines(faint.T))
+    if max(_spanning(_inside(found, ink.shape), ink.shape)) >= MANY:
+        left, _ = _without(ink, _thin_ruling(faint, found))
+        if not left.any() or max(extent(left)[1]) < REST * max(ink.shape):
+            raise ValueError("there are only ruled lines")
+        return left
+    ruling = _anchored(found, ink.shape)
+    if min(map(len, ruling)) < 2:  # no frame: what lies along the border may be a stroke of a picture cut to its ink
+        ruling = _inside(ruling, ink.shape)
+    if not any(ruling):
+        return ink
+    left, bands = _without(ink, ruling)
+    if not left.any() or not _is_character(left):
+        return ink
+    if _is_printed_box(left, bands, ruling):
+        return without_ruling(left, faint & ~bands)  # a frame may be a double one
+    return left if _reaches_border(ruling, ink.shape) else ink
+
+
+def _anchored(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
+    """The straight lines of which both ends lie on the border, or make a corner with other such lines."""
+    H, W = shape
+    kept, found = Ruling(*([line for line in lines if line.rough <= STRAIGHT] for lines in ruling)), None
     while kept != found:
         found = kept
         kept = Ruling([line for line in found.rows if _is_anchored(line, found.columns, H)],
                       [line for line in found.columns if _is_anchored(line, found.rows, W)])
     return kept
-
-
-def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
-    """The ink (H, W) bool without printed lines, strokes that cross them mended; as it is where there are none.
-
-    Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. Raises ValueError where there are only lines.
-    """
-    ruling = find_ruling(faint)
-    inside = _inside(ruling, ink.shape)
-    is_ruled = max(_spanning(inside, ink.shape)) >= MANY
-    if is_ruled:
-        ruling = _thin_ruling(faint, inside)
-    if not is_ruled and min(map(len, ruling)) < 2:
-        ruling = inside  # no frame: what lies along the border may be a stroke of a picture cut to its ink
-    if not any(ruling):
-        return ink
-    left, bands = _without(ink, ruling)
-    if is_ruled:
-        if not left.any() or max(extent(left)[1]) < REST * max(ink.shape):
-            raise ValueError("there are only ruled lines")
-        return left
-    if not left.any() or not _is_character(left):
-        return ink
-    return left if max(_spanning(inside, ink.shape)) or _is_printed_box(left, bands, ruling) else ink
 
 
 def _inside(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
@@ -167,6 +177,12 @@ def _inside(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
 def _spanning(ruling: Ruling, shape: tuple[int, int]) -> list[int]:
     """How many lines go from border to border, along the rows and along the columns."""
     return [sum(_spans(line, length) for line in lines) for lines, length in zip(ruling, shape, strict=True)]
+
+
+def _reaches_border(ruling: Ruling, shape: tuple[int, int]) -> bool:
+    """Whether a line ends on the border."""
+    return any(_on_border(line, end, length) for lines, length in zip(ruling, shape, strict=True)
+               for line in lines for end in (line.start, line.end - 1))
 
 
 def _thin_ruling(ink: np.ndarray, ruling: Ruling) -> Ruling:
@@ -199,8 +215,9 @@ def _is_anchored(line: Line, across: Sequence[Line], height: int) -> bool:
 
 def _on_border(line: Line, column: int, height: int) -> bool:
     width = len(line.middle)
-    reach = _reach(max(height, width)) + line.width / 2
-    return min(column, width - 1 - column) <= reach or not reach < line.at(column) < height - 1 - reach
+    reach = 1 + 0.003 * max(height, width) + line.gap
+    beyond = line.width / 2 + reach
+    return min(column, width - 1 - column) <= reach or not beyond < line.at(column) < height - 1 - beyond
 
 
 def _meets(line: Line, column: int, other: Line) -> bool:
@@ -243,7 +260,13 @@ def _is_printed_box(left: np.ndarray, bands: np.ndarray, ruling: Ruling) -> bool
     H, W = left.shape
     margins = box[0][0], box[0][1], H - box[0][0] - box[1][0], W - box[0][1] - box[1][1]
     touches = bool((_grown_rows(left) & bands).any())
-    return other_pen or (max(margins) <= NEAR_BORDER * max(H, W) and not touches)
+    return other_pen or (not touches and (max(margins) <= NEAR_BORDER * max(H, W) or not _is_drawn_with_ruler(left)))
+
+
+def _is_drawn_with_ruler(ink: np.ndarray) -> bool:
+    """Whether there is nothing but straight lines along the rows and columns, as in a character that is a box."""
+    left, _ = _without(ink, Ruling(find_lines(ink), find_lines(ink.T)))
+    return np.count_nonzero(left) < 0.2 * np.count_nonzero(ink)
 
 
 def _grown_rows(ink: np.ndarray) -> np.ndarray:

@@ -1,7 +1,10 @@
-"""Small sets of drawings as files, and how to put them into zips and folders."""
+"""Small sets of drawings as files, how to put them into zips and folders, and a bound on the memory of reading them."""
 
 import io
+import tracemalloc
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,17 @@ from scratchnet.data.alphabets import Alphabet
 from scratchnet.errors import DataError
 
 SIZE = 6
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """Python and NumPy take at most 64 MB in here."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def bitmap(number: int) -> np.ndarray:

@@ -2,15 +2,14 @@
 
 import json
 import os
-import tracemalloc
 import zipfile
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from disk import little_memory
 
-from scratchnet import npz
+from scratchnet import npz, pretrained
 from scratchnet.checkpoint import DESCRIPTION, WEIGHTS, load_arrays, load_model, save_arrays, save_model
 from scratchnet.errors import CheckpointError
 from scratchnet.models import ARCHITECTURES, build, describe
@@ -19,17 +18,6 @@ from scratchnet.recipes import RECIPES, Recipe
 from scratchnet.train.state import expect_resumable, read_log
 
 RECIPE = RECIPES["glyphs"]
-
-
-@contextmanager
-def little_memory():
-    """Python and NumPy take at most 64 MB in here."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < 64 << 20
-    finally:
-        tracemalloc.stop()
 
 
 def refusal_of(load, *arguments):
@@ -173,6 +161,22 @@ def test_notes_that_are_no_object_are_refused(load, text, tmp_path):
     path = tmp_path / "notes.json"
     path.write_text(text)
     assert str(path) in refusal_of(load, path)
+
+
+@pytest.mark.parametrize("change", [
+    lambda card: card["figures"][0].pop("shot"), lambda card: card["figures"][0]["interval"].pop(),
+    lambda card: card["figures"].append(3), lambda card: card["data"].update(used=None),
+    lambda card: card["storage"].update(bytes="many"), lambda card: card.update(colour=1),
+])
+def test_a_card_that_says_half_of_it_is_refused(change, tmp_path):
+    name = pretrained.names()[0]
+    card = json.loads((pretrained.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(card))
+    assert Card.read(path) == pretrained.card(name)
+    change(card)
+    path.write_text(json.dumps(card))
+    assert "is no card of a network" in refusal_of(Card.read, path)
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", '{"epoch": 1}', "\x1b[31m", '{"epoch": null, "loss": 1}'])

@@ -56,8 +56,9 @@ class Card:
             if empty := [name for name in KINDS if notes.get(name) in ("", [], {}, None)]:
                 raise ValueError(f"nothing under {empty[0]!r}")
             expect(notes, KINDS, "the card")
-            if any(len(figure["interval"]) != 2 for figure in notes["figures"]):
-                raise ValueError("an interval has two ends")
+            for figure in notes["figures"]:
+                if len(figure["interval"]) != 2 or ("way" in figure) != ("shot" in figure):
+                    raise ValueError("a figure has half of its interval, or of its way and shot")
             return cls(**notes)
         except (OSError, ValueError, TypeError) as cause:
             raise CheckpointError(f"{path} is no card of a network ({reason(cause)}); {REINSTALL}") from cause

@@ -3,14 +3,12 @@
 import io
 import os
 import socket
-import tracemalloc
 import unicodedata
 import zipfile
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from disk import assert_same, pack, png, refusal_of, unpack
+from disk import assert_same, little_memory, pack, png, refusal_of, unpack
 from PIL import Image
 
 from scratchnet.data import archive
@@ -19,17 +17,6 @@ from scratchnet.data.omniglot import load_omniglot, read_runs
 from scratchnet.errors import DataError
 
 FIRST = "images_background/Greek/character01/0001_01.png"
-
-
-@contextmanager
-def little_memory():
-    """Python and NumPy take at most 64 MB in here."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < 64 << 20
-    finally:
-        tracemalloc.stop()
 
 
 def blank(height, width):
