@@ -26,7 +26,7 @@ def claimed(path: Path, holder: str, what: str, remedy: str) -> Iterator[None]:
     owner = os.getpid()
     own = path.with_name(f"{path.name}.{_place()}.{owner}.{_started(owner)}.{os.urandom(4).hex()}")
     try:
-        with open(own, "x") as file:  # Windows deletes no open file, so there a living holder's claim stays
+        with open(own, "x", encoding="utf-8") as file:  # Windows deletes no open file: a living holder's claim stays
             file.write(f"{holder}\n")
             file.flush()
             for other in path.parent.glob(f"{path.name}.*.*.*.*"):
@@ -68,20 +68,20 @@ def _place() -> str:
     """Where a process number means one process: this host since it started, and this container."""
     parts = [socket.gethostname()]
     with suppress(OSError):
-        parts += [BOOT.read_text().strip(), os.readlink(NAMESPACE)]
+        parts += [BOOT.read_text(encoding="ascii").strip(), os.readlink(NAMESPACE)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
 def _started(pid: int) -> str:
     """When a process started, in ticks since the system did, as numbers are given out again; 0 where unknown."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return "0"
 
 
 def _signature(claim: Path) -> str:
     try:
-        return claim.read_text(errors="replace").strip()[:200] or "another process"
+        return claim.read_text(encoding="utf-8", errors="replace").strip()[:200] or "another process"
     except OSError:
         return "another process"

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ def blas() -> str:
 
 def processor() -> str:
     """The processor's model, or at least its architecture."""
-    if PROCESSORS.exists():
-        for line in PROCESSORS.read_text().splitlines():
+    with suppress(OSError):  # not Linux, or /proc is not mounted
+        for line in PROCESSORS.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -4,6 +4,17 @@ A message says what was given, what was expected and what to do about it.
 """
 
 LONGEST = 2000  # characters of a message; names in damaged files can be longer
+REINSTALL = "in your clone: git restore scratchnet/pretrained, then pip install -e ."
+
+
+def install_extra(*names: str) -> str:
+    """How to install an extra, or one of several, for a message.
+
+    From the clone, never by name: the project called scratchnet on PyPI is another one. Double quotes, as cmd.exe
+    knows no others; editable, or a later change of the clone would not run.
+    """
+    first, *others = (f'".[{name}]"' for name in names)
+    return " or ".join([f"in your clone: pip install -e {first}", *others])
 
 
 def one_line(text: str) -> str:

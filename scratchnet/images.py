@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from scratchnet.errors import DataError
+from scratchnet.reading import expect_file
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MAX_PIXELS = 64_000_000  # as of telephones; a few kilobytes of PNG can claim gigabytes of pixels
@@ -94,4 +95,8 @@ def _decode(source: Path | str | BinaryIO | Image.Image, name: str) -> Image.Ima
 
 def _opened(source: Path | str | BinaryIO | Image.Image) -> AbstractContextManager[Image.Image]:
     """The picture with only its header read; a file opened here is closed at the end, the caller's own is not."""
-    return nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS)
+    if isinstance(source, Image.Image):
+        return nullcontext(source)
+    if isinstance(source, Path | str):
+        expect_file(source)
+    return Image.open(source, formats=FORMATS)

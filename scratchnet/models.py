@@ -25,6 +25,7 @@ from scratchnet.layers import (
 )
 from scratchnet.layers.base import prefixed
 from scratchnet.siamese import SiameseNet
+from scratchnet.spelling import hint
 
 
 def koch2015(
@@ -49,7 +50,8 @@ def koch2015(
     elif init == "literal":
         net.params = {name: _literal(name, value, rng) for name, value in net.init(rng).items()}
     else:
-        raise ScratchnetError(f"init {init!r} is neither 'corrected' nor 'literal'")
+        raise ScratchnetError(f"init {init!r} is neither 'corrected' nor 'literal'"
+                              f"{hint(init, ('corrected', 'literal'))}")
     return net.to_device(device)
 
 
@@ -140,9 +142,12 @@ def _call(makers: Mapping[str, Callable[..., SiameseNet]], architecture: Mapping
     described = dict(architecture)
     name = described.pop("name", None)
     if not isinstance(name, str) or name not in makers:
-        raise CheckpointError(f"unknown architecture {name!r}: there are {', '.join(makers)}")
+        raise CheckpointError(f"unknown architecture {name!r}{hint(name, makers)}: there are {', '.join(makers)}")
     parameters = signature(makers[name]).parameters
     for option, value in described.items():
+        if option not in options_of(name):
+            raise CheckpointError(f"architecture {name!r} does not take these options: {option}"
+                                  f"{hint(option, options_of(name))}, it takes {', '.join(options_of(name))}")
         if option in parameters and not _is_like(value, parameters[option].default):
             raise CheckpointError(f"architecture {name!r} has {option}={parameters[option].default}, which is of "
                                   f"another kind than {option}={value}: give one of its kind")
@@ -150,6 +155,11 @@ def _call(makers: Mapping[str, Callable[..., SiameseNet]], architecture: Mapping
         return makers[name](**described, **options)
     except (TypeError, ValueError, ScratchnetError) as error:
         raise CheckpointError(f"architecture {name!r} does not take these options: {error}") from error
+
+
+def options_of(name: str) -> list[str]:
+    """What the architecture called `name` can be described by, apart from its name."""
+    return [option for option in signature(ARCHITECTURES[name]).parameters if option not in ("seed", "device")]
 
 
 def _is_like(value: Any, default: Any) -> bool:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from scratchnet.backend import CPU, Array, Params, array_module, blocks, device_of, for_each
@@ -11,6 +12,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.ops.cuda import sgd as cuda_sgd
 from scratchnet.ops.finite import flag_unless, unless
 from scratchnet.shapes import expect_same_shape
+from scratchnet.spelling import hint
 
 SETTINGS = ("lr", "momentum", "weight_decay")
 SCHEDULES = ("decay", "cosine")
@@ -57,9 +59,11 @@ class SGD:
     def __post_init__(self) -> None:
         unknown = {name for settings in self.per_layer.values() for name in settings} - set(SETTINGS)
         if unknown:
-            raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
+            raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}{hint(min(unknown), SETTINGS)}: "
+                                  f"it can set {', '.join(SETTINGS)}")
         if self.schedule not in SCHEDULES:
-            raise ScratchnetError(f"schedule={self.schedule} is none of {', '.join(SCHEDULES)}: choose one")
+            raise ScratchnetError(f"schedule={self.schedule} is none of {', '.join(SCHEDULES)}"
+                                  f"{hint(self.schedule, SCHEDULES)}: choose one")
         if self.schedule == "cosine" and self.lr_decay != 1:
             raise ScratchnetError(f"lr_decay={self.lr_decay} goes with schedule=decay: with the cosine, set it to 1")
         if self.schedule == "cosine" and not self.warm_up_epochs < self.epochs:
@@ -87,13 +91,18 @@ class SGD:
         Changes nothing else. Raises ShapeError or BackendError when a gradient does not fit its parameter.
         """
         _expect_to_fit(params, grads)
+        entries: list[cuda_sgd.Entry] = []
         verdicts: list[Array] = []
         for name, gradient in grads.items():
             weight, velocity = params[name], self.velocity.get(name)
             if velocity is None:
                 velocity = array_module(weight).zeros_like(weight)
-            judge = partial(_judge, weight, velocity, gradient, *self.settings(name), failed, verdicts)
-            for_each(judge, blocks(weight), like=weight)
+            if cuda_sgd.usable(weight, velocity, gradient):
+                entries.append(cuda_sgd.Entry(weight, velocity, gradient, *self.settings(name)))
+            else:
+                judge = partial(_judge, weight, velocity, gradient, *self.settings(name), verdicts)
+                for_each(judge, blocks(weight), like=weight)
+        cuda_sgd.flag(entries, failed)
         flag_unless(verdicts, failed)
 
     def expect_prefixes_to_fit(self, names: Iterable[str]) -> None:
@@ -101,7 +110,9 @@ class SGD:
         names = list(names)
         for prefix in self.per_layer:
             if not any(_fits(prefix, name) for name in names):
-                raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network: {', '.join(names)}")
+                parts = [part for name in names for part in accumulate(name.split("."), "{}.{}".format)]
+                raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network"
+                                      f"{hint(prefix, parts)}: {', '.join(names)}")
 
     @property
     def rate(self) -> float:
@@ -155,13 +166,10 @@ def _update(
 
 def _judge(
     weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float,
-    failed: Array, verdicts: list[Array], rows: slice,
+    verdicts: list[Array], rows: slice,
 ) -> None:
-    """Whether the update of some rows leaves them finite: raises the flag, or adds a verdict unless that is sure."""
+    """Add to the verdicts whether the update of some rows leaves them finite, unless that is sure."""
     v, w, g = velocity[rows], weight[rows], gradient[rows]
-    if cuda_sgd.usable(w, v, g):
-        cuda_sgd.flag(w, v, g, lr, momentum, weight_decay, failed)
-        return
     if device_of(w) is CPU and _surely_finite(v, w, g, lr, momentum, weight_decay):
         return
     new = _accelerate(v, w, g, lr, momentum, weight_decay)

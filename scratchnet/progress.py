@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratchnet.backend import Array
+from scratchnet.console import is_terminal, note
 from scratchnet.recipes import Recipe
 
 CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
@@ -55,19 +56,12 @@ class Progress:
         return self.epoch >= recipe.epochs or waited >= recipe.patience
 
 
-def say(line: str) -> None:
-    """Print a line on stderr, if there is one: a closed terminal or a full disk is no reason to stop training."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            print(line, file=sys.stderr, flush=True)
-
-
 class Display:
     """A progress bar on a terminal, a plain line an epoch elsewhere; both on stderr, as long as that can be written."""
 
     def __init__(self, recipe: Recipe, steps: int, progress: Progress, quiet: bool) -> None:
-        self.recipe, self.steps, self.quiet = recipe, steps, quiet or sys.stderr is None
-        self.terminal = not self.quiet and sys.stderr.isatty()
+        self.recipe, self.steps, self.quiet = recipe, steps, quiet
+        self.terminal = not quiet and is_terminal(sys.stderr)
         self.started, self.done_before = time.monotonic(), progress.epoch * steps + progress.step
         self.images = 0
         self.bar: Any = tqdm(disable=True)
@@ -104,5 +98,5 @@ class Display:
         validation = "no validation" if record["validation"] is None else f"validation {record['validation']:.1%}"
         line = (f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  {validation}  "
                 f"{record['images_per_second']:.0f} images/s  {left / 60:.1f} min left")
-        with suppress(OSError):
-            self.bar.write(line, file=sys.stderr)
+        with suppress(OSError), self.bar.external_write_mode(sys.stderr):  # the bar steps aside
+            note(line)

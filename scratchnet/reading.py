@@ -1,18 +1,24 @@
 """Files opened for reading, and only files: a pipe or a device waits for ever or never ends."""
 
+import errno
 import os
 import stat
 from io import BufferedReader
 from pathlib import Path
 
 
-def open_file(path: Path | str) -> BufferedReader:
-    """Open a regular file, or a link to one, for reading. Raises OSError, with a reason, for anything else."""
+def expect_file(path: Path | str) -> None:
+    """Raise OSError, with a reason, unless `path` is a regular file or a link to one."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(None, "it is a folder", str(path))
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(mode):
-        raise OSError(None, "it is a pipe, a socket or a device, no file", str(path))
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, no file", str(path))
+
+
+def open_file(path: Path | str) -> BufferedReader:
+    """Open a regular file, or a link to one, for reading. Raises OSError, with a reason, for anything else."""
+    expect_file(path)
     return open(path, "rb")
 
 
@@ -21,7 +27,7 @@ def read_file(path: Path | str, most: int) -> bytes:
     with open_file(path) as file:
         content = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
     if len(content) > most:
-        raise OSError(None, f"it has more than {most:,} bytes", str(path))
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
     return content
 
 

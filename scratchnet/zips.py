@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 STORED, DEFLATED = 0, 8
 STREAMED, ENCRYPTED = 1 << 3, 1 | 1 << 6 | 1 << 13  # flags
+LONGEST_TRAILER = 24  # bytes after a member written as a stream
 PER_MEMBER = 256  # bytes of the directory, at most, on the average
 UNIX = (3, 19)  # systems whose file modes are in the upper half of the external attributes
 FOLDER_OR_FILE = (0, 0o040000, 0o100000)
@@ -173,7 +174,9 @@ def _check_headers(file: BinaryIO, listed: list[_Listed], end: int) -> dict[int,
     contents follow each other without a gap from the start of the file to `end`, and say what the directory says.
     """
     starts, at = {}, 0
-    for member in sorted(listed, key=lambda member: member.offset):
+    ordered = sorted(listed, key=lambda member: member.offset)
+    followers = [*(member.offset for member in ordered[1:]), end]
+    for member, following in zip(ordered, followers, strict=False):
         name = _decode(member.raw_name)
         if member.offset != at:
             problem = "overlaps the member before it" if member.offset < at else "has something before it"
@@ -195,25 +198,22 @@ def _check_headers(file: BinaryIO, listed: list[_Listed], end: int) -> dict[int,
             raise ValueError(f"{name} is damaged, its header and the directory contradict each other")
         starts[member.offset] = at + _HEADER.size + name_length + extra_length
         at = starts[member.offset] + member.packed
-        if later:
-            at += _trailer(file, at, lengths, name)
+        if later and following - at <= LONGEST_TRAILER:  # else there is more than a trailer
+            file.seek(at)
+            if file.read(following - at) not in _trailers(lengths):
+                raise ValueError(f"{name} is damaged, it ends with other lengths than the directory has")
+            at = following
     if at != end:
         raise ValueError(f"it holds {end - at:,} bytes more than its directory lists")
     return starts
 
 
-def _trailer(file: BinaryIO, at: int, lengths: tuple[int, int, int], name: str) -> int:
-    """The bytes of the checksum and lengths that follow a member written as a stream, in one of four forms."""
-    file.seek(at)
-    found = file.read(24)
-    for form in ("<3L", "<L2Q"):
-        if form == "<3L" and max(lengths) > 0xFFFFFFFF:
-            continue
-        trailer = struct.pack(form, *lengths)
-        for whole in (b"PK\7\x08" + trailer, trailer):
-            if found.startswith(whole):
-                return len(whole)
-    raise ValueError(f"{name} is damaged, it ends with other lengths than the directory has")
+def _trailers(lengths: tuple[int, int, int]) -> list[bytes]:
+    """The forms in which checksum and lengths follow a member written as a stream."""
+    forms = [struct.pack("<L2Q", *lengths)]
+    if max(lengths) <= 0xFFFFFFFF:
+        forms.append(struct.pack("<3L", *lengths))
+    return forms + [b"PK\7\x08" + form for form in forms]
 
 
 def _widened(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:

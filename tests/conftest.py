@@ -29,8 +29,24 @@ from scratchnet.pretrained.card import Card
 from scratchnet.siamese import SiameseNet
 from scratchnet.train import loop
 
+# What other versions of Python, NumPy, Pillow, tqdm or pytest would break first. The kernels on the host take g++ long.
+SMOKE = tuple(str(Path(__file__).parent / name) for name in (
+    "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "test_backend", "test_checkpoint.py",
+    "test_cupy_names.py", "test_files.py", "test_images.py", "test_installing.py", "test_package.py",
+    "test_pretrained.py", "test_pytest_plugin.py", "test_readme.py", "test_storage.py",
+))  # fmt: skip
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need the real data, and short ones for a machine of another kind: pytest -m real_data."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_data")
+        if str(item.path).startswith(SMOKE) and "kernels" not in item.name:
+            item.add_marker("smoke")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # pytest.TerminalReporter, since its version 8.1
     """One line for each reason why tests were skipped, rather than one for each test."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.most_common():

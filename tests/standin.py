@@ -30,6 +30,7 @@ FUNCTIONS = """
     multiply not_equal power remainder right_shift subtract: x1 x2 | out dtype
     all amax amin any max min: a | axis out keepdims
     argmax argmin mean sum: a | axis dtype out keepdims
+    count_nonzero: a | axis
     empty ones zeros: shape | dtype order
     ones_like zeros_like: a | dtype order subok shape
     empty_like: prototype | dtype order subok shape

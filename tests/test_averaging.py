@@ -85,6 +85,17 @@ def test_a_gpu_averages_each_array_in_one_pass(launched, rng):
     assert launched == ["sgd_approach"] * len(SHAPES)
 
 
+@pytest.mark.parametrize("raised", [0, 1])
+def test_an_average_whose_flag_is_raised_keeps_its_bits(raised, device, rng):
+    start, params = random_params(rng, np.float32), random_params(rng, np.float32)
+    start["head.bias"][:] = -0.0
+    average = WeightAverage.starting_at({name: to_device(value, device) for name, value in start.items()}, 0.7)
+    flag = device.upload(np.array(raised, np.int32))
+    average.update({name: to_device(value, device) for name, value in params.items()}, 100, flag)
+    for name, value in start.items():
+        assert (to_host(average.params[name]).tobytes() == value.tobytes()) == bool(raised)
+
+
 def test_an_array_of_many_blocks_is_averaged_to_its_last_row(monkeypatch, rng):
     monkeypatch.setenv("SCRATCHNET_THREADS", "2")
     start, value = rng.random((2, 5 * BLOCK_BYTES // 80 + 3, 10))

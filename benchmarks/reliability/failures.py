@@ -158,7 +158,7 @@ class Downloading(Scenario):
         (folder / f"{self.NAME}.part").write_bytes(self.CONTENT[:70_000])
 
     def act(self, folder: Path) -> str:
-        archive = downloads.Archive(self.NAME, hashlib.sha256(self.CONTENT).hexdigest(), None)
+        archive = downloads.Archive(self.NAME, len(self.CONTENT), hashlib.sha256(self.CONTENT).hexdigest(), None)
         try:
             with Served(self.CONTENT) as url, mock.patch.dict(downloads.ARCHIVES, {self.NAME: archive}):
                 downloads.download(folder, [self.NAME], url)

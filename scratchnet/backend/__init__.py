@@ -34,3 +34,7 @@ __all__ = [
     "memory_errors", "one_blas_thread", "product", "register_device", "register_loader", "resident_memory",
     "set_precision", "sum_blocks", "thread_count", "to_device", "to_host", "traced_peak",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

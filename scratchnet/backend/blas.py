@@ -1,6 +1,6 @@
 """OpenBLAS, the library in NumPy's wheels that multiplies its matrices: its threads and its kernels."""
 
-import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +10,33 @@ from typing import Any
 
 import numpy as np
 
-_blas_lock = threading.Lock()
-_blas_users = 0
-_blas_threads = 1
+from scratchnet.backend.native import call_for_text, function, library
+
+
+class _Threads:
+    """OpenBLAS's number of threads, a setting of the whole process: 1 while there are users who want that."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.users = 0
+        self.before = 1
+
+    def enter(self) -> None:
+        get_threads, set_threads = _openblas()
+        with self.lock:
+            if self.users == 0:
+                self.before = get_threads()
+                set_threads(1)
+            self.users += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                _openblas()[1](self.before)
+
+
+_threads = _Threads()
 
 
 @contextmanager
@@ -22,20 +46,27 @@ def one_blas_thread() -> Iterator[None]:
     Its own threads, once woken, turn in a loop for some 25 ms in wait of the next product, on the processors that ours
     need. So where ours do the work, it should rather not wake them at all.
     """
-    global _blas_users, _blas_threads  # noqa: PLW0603
-    get_threads, set_threads = _openblas()
-    with _blas_lock:
-        if _blas_users == 0:
-            _blas_threads = get_threads()
-            set_threads(1)
-        _blas_users += 1
+    threads = _threads  # a process that is forked inside has others
+    threads.enter()
     try:
         yield
     finally:
-        with _blas_lock:
-            _blas_users -= 1
-            if _blas_users == 0:
-                set_threads(_blas_threads)
+        threads.leave()
+
+
+def _start_anew() -> None:
+    """In a forked process, where the other threads are gone: their wish is gone with them, and so may be a lock."""
+    global _threads
+    old, _threads = _threads, _Threads()
+    if old.users:
+        _openblas()[1](old.before)
+
+
+if hasattr(os, "register_at_fork"):  # with the lock held, so that no thread is halfway through
+    os.register_at_fork(
+        before=lambda: _threads.lock.acquire(), after_in_parent=lambda: _threads.lock.release(),
+        after_in_child=_start_anew,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -53,20 +84,15 @@ def blas_kernels() -> str | None:
 
     The environment variable OPENBLAS_CORETYPE, where it is set, has chosen it, and may have chosen a slow one.
     """
-    function = _openblas_function("get_corename")
-    if function is None:
-        return None
-    function.restype = ctypes.c_char_p
-    name: bytes = function()
-    return name.decode()
+    corename = _openblas_function("get_corename")
+    return call_for_text(corename) if corename else None
 
 
 def _openblas_function(name: str) -> Any:
     """The function called openblas_`name`, or like that, of the library in NumPy's wheel; None if it has none."""
     numpy_folder = Path(np.__file__).parent
-    for library in [*numpy_folder.parent.glob("numpy.libs/*openblas*"), *numpy_folder.glob(".dylibs/*openblas*")]:
-        loaded = ctypes.CDLL(str(library))
-        for pattern in ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}"):
-            if hasattr(loaded, pattern.format(name)):
-                return getattr(loaded, pattern.format(name))
+    names = [pattern.format(name) for pattern in ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}")]
+    for path in [*numpy_folder.parent.glob("numpy.libs/*openblas*"), *numpy_folder.glob(".dylibs/*openblas*")]:
+        if found := function(library(str(path)), *names):
+            return found
     return None

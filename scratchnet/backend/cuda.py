@@ -9,15 +9,15 @@ from typing import Any
 
 from scratchnet.backend.device import Device, Launch
 from scratchnet.cublas import Cublas
-from scratchnet.errors import BackendError
+from scratchnet.errors import BackendError, install_extra
 
 
 def load_cuda() -> Device:
     """CuPy as a device, or a BackendError that tells apart the three ways in which it can be missing."""
     if importlib.util.find_spec("cupy") is None:
         raise BackendError(
-            "device 'cuda' needs CuPy, which is not installed: "
-            "pip install 'scratchnet[cuda12x]' or 'scratchnet[cuda13x]', whichever matches your CUDA version"
+            "device 'cuda' needs CuPy, which is not installed; "
+            f"{install_extra('cuda12x', 'cuda13x')}, whichever matches your CUDA version"
         )
     try:
         cupy = importlib.import_module("cupy")
@@ -98,6 +98,6 @@ def _launcher(cupy: Any) -> Launch:
 def _libraries_missing(cause: Exception) -> BackendError:
     reason = " ".join(str(cause).split())[:300]
     return BackendError(
-        f"CuPy is installed but its libraries do not load ({type(cause).__name__}: {reason}): "
-        "reinstall with 'scratchnet[cuda12x]' or 'scratchnet[cuda13x]' to match the CUDA version of your driver"
+        f"CuPy is installed but its libraries do not load ({type(cause).__name__}: {reason}); "
+        f"{install_extra('cuda12x', 'cuda13x')}, whichever matches the CUDA version of your driver"
     )

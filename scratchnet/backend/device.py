@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from scratchnet.backend.memory import resident_memory, traced_peak
 from scratchnet.errors import BackendError
+from scratchnet.spelling import hint
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
@@ -56,12 +58,13 @@ def get_device(name: str | Device | None = None) -> Device:
     """
     if isinstance(name, Device):
         return name
+    given = f"unknown device {name!r}" if name else f"SCRATCHNET_DEVICE={os.environ.get('SCRATCHNET_DEVICE')}"
     name = name or os.environ.get("SCRATCHNET_DEVICE") or "cpu"
     if name not in _devices and name in _loaders:
         register_device(_loaders[name]())
     if name not in _devices:
         known = ", ".join(sorted(_devices.keys() | _loaders))
-        raise BackendError(f"unknown device {name!r}: choose one of {known}")
+        raise BackendError(f"{given}{hint(name, _devices.keys() | _loaders)}: choose one of {known}")
     return _devices[name]
 
 
@@ -73,6 +76,22 @@ def register_device(device: Device) -> None:
 def register_loader(name: str, load: Callable[[], Device]) -> None:
     """Have `load` make the device when it is first asked for by its name. It raises BackendError where it cannot."""
     _loaders[name] = load
+
+
+def _lose_devices() -> None:
+    """In a forked process: a device that was loaded before belongs to the parent, as CUDA does."""
+
+    def refuse(name: str) -> Device:
+        raise BackendError(f"device {name!r} was in use when this process was forked, and does not survive that: "
+                           "start processes by multiprocessing's \"spawn\" or \"forkserver\"")
+
+    for name in _loaders.keys() & _devices:
+        del _devices[name]
+        _loaders[name] = partial(refuse, name)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lose_devices)
 
 
 def device_of(array: Array) -> Device:

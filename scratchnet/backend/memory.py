@@ -1,7 +1,6 @@
 """How much memory a process has and takes, and how to keep it."""
 
-import ctypes
-import os
+import mmap
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from traceback import clear_frames
 from typing import Any
 
+from scratchnet.backend.native import library
 from scratchnet.errors import BackendError
 
 STATM = Path("/proc/self/statm")
@@ -19,20 +19,22 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def resident_memory() -> int:
-    """The bytes of memory that this process has now; 0 where the system is not Linux and does not tell.
+    """The bytes of memory that this process has now; 0 where the system does not report it, as only Linux does.
 
     What was freed and kept for reuse does not count: glibc gives it back first.
     """
-    if library := _glibc():
-        library.malloc_trim(0)
-    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if STATM.exists() else 0
+    if glibc := _glibc():
+        glibc.malloc_trim(0)
+    try:
+        return int(STATM.read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
+    except OSError:  # not Linux, or /proc is not mounted
+        return 0
 
 
-@lru_cache(maxsize=1)
 def _glibc() -> Any:
     """The C library where it is GNU's, else None."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return library if hasattr(library, "gnu_get_libc_version") else None
+    loaded = library(None) if sys.platform == "linux" else None
+    return loaded if hasattr(loaded, "gnu_get_libc_version") else None
 
 
 def traced_peak(function: Callable[[], object]) -> int:
@@ -61,9 +63,9 @@ def keep_freed_memory() -> None:
     step that takes longer than the arithmetic on them. glibc can be told so (man 3 mallopt); elsewhere this does
     nothing. An array that somebody holds is untouched; the process does not shrink any more.
     """
-    if library := _glibc():
-        library.mallopt(M_MMAP_MAX, 0)  # large arrays, too, from the heap
-        library.mallopt(M_TRIM_THRESHOLD, -1)  # which keeps what is freed
+    if glibc := _glibc():
+        glibc.mallopt(M_MMAP_MAX, 0)  # large arrays, too, from the heap
+        glibc.mallopt(M_TRIM_THRESHOLD, -1)  # which keeps what is freed
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from scratchnet.backend.device import CPU, Array, Gemm, array_module, device_of
 from scratchnet.backend.threads import for_each, thread_count
 from scratchnet.cublas import PRECISIONS
 from scratchnet.errors import BackendError
+from scratchnet.spelling import hint
 
 SMALL_PRODUCT = 10_000_000  # multiply-adds, of which a thread does about a hundred in the time that it takes to tell it
 _precision = os.environ.get("SCRATCHNET_PRECISION") or "float32"
@@ -20,14 +21,15 @@ def set_precision(name: str) -> None:
     """
     global _precision  # noqa: PLW0603
     if name not in PRECISIONS:
-        raise BackendError(f"unknown precision {name!r}: choose one of {', '.join(PRECISIONS)}")
+        raise BackendError(f"unknown precision {name!r}{hint(name, PRECISIONS)}: choose one of {', '.join(PRECISIONS)}")
     _precision = name
 
 
 def get_precision() -> str:
     """The precision of products on a GPU. Raises BackendError when SCRATCHNET_PRECISION names none."""
     if _precision not in PRECISIONS:
-        raise BackendError(f"SCRATCHNET_PRECISION={_precision}: choose one of {', '.join(PRECISIONS)}")
+        raise BackendError(f"SCRATCHNET_PRECISION={_precision}{hint(_precision, PRECISIONS)}: "
+                           f"choose one of {', '.join(PRECISIONS)}")
     return _precision
 
 

@@ -1,8 +1,9 @@
 """Work on the host, over all of its threads, in blocks that stay in a processor's cache."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import lru_cache
 from typing import Any
@@ -18,18 +19,22 @@ def thread_count() -> int:
     """How many threads to compute with on the host.
 
     As many as there are processors for this process, unless SCRATCHNET_THREADS, OMP_NUM_THREADS or
-    OPENBLAS_NUM_THREADS asks for fewer; the first of them that is a number over 0 counts. Raises BackendError when the
-    first, which is ours, is set to anything else.
+    OPENBLAS_NUM_THREADS asks for fewer; the first of them that is a number over 0 counts, and of a list, such as
+    OMP_NUM_THREADS=4,2, its first number. Raises BackendError when SCRATCHNET_THREADS is set to anything else.
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ours = os.environ.get("SCRATCHNET_THREADS") or "1"
-    if not ours.isdecimal() or int(ours) == 0:
+    ours = os.environ.get("SCRATCHNET_THREADS")
+    if ours and not _positive(ours):
         raise BackendError(f"SCRATCHNET_THREADS={ours}: give a whole number, 1 or more, or leave it out")
-    for variable in ("SCRATCHNET_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        asked = os.environ.get(variable, "")
-        if asked.isdigit() and int(asked) > 0:
-            return min(processors, int(asked))
-    return processors
+    lists = (os.environ.get(variable, "") for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
+    asked = [_positive(ours or ""), *(_positive(text.partition(",")[0]) for text in lists)]
+    return min(processors, next(filter(None, asked), processors))
+
+
+def _positive(text: str) -> int | None:
+    """The whole number over 0 that `text` is; None where it is none."""
+    digits = text.strip()[:9]  # more processors than there will be, and fewer digits than Python refuses
+    return int(digits) or None if digits.isdecimal() else None
 
 
 def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array) -> None:
@@ -39,20 +44,43 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
     lock, so threads of Python do run at the same time; BLAS takes one thread for each of them meanwhile, which for
     many products of middling size is faster than all threads for one product after the other.
     """
-    items = list(items)
-    if device_of(like) is not CPU or thread_count() == 1 or len(items) < 2:
-        for item in items:
+    left = deque(items)
+    threads = min(thread_count(), len(left)) if device_of(like) is CPU else 1
+
+    def take_turns() -> None:
+        while left:
+            try:
+                item = left.popleft()
+            except IndexError:  # another thread was faster
+                return
             function(item)
+
+    if threads < 2:
+        take_turns()
         return
     with one_blas_thread():
-        calls = [(copy_context(), item) for item in items]  # NumPy's errstate belongs to the context of the caller
-        for _ in _pool(thread_count()).map(lambda call: call[0].run(function, call[1]), calls):
-            pass  # map raises here what a call raised
+        working: list[Future[None]] = []
+        try:
+            for _ in range(threads):  # NumPy's errstate belongs to the context of the caller
+                working.append(_pool(thread_count()).submit(copy_context().run, take_turns))
+        except RuntimeError:  # the system has no thread left for us, or Python is ending and starts none
+            take_turns()
+        try:
+            for future in working:
+                future.result()
+        finally:
+            left.clear()
+            wait(working)
 
 
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; with another number of them, those of before end."""
     return ThreadPoolExecutor(threads, thread_name_prefix="scratchnet")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def blocks(array: Array) -> list[slice]:

@@ -4,15 +4,13 @@ Exit codes: 0; 1 when a check failed; 2 for bad usage or input, with one line on
 signal when a signal stopped it, so 130 for Ctrl-C; 141, quietly, when whoever reads the output has closed it.
 """
 
-import os
-import sys
 from collections.abc import Sequence
 
 from scratchnet.backend import get_precision, set_precision
 from scratchnet.cli import bench, evaluation, gradcheck, info, recognition, training
 from scratchnet.cli.options import Commands, Parser
+from scratchnet.console import note
 from scratchnet.errors import ScratchnetError
-from scratchnet.progress import say
 from scratchnet.train import Interrupted, exit_code
 from scratchnet.version import VERSION
 
@@ -24,34 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         set_precision(getattr(options, "precision", None) or get_precision())
-        code = int(options.run(options))
-        sys.stdout.flush()  # what cannot be written shows here, and not when Python exits
-        return code
+        return int(options.run(options))
     except (Interrupted, KeyboardInterrupt) as stop:
         return _say(str(stop) or "interrupted", exit_code(stop))
     except ScratchnetError as error:
         return _say(str(error), 2)
     except BrokenPipeError:
-        _let_go_of_output()
         return PIPE_CLOSED
     except OSError as error:
-        _let_go_of_output()
         place = error.filename or "a file"
         return _say(f"{place}: {error.strerror or error}, check the path, its permissions and the disk", 2)
     except MemoryError as error:
         return _say(f"out of memory ({error}): use a smaller batch, --set batch_size=N or --pairs N", 2)
 
 
-def _let_go_of_output() -> None:
-    """What cannot be written goes nowhere, so that Python does not fail on it once more when it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _say(message: str, code: int) -> int:
-    say(f"scratchnet: {message}")
+    note(f"scratchnet: {message}")
     return code
 
 

@@ -12,11 +12,13 @@ import numpy as np
 from scratchnet import oneshot
 from scratchnet.cli.evaluation import compared
 from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
+from scratchnet.console import say
 from scratchnet.data.splits import Split
 from scratchnet.errors import InUseError, ScratchnetError
 from scratchnet.figures import Task
+from scratchnet.models import ARCHITECTURES
 from scratchnet.progress import best_of
-from scratchnet.recipes import RECIPES, Recipe, find_recipe, override
+from scratchnet.recipes import RECIPES, Recipe, find_recipe, override, setting_names
 from scratchnet.siamese import SiameseNet
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
 
@@ -36,8 +38,10 @@ def add_to(commands: Commands) -> None:
                             "rounding; another cap is fine on --resume")
     added.add_argument("--seed", type=at_least(0), help="of weights, batches and distortions (default: the recipe's)")
     added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                       type=_name_and_value,
                        help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
     add_device(added)
+    added.settings = sorted({setting for architecture in ARCHITECTURES for setting in setting_names(architecture)})
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
     if not options.json:
-        print(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
+        say(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
     if split.test:
         runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
         scorers = {"scratchnet": net, **oneshot.BASELINES}
@@ -87,7 +91,7 @@ def _resume_command(options: argparse.Namespace, out: Path) -> str:
 
 def _recipe(options: argparse.Namespace) -> Recipe:
     """The recipe asked for, or on --resume the one of the run."""
-    settings = dict(_name_and_value(text) for text in options.settings)
+    settings = dict(options.settings)
     if options.seed is not None:
         settings["seed"] = str(options.seed)
     if options.resume and options.out is None:
@@ -98,9 +102,10 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _name_and_value(text: str) -> tuple[str, str]:
+    """The type of --set."""
     name, equals, value = text.partition("=")
-    if not equals:
-        raise ScratchnetError(f"--set {text}: expected NAME=VALUE, such as lr=0.02")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=VALUE without spaces, such as {name or 'lr'}=0.02")
     return name, value
 
 

@@ -4,6 +4,7 @@ Nothing is left out without a word but what operating systems leave behind, and 
 bytes and pixels, the last two by what the zip or folder holds, since a few kilobytes can claim gigabytes.
 """
 
+import errno
 import io
 import os
 import re
@@ -93,10 +94,10 @@ class Tree:
         return few(tops) or "nothing"
 
 
-def few(names: Sequence[str], most: int = 5) -> str:
-    """The first of some names, and how many others there are."""
-    others = f" and {len(names) - most:,} others" if len(names) > most else ""
-    return ", ".join(names[:most]) + others
+def few(names: Sequence[str], most: int = 5, total: int = 0) -> str:
+    """The first `most` of some names, and how many others there are, of `total` or of these."""
+    others = max(total, len(names)) - most
+    return ", ".join(names[:most]) + (f" and {others:,} more" if others > 0 else "")
 
 
 @contextmanager
@@ -181,7 +182,7 @@ def _walk(folder: Path | str, inside: str, above: tuple[str, ...]) -> Iterator[t
     above: where the folder and those around it really are, for links that lead back up.
     """
     if len(above) > MAX_DEPTH:
-        raise OSError(None, f"folders in folders, more than {MAX_DEPTH} deep", str(folder))
+        raise OSError(errno.ELOOP, f"folders in folders, more than {MAX_DEPTH} deep", str(folder))
     with os.scandir(folder) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
     for entry in entries:

@@ -60,7 +60,7 @@ def read_idx(path: Path | str, *size: int) -> np.ndarray:
     if content[:4] != bytes([0, 0, 8, axes]) or len(content) < begin:
         raise DataError(f"{path} does not begin as an idx file of bytes with {axes} axes: fetch it again")
     shape = tuple(np.frombuffer(content[4:begin], ">u4").tolist())
-    if shape[1:] != size or shape[0] > MAX_DIGITS:
+    if shape[1:] != size or not 1 <= shape[0] <= MAX_DIGITS:
         expected = ", ".join(map(str, (f"1 to {MAX_DIGITS:,}", *size)))
         raise DataError(f"{path} declares the shape {shape}, expected ({expected}): fetch it again")
     held = len(content) - begin

@@ -133,8 +133,7 @@ def _expect_complete(
         absent = (f"{alphabet}/character{character:02} lacks drawer {drawer:02}"
                   for alphabet, character in characters for drawer in drawers
                   if (alphabet, character, drawer) not in drawings)
-        others = f" and {lacking - 3:,} others" if lacking > 3 else ""
-        raise DataError(f"{path} is not complete: {', '.join(islice(absent, 3))}{others}, fetch it again")
+        raise DataError(f"{path} is not complete: {few(list(islice(absent, 3)), 3, lacking)}; fetch it again")
 
 
 def _read_pairs(tree: Tree, labels: str) -> list[tuple[str, str]]:

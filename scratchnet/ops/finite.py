@@ -5,10 +5,10 @@ is raised, so that the network stays as it was before the step that failed.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from scratchnet.backend import Array, array_module
-from scratchnet.ops import cuda
-from scratchnet.ops.cuda import finite as cuda_finite
+from scratchnet.ops.cuda import sgd as cuda_sgd
 
 
 def new_flag(like: Array) -> Array:
@@ -18,12 +18,13 @@ def new_flag(like: Array) -> Array:
 
 def flag_not_finite(arrays: Iterable[Array], failed: Array) -> None:
     """Raise the flag unless every number of every array is finite."""
-    verdicts = []
+    entries, verdicts = [], []
     for array in arrays:
-        if cuda.usable(array):
-            cuda_finite.flag(array, failed)
+        if cuda_sgd.usable(array):
+            entries.append(cuda_sgd.Entry(array))
         else:
             verdicts.append(array_module(array).isfinite(array).all())
+    cuda_sgd.flag(entries, failed)
     flag_unless(verdicts, failed)
 
 
@@ -35,4 +36,13 @@ def flag_unless(verdicts: Sequence[Array], failed: Array) -> None:
 
 def unless(failed: Array, old: Array | float, new: Array) -> Array:
     """`new`, or `old` if the flag is raised."""
-    return array_module(failed, new).where(failed != 0, old, new)
+    return array_module(failed, new).where(failed, old, new)
+
+
+def unless_all(failed: Array, old: Sequence[Array], new: Sequence[Array]) -> list[Array]:
+    """`unless` for many small arrays of one precision, in one operation; they are parts of one array then."""
+    if not old:
+        return []
+    joined = (array_module(failed).concatenate([array.reshape(-1) for array in arrays]) for arrays in (old, new))
+    flat, ends = unless(failed, *joined), list(accumulate(array.size for array in old))
+    return [flat[end - array.size : end].reshape(array.shape) for array, end in zip(old, ends, strict=True)]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.notes import expect, parse
 from scratchnet.reading import read_file, reason
 
@@ -60,8 +60,7 @@ class Card:
                 raise ValueError("an interval has two ends")
             return cls(**notes)
         except (OSError, ValueError, TypeError) as cause:
-            raise CheckpointError(
-                f"{path} is no card of a network ({reason(cause)}): install scratchnet again") from cause
+            raise CheckpointError(f"{path} is no card of a network ({reason(cause)}); {REINSTALL}") from cause
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -86,7 +85,7 @@ class Card:
         yield "\n## Limits\n"
         yield from (f"- {limit}" for limit in self.limits)
         yield f"\n## Training\n\n{self.data['used']}, from {self.data['name']} ({self.data['source']})."
-        yield f"Licence of the data: {self.data['licence']}."
+        yield f"Licence of the data: {self.data['licence']}. The weights have that of scratchnet, MIT."
         yield f"{self.hours:g} hours of training on {self.machine}, {self.date}, seed {self.seed}. Again:\n"
         yield from (f"    {command}" for command in self.commands)
         yield "\nThe recipe with all its settings:\n"

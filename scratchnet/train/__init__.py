@@ -20,3 +20,7 @@ __all__ = [
     "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "exit_code", "load_split", "queue_step",
     "read_log", "train", "train_step",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

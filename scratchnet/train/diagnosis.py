@@ -20,7 +20,6 @@ from scratchnet.ops.finite import new_flag
 from scratchnet.optim import SGD
 from scratchnet.siamese import SiameseNet
 
-LARGE = 100.0  # of a pixel, which should be 0 to 1
 NAMED = 5  # images at most; of more, the number follows
 GO_BACK = "go back to a network saved earlier"
 UNSEEN = ("a NaN or an infinity that a second pass over the step does not show: look for a fault of the memory or the "
@@ -54,11 +53,10 @@ def diagnosis(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces:
 
 def _look_at_what_is_given(net: SiameseNet, optimiser: SGD, batch: Batch) -> None:
     names = _image_names(batch.a, batch.b)
-    at_fault = [not abs(image).max() <= LARGE for images in (batch.a, batch.b)
-                for image in to_host(images).reshape(-1, *images.shape[-2:])]
+    at_fault = [bool(bad) for images in (batch.a, batch.b) for bad in _not_finite(images).any(axis=(-1, -2)).flat]
     if any(at_fault):
-        raise _Found("encoder, forward: NaN, infinity or values far outside 0..1 in the images "
-                     f"{_listed(names, at_fault)}: look at how they were made")
+        raise _Found(f"encoder, forward: NaN or infinity in the images {_listed(names, at_fault)}: "
+                     "look at how they were made, or leave them out")
     _expect_finite("loss", "forward", "target", batch.target, "look at how it was made")
     for name, value in net.params.items():
         _expect_finite(_layer_of(name), "forward", f"{name} before the step", value, GO_BACK)

@@ -12,6 +12,7 @@ from scratchnet.averaging import WeightAverage
 from scratchnet.backend import Device, array_module, get_device, memory_errors, to_host
 from scratchnet.batches import OBJECTIVES, VALIDATION, Batch, EpisodeBatches, PairBatches, stream
 from scratchnet.checkpoint import load_model
+from scratchnet.console import note
 from scratchnet.data.alphabets import digest
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.splits import Split, background_split, glyph_split
@@ -22,7 +23,7 @@ from scratchnet.microbatches import GIB, Plan, plan, smaller_batch
 from scratchnet.models import build
 from scratchnet.ops.finite import new_flag
 from scratchnet.optim import SGD
-from scratchnet.progress import Display, Progress, say
+from scratchnet.progress import Display, Progress
 from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
 from scratchnet.train.diagnosis import diagnosis
@@ -85,7 +86,7 @@ def train(
         if not quiet:
             _announce(recipe, split, out, cut if memory is not None or (cut and cut.pieces > 1) else None)
         if changed := differences(before, run.environment):
-            say(f"warning: {out} goes on with other {changed}: its numbers may differ by rounding from those of a "
+            note(f"warning: {out} goes on with other {changed}: its numbers may differ by rounding from those of a "
                 "run that was never stopped")
         with (
             memory_errors(partial(smaller_batch, net, recipe.batch_size)),
@@ -170,11 +171,11 @@ def _cut(
 
 
 def _announce(recipe: Recipe, split: Split, out: Path, cut: Plan | None) -> None:
-    say(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}")
+    note(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}")
     if not recipe.validates:
-        say(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result")
+        note(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result")
     if cut:
-        say(f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
+        note(f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
             f"forecast: {cut.bytes / GIB:.2f} GiB")
 
 

@@ -165,7 +165,7 @@ def _expect_progress(saved: Any, recipe: Recipe, path: Path) -> None:
         expect(saved, NOTES, "the state")
         epochs = [record["epoch"] for record in saved["history"]]
         if not 0 <= saved["epoch"] <= recipe.epochs or epochs != list(range(1, saved["epoch"] + 1)):
-            raise ValueError(f"it is in epoch {saved['epoch']} and tells of {len(epochs)} of {recipe.epochs}")
+            raise ValueError(f"it is in epoch {saved['epoch']} and has a record of {len(epochs)}")
         if len(saved["losses"]) != saved["step"]:
             raise ValueError(f"it is at step {saved['step']} and has {len(saved['losses'])} losses")
     except ValueError as cause:

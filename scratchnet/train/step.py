@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from scratchnet.backend import Array, array_module, keep_freed_memory, memory_errors, one_blas_thread, to_host
+from scratchnet.backend import Array, keep_freed_memory, memory_errors, one_blas_thread
 from scratchnet.batches import Batch
 from scratchnet.errors import NonFiniteError
+from scratchnet.ink import BatchLook
 from scratchnet.losses import Loss, PairCrossEntropy
 from scratchnet.microbatches import Gradients, gradients, smaller_batch
-from scratchnet.ops.finite import flag_not_finite, new_flag, unless
+from scratchnet.ops.finite import flag_not_finite, new_flag, unless, unless_all
 from scratchnet.optim import SGD
 from scratchnet.siamese import SiameseNet
 from scratchnet.train.diagnosis import diagnosis
@@ -23,19 +24,21 @@ def train_step(
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
     pieces: take the batch in so many, one after the other, for less memory and the same result to rounding.
-    Raises NonFiniteError, before anything is changed, when the loss, a gradient, a statistic of batch norm or an
-    updated parameter is a NaN or an infinity: a second pass over the step names the layer and the direction in which
-    the first one arises, and the images where it is only some of them. BackendError when memory runs out, as a rule
-    before anything is changed, too, but the first update may have been made in part.
+    Raises DataError for images that are not ink 1 and paper 0 (`scratchnet.ink`); NonFiniteError, before anything is
+    changed, when the loss, a gradient, a statistic of batch norm or an updated parameter is a NaN or an infinity: a
+    second pass over the step names the layer and the direction in which the first one arises, and the images if only
+    some are at fault; BackendError when memory runs out, as a rule before anything is changed as well, but the first
+    update may have been made in part.
     """
     keep_freed_memory()
     objective = loss or PairCrossEntropy()
     with one_blas_thread(), memory_errors(lambda: smaller_batch(net, target.shape[0], pieces)):
+        images = BatchLook(a, b)
         found = gradients(net, objective, a, b, target, pieces)
         failed = new_flag(found.loss)
         _flag(net, optimiser, found, failed)
-        loss_value, bad = _read(found.loss, failed)
-        if bad:
+        loss_value, raised = images.read(found.loss, failed.astype(found.loss.dtype))  # the one synchronisation
+        if raised:
             del found  # for the second pass
             raise NonFiniteError(diagnosis(net, optimiser, Batch(a, b, target, 0), objective, pieces))
         optimiser.step(net.params, found.params)
@@ -55,17 +58,12 @@ def queue_step(
     found = gradients(net, loss, batch.a, batch.b, batch.target, pieces)
     _flag(net, optimiser, found, failed)
     optimiser.step(net.params, found.params, failed)
-    for name, value in found.running_statistics.items():
-        net.params[name] = unless(failed, net.params[name], value)
+    names, values = found.running_statistics.keys(), list(found.running_statistics.values())
+    kept = unless_all(failed, [net.params[name] for name in names], values)
+    net.params.update(zip(names, kept, strict=True))
     return unless(failed, np.nan, found.loss)
 
 
 def _flag(net: SiameseNet, optimiser: SGD, found: Gradients, failed: Array) -> None:
     flag_not_finite([found.loss, *found.running_statistics.values()], failed)
     optimiser.flag(net.params, found.params, failed)
-
-
-def _read(loss: Array, failed: Array) -> tuple[float, bool]:
-    """Both numbers, in the one synchronisation of a step."""
-    loss_value, raised = to_host(array_module(loss).stack([loss, failed.astype(loss.dtype)])).tolist()
-    return loss_value, bool(raised)

@@ -54,7 +54,7 @@ def test_info_tells_a_device_that_cannot_be_used(ask, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_DEVICE", "tpu")
     answer = ask("info", "--json")
     assert (answer.code, answer.json["device"]) == (
-        0, "not available: unknown device 'tpu': choose one of cpu, cuda"
+        0, "not available: SCRATCHNET_DEVICE=tpu (did you mean 'cpu'?): choose one of cpu, cuda"
     )  # fmt: skip
 
 

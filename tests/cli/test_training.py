@@ -71,7 +71,7 @@ def test_train_refuses_a_gpu_without_cupy_and_says_what_to_install(refused, monk
     find_spec = importlib.util.find_spec
     monkeypatch.delitem(backend.device._devices, "cuda", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cupy" else find_spec(name))
-    assert "pip install 'scratchnet[cuda12x]'" in refused("train", *TINY, "--device", "cuda")
+    assert 'pip install -e ".[cuda12x]"' in refused("train", *TINY, "--device", "cuda")
 
 
 def no_folder(_tmp_path):

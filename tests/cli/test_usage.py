@@ -117,7 +117,7 @@ def test_an_output_that_cannot_be_written_is_one_line():
         environment = os.environ | {"PYTHONUNBUFFERED": ""}
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("scratchnet: a file: No space left on device, check the path")
+    assert done.stderr.startswith("scratchnet: stdout: No space left on device, check the path")
 
 
 def test_the_precision_is_the_option_or_the_variable_or_float32(ask, monkeypatch):

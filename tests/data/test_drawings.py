@@ -113,6 +113,7 @@ def test_an_unknown_frame_is_refused(alphabets):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_drawing_that_is_no_number_is_refused_by_the_name_of_its_alphabet(value, rng):
     images = rng.random((2, 2, 16, 16)).astype(np.float32)
+    alphabet = Alphabet("Spoilt", images)
     images[1, 0, 3, 4] = value
-    with pytest.raises(DataError, match="alphabet Spoilt has a NaN or an infinity"):
-        Drawings.of([Alphabet("Spoilt", images)], 16)
+    with pytest.raises(DataError, match="alphabet 'Spoilt', character 1, drawer 0, has a NaN or an infinity"):
+        Drawings.of([alphabet], 16)

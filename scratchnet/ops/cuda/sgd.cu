@@ -7,15 +7,25 @@ __device__ Real next_velocity(Real weight, Real velocity, Real gradient, Real lr
     return momentum * velocity - lr * gradient - shrinkage * weight;
 }
 
-// Raises the flag where w + v would be a NaN or an infinity. Several threads may write it: all of them write 1.
+// Raises the flag where w + v, or w alone where there is no gradient, is a NaN or an infinity. All arrays of a step in one
+// launch, the n-th of them along blockIdx.y: table (n, 4) holds the addresses of w, v and g and their number of elements,
+// settings (n, 3) its lr, momentum and shrinkage. Several threads may write the flag: all of them write 1.
 extern "C" __global__ void sgd_flag(
-    const Real* __restrict__ weight, const Real* __restrict__ velocity, const Real* __restrict__ gradient, int* failed,
-    Real lr, Real momentum, Real shrinkage, long long count)
+    const Real* __restrict__ settings, const long long* __restrict__ table, int* failed)
 {
-    const long long t = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (t >= count) return;
-    const Real v = next_velocity(weight[t], velocity[t], gradient[t], lr, momentum, shrinkage);
-    if (!isfinite(weight[t] + v)) *failed = 1;
+    const long long* entry = table + 4 * blockIdx.y;
+    const Real* setting = settings + 3 * blockIdx.y;
+    const Real* weight = (const Real*)entry[0];
+    const Real* velocity = (const Real*)entry[1];
+    const Real* gradient = (const Real*)entry[2];
+    const long long count = entry[3], stride = (long long)gridDim.x * blockDim.x;
+    bool finite = true;
+    for (long long t = (long long)blockIdx.x * blockDim.x + threadIdx.x; t < count; t += stride) {
+        Real value = weight[t];
+        if (gradient) value += next_velocity(value, velocity[t], gradient[t], setting[0], setting[1], setting[2]);
+        finite = finite && isfinite(value);
+    }
+    if (!finite) *failed = 1;
 }
 
 // v as above;  w <- w + v.
