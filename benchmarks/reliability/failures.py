@@ -43,7 +43,7 @@ from scratchnet.train.signals import Stop
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 SHORT = replace(TRAINING, epochs=1, steps=2, validation_trials=5)
-UNDO = {"unlink", "rmdir", "close", "stat"}  # where these fail, something may stay until the next attempt
+UNDO = {"unlink", "rmdir", "close", "stat", "flock"}  # where these fail, something may stay until the next attempt
 
 
 class Scenario:
@@ -171,7 +171,8 @@ class Downloading(Scenario):
         return not final.exists() or final.read_bytes() == self.CONTENT
 
     def done(self, folder: Path) -> bool:
-        return os.listdir(folder) == [self.NAME] and self.sound(folder)
+        left = set(os.listdir(folder)) - {f".{self.NAME}.lock"}  # which stays, released, where it cannot be deleted
+        return left == {self.NAME} and self.sound(folder)
 
 
 class DownloadingOverADamagedFile(Downloading):
