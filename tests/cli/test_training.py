@@ -48,7 +48,7 @@ def omniglot_zip(path, alphabets=2):
         (["--set", "epochs=0"], "epochs=0 is out of range: give 1 or more"),
         (["--set", "batch_size=-1"], "batch_size=-1"),
         (["--set", "architecture.width=0"], "architecture.width=0"),
-        (["--set", "architecture.colour=1"], "architecture.colour is no option of compact: there are image_size, width, features"),
+        (["--set", "architecture.colour=1"], "architecture.colour is no option of compact: there are image_size"),
         (["--set", "architecture.name=vgg"], "architecture.name=vgg is none of koch2015, compact: choose one"),
         (["--set", "architecture.image_size=8"], "image_size is 8"),
         (["--set", 'per_layer.nose={"lr": 1}'], "per_layer sets nose"),
