@@ -361,6 +361,16 @@ def test_writers_with_one_process_number_never_mix_their_bytes(target, monkeypat
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_of_two_writers_at_once_the_last_to_finish_wins(target):
+    with atomic_write(target) as slow:
+        slow.write(NEW)
+        with atomic_write(target) as fast:
+            fast.write(b"fast")
+        assert target.read_bytes() == b"fast"
+    assert target.read_bytes() == NEW
+    assert list(target.parent.iterdir()) == [target]
+
+
 def test_on_windows_a_file_is_renamed_once_it_is_closed_and_tried_again_while_a_reader_has_the_old_one(
     target, monkeypatch
 ):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchnet import claims
+from scratchnet import claims, locks
 from scratchnet.errors import InUseError
 from scratchnet.locks import locked
 
@@ -209,3 +209,20 @@ def test_a_process_number_that_was_given_out_again_is_another_process(started, l
     else:
         take(tmp_path)
         assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_file_that_its_last_holder_removes_meanwhile_is_made_anew(tmp_path, monkeypatch):
+    path, tries, try_lock = tmp_path / ".lock", [], locks.try_lock
+
+    def removed_first(descriptor):
+        tries.append(descriptor)
+        if len(tries) == 1:
+            path.unlink()
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(locks, "try_lock", removed_first)
+    with locked(path, "the run", "wait"):
+        assert path.exists()
+        with pytest.raises(InUseError), locked(path, "the run", "wait"):
+            pass
+    assert len(tries) == 3

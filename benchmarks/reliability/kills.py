@@ -144,6 +144,8 @@ def _train(out: Path, split: Split, diary: Path, number: int | None, operation: 
     """Train, or go on, saving after every step; the exit code of `scratchnet train`."""
     count = 0
     os.environ["SCRATCHNET_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where this runs in the background
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and under nohup
     diary.write_text("")
 
     def kill_at(_name: str, half: Any) -> None:
