@@ -4,13 +4,13 @@ On a transparent sheet a pen of any colour may have drawn, white among them. The
 """
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from scratchnet.strokes import extent, stroke_width
 
 DEEP = ("I", "F")  # how the names of modes begin that have more than 8 bits a channel, and no fixed range
 WHITES = {"I": (1, 255, 1023, 4095, 16383, 65535), "F": (1, 255, 65535)}  # levels of white in use
-OVERSHOOT = 0.25  # of white: by how much resampling leaves the range
+OVERSHOOT = 0.25  # of white, or of what is lightest: by how much resampling leaves the range
 HIDDEN = 26  # levels of 255: what is less opaque cannot be seen, and an alpha that varies by less hides nothing
 LOOK = 400  # pixels of the longer side of the copy on which it is decided what the alpha means
 ONE_COLOUR = 48  # levels of 255 by which ink of one colour varies at most
@@ -42,7 +42,8 @@ def _opaque(image: Image.Image) -> Image.Image:
         return image
     image = image.convert("RGBA")
     alpha = image.getchannel("A")
-    least, most = alpha.getextrema()
+    levels = np.flatnonzero(alpha.histogram())
+    least, most = int(levels[0]), int(levels[-1])
     if most < HIDDEN:
         return Image.new("L", image.size, "white")
     if most - least < HIDDEN:
@@ -82,8 +83,6 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # grey, multiplied by its alpha
         return image.convert("LA")
     if image.mode == "LAB":
-        from PIL import ImageCms
-
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB")) or image
     return image
@@ -98,7 +97,7 @@ def _scaled(image: Image.Image) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     whites = WHITES[image.mode[0]]
     for white in whites:
-        if -OVERSHOOT * white <= low and high <= (1 + OVERSHOOT) * white:
+        if -OVERSHOOT * high <= low and high <= (1 + OVERSHOOT) * white:
             return np.clip(values / np.float32(white), 0, 1)
     known = ", ".join(map(str, whites[:-1]))
     raise ValueError(

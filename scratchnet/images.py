@@ -114,12 +114,9 @@ def _loaded(source: Source, name: str) -> Image.Image:
     """The decoded picture, upright, refused by the size in its header before a pixel is decoded."""
     with warnings.catch_warnings(action="ignore"), _opened(source) as image:
         width, height = image.size
-        if not 0 < width * height <= MAX_PIXELS:
-            raise DataError(
-                f"{name} is {width} x {height} pixels, expected 1 to {MAX_PIXELS:,} in all: scale it to size"
-            )
-        if max(image.size) > MAX_SIDE:
-            raise DataError(f"{name} is {width} x {height} pixels, expected up to {MAX_SIDE:,} a side: scale it to size")
+        if not 0 < width * height <= MAX_PIXELS or max(image.size) > MAX_SIDE:
+            raise DataError(f"{name} is {width} x {height} pixels, expected 1 to {MAX_PIXELS:,} in all and up to "
+                            f"{MAX_SIDE:,} a side: scale it to size")
         image.load()
         turn = _turn(image)
         reduced = _reduced(image)
@@ -144,7 +141,7 @@ def _reduced(image: Image.Image) -> Image.Image:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """What turns the picture upright, by its EXIF note: None where that says nothing, or nothing that can be read."""
     try:
-        return TURNS.get(image.getexif().get(ORIENTATION))
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damage makes parsers fail in many ways
         return None
 

@@ -11,7 +11,8 @@ light on dark, in colours, under uneven light, with noise, and drawn with any pe
 5.  `contrast.paper_without`: twice more from 3, with the paper that is left when the ink is painted over.
 6.  `contrast.smoothed`: noise is blurred away as far as it is in the way. What has then no contrast is refused.
 7.  `contrast.ink_above_noise`: in a dim corner, ink has to rise above the noise there.
-8.  `without_edges`, `without_specks`: the rim of the table goes, and the dust, but not the dot on an i.
+8.  `without_ruling`: printed lines go, a box or a frame; then `without_edges`, `without_specks`: the rim of the table
+    and the dust, but not the dot on an i.
 9.  `close_up`: a character that is small in a large picture is looked at again, from near.
 10. `with_usual_pen`: a pen far thinner or thicker than Omniglot's is replaced by that one.
 

@@ -1,49 +1,29 @@
 """Lines that are no character: ruled lines, squared paper, a box or a frame around it, found and taken away.
 
 A printed line is straight, thin and equally wide. But so are the strokes of many a character, and boxes, bars and
-crosses are characters. What tells a line that was printed from a stroke is that nowhere it simply ends: both its ends
-lie on the border of the picture, or on other such lines; and that without it a whole character is left, on paper of
-which it leaves a margin. Where that is in doubt, the ink stays as it is.
+crosses are characters. A printed line differs from a stroke in that it nowhere simply ends: both its ends lie on the
+border of the picture, or make corners with other such lines; and in that without it a whole character is left, at a
+distance from the border. Many parallel lines from border to border are ruling in any case. Where in doubt, the ink
+stays as it is.
 
 Lines are looked for along the rows; those along the columns are found in the transposed picture.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from scratchnet.lines import Line, find_lines
 from scratchnet.strokes import box_sizes, extent, parts, stroke_width
 
-SLOPE = 0.08  # how much lines are off the level at most: 4.6 degrees
-THIN = 0.06  # of the picture's side: what is thicker is no printed line
-SHORTEST = 0.15  # of the picture's side
-GAP = 0.04  # of the picture's side, for which a line may fade
-SEEN, SOLID = 0.35, 0.85  # of a line from border to border has to be seen, and of another
 STRAIGHT = 0.45  # pixels off a straight line, root mean square: printed lines 0.3, and strokes by hand 0.3 to 1.3
-LONE = 0.25  # of a line has to be seen with paper on both sides
 MANY = 3  # parallel lines from border to border are ruling, whatever else there is
 REST = 0.03  # of the picture's side: the least that is left of a character
-FILLS = 0.2  # of a box, that what was written into it fills at least
-NEAR_BORDER = 0.1  # of the picture's side: a box nearer was printed
+FILLS = 0.2  # of a box: the least that is written into it
+NEAR_BORDER = 0.1  # of the picture's side: a box as near was printed
 OTHER_PEN = 0.72  # a box with a line thinner than that share of the pen, or the reverse, was printed
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """A line along the rows: its middle (W,) in every column, where it starts and ends, how thick it is, how far from
-    straight, and the longest gap where it is dashed or fades."""
-
-    middle: np.ndarray
-    start: int
-    end: int
-    width: float
-    rough: float
-    gap: int
-
-    def at(self, column: float) -> float:
-        return float(self.middle[int(np.clip(column, 0, len(self.middle) - 1))])
+RULED = 0.8  # of a character drawn with a ruler are straight lines along the rows and columns
 
 
 class Ruling(NamedTuple):
@@ -51,85 +31,6 @@ class Ruling(NamedTuple):
 
     rows: list[Line]
     columns: list[Line]
-
-
-def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
-    """Straight thin lines along the rows of the ink (H, W), by a Hough transform of the middles of thin runs."""
-    H, W = ink.shape
-    side = max(H, W)
-    x, first, length = _runs(ink)
-    thin = length <= min(max(3.0, THIN * side), thickest)
-    x, middle, length = x[thin], first[thin] + (length[thin] - 1) / 2, length[thin]
-    slopes = np.linspace(-SLOPE, SLOPE, 2 * round(SLOPE * W / 2) + 1)
-    reach = int(SLOPE * W / 2) + 3
-    bins = np.rint(middle - slopes[:, None] * (x - W / 2)).astype(np.int64) + reach                 # (slopes, runs)
-    bins += np.arange(len(slopes))[:, None] * (H + 2 * reach)
-    votes = np.bincount(bins.ravel(), minlength=len(slopes) * (H + 2 * reach))
-    within = 0.6 + 0.004 * side
-    found: list[Line] = []
-    free = np.ones(len(x), bool)
-    while len(found) < side / 4:
-        near = votes[:-2] + votes[1:-1] + votes[2:]
-        best = int(near.argmax()) + 1
-        if near[best - 1] < SOLID * SHORTEST * W:
-            break
-        slope, offset = slopes[best // (H + 2 * reach)], best % (H + 2 * reach) - reach
-        path = offset + slope * (x - W / 2)
-        on_it = free & (np.abs(middle - path) <= within + 1)
-        for degree in (1, 2):
-            curve = np.polynomial.Polynomial.fit(x[on_it], middle[on_it], degree, domain=[0, W])
-            closer = free & (np.abs(middle - curve(x)) <= within)
-            if np.count_nonzero(closer) > 0.5 * np.count_nonzero(on_it):
-                on_it = closer
-        votes -= np.bincount(bins[:, on_it].ravel(), minlength=len(votes))
-        taken = free & (np.abs(middle - path) <= 1.5)
-        votes -= np.bincount(bins[:, taken & ~on_it].ravel(), minlength=len(votes))
-        free &= ~(on_it | taken)
-        if line := _line(ink, x[on_it], middle[on_it], length[on_it], curve(np.arange(W))):
-            found.append(line)
-    return found
-
-
-def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, middle: np.ndarray) -> Line | None:
-    """The line with thin runs of these lengths at the columns x, with their middles at the rows y, on the path `middle`
-    (W,); None if it is none."""
-    H, W = ink.shape
-    width = float(np.median(length))
-    alone = np.zeros(W, bool)
-    alone[x[np.abs(length - width) <= max(1.0, 0.4 * width)]] = True
-    rows = np.clip(np.rint(middle).astype(int), 0, H - 1)
-    crossed = ink[rows, np.arange(W)]
-    start, end = _longest(alone | crossed, round(GAP * max(H, W)) + 2)
-    size = end - start
-    if size < SHORTEST * W or np.count_nonzero(alone[start:end]) < LONE * size:
-        return None
-    needed = SEEN if size > (1 - 2 * GAP) * W else SOLID
-    if np.count_nonzero((alone | crossed)[start:end]) < needed * size:
-        return None
-    inside = (x >= start) & (x < end) & (np.abs(length - width) <= max(1.0, 0.4 * width))
-    straight = np.polynomial.Polynomial.fit(x[inside], y[inside], 1)
-    rough = float(np.sqrt(np.mean((straight(x[inside]) - y[inside]) ** 2)))
-    gap = int(np.diff(np.flatnonzero((alone | crossed)[start:end])).max(initial=1)) - 1
-    return Line(middle, start, end, width, rough, gap)
-
-
-def _longest(seen: np.ndarray, gap: int) -> tuple[int, int]:
-    """The longest stretch of `seen` (W,) with no gap longer than `gap`, as its start and end."""
-    places = np.flatnonzero(seen)
-    if not len(places):
-        return 0, 0
-    breaks = np.flatnonzero(np.diff(places) > gap + 1)
-    starts, stops = places[np.r_[0, breaks + 1]], places[np.r_[breaks, len(places) - 1]] + 1
-    longest = (stops - starts).argmax()
-    return int(starts[longest]), int(stops[longest])
-
-
-def _runs(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The vertical runs of ink: their columns, first rows and lengths, (runs,) each."""
-    H, W = ink.shape
-    steps = np.diff(np.pad(ink.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)                        # (W, H + 1)
-    x, first = np.nonzero(steps == 1)
-    return x, first, np.nonzero(steps == -1)[1] - first
 
 
 def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
@@ -259,20 +160,23 @@ def _is_printed_box(left: np.ndarray, bands: np.ndarray, ruling: Ruling) -> bool
     other_pen = not OTHER_PEN <= width / pen <= 1 / OTHER_PEN
     H, W = left.shape
     margins = box[0][0], box[0][1], H - box[0][0] - box[1][0], W - box[0][1] - box[1][1]
-    touches = bool((_grown_rows(left) & bands).any())
-    return other_pen or (not touches and (max(margins) <= NEAR_BORDER * max(H, W) or not _is_drawn_with_ruler(left)))
+    touches = bool((left & _around(bands)).any())
+    near_border = bool(max(margins) <= NEAR_BORDER * max(H, W))
+    return other_pen or (not touches and (near_border or not _is_drawn_with_ruler(left)))
 
 
 def _is_drawn_with_ruler(ink: np.ndarray) -> bool:
     """Whether there is nothing but straight lines along the rows and columns, as in a character that is a box."""
     left, _ = _without(ink, Ruling(find_lines(ink), find_lines(ink.T)))
-    return np.count_nonzero(left) < 0.2 * np.count_nonzero(ink)
+    return bool(left.sum() < (1 - RULED) * ink.sum())
 
 
-def _grown_rows(ink: np.ndarray) -> np.ndarray:
-    padded = np.pad(ink, 2)
-    H, W = ink.shape
-    return np.any([padded[2 + dy : 2 + dy + H, 2 + dx : 2 + dx + W] for dy, dx in ((-2, 0), (2, 0), (0, -2), (0, 2))], axis=0)
+def _around(bands: np.ndarray) -> np.ndarray:
+    """The bands (H, W) bool, two pixels broader on every side."""
+    padded = np.pad(bands, 2)
+    H, W = bands.shape
+    moves = ((0, 0), (-2, 0), (2, 0), (0, -2), (0, 2))
+    return np.logical_or.reduce([padded[2 + dy : 2 + dy + H, 2 + dx : 2 + dx + W] for dy, dx in moves])
 
 
 def _taken_away(ink: np.ndarray, lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray]:
@@ -325,7 +229,7 @@ def _shifted(values: np.ndarray, by: int) -> np.ndarray:
 def _without_remnants(left: np.ndarray, bands: np.ndarray) -> np.ndarray:
     """Without the thin parts that lie along the bands: the rough edges of lines."""
     numbers = parts(left)
-    along = np.bincount(numbers[_grown_rows(bands) | bands], minlength=numbers.max() + 1)
+    along = np.bincount(numbers[_around(bands)], minlength=numbers.max() + 1)
     areas = np.bincount(numbers.ravel(), minlength=numbers.max() + 1)
     remnant = (along > 0.7 * areas) & (box_sizes(numbers).min(axis=1) <= 2 + 0.012 * max(left.shape))
     remnant[0] = False

@@ -30,8 +30,8 @@ backend.threads backend.cuda
 backend.products
 backend
 blocks strokes
-channels ruling
-images environment ink
+channels lines
+images ruling environment ink
 contrast
 photo
 ops.windows ops.dft ops.cuda

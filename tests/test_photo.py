@@ -13,13 +13,15 @@ from scratchnet import contrast, photo
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.data.mnist import load_mnist
+from scratchnet.data.omniglot import load_omniglot
 from scratchnet.errors import DataError
-from scratchnet.oneshot import official_runs
 from scratchnet.photo import PEN, TOO_THICK, TOO_THIN, read_character, to_working_size
 from scratchnet.strokes import grown, parts, stroke_width
 
 SIZE = 48  # of what is framed
-ENOUGH = 0.86  # of the ink within a pixel of where it belongs
+DRAWINGS = 12  # of each kind
+ENOUGH = 0.93  # of the ink within a pixel of where it belongs, over many drawings
+THICK = 0.8  # of a drawing by a pen so thick that small holes close
 
 _spec = importlib.util.spec_from_file_location("photos", Path(__file__).parents[1] / "benchmarks" / "photos.py")
 photos = importlib.util.module_from_spec(_spec)
@@ -27,14 +29,23 @@ _spec.loader.exec_module(photos)
 Camera = photos.Camera
 
 
-@pytest.fixture(scope="module")
-def drawings() -> np.ndarray:
-    """Drawings (N, 105, 105) bool: Omniglot's where they are, else generated ones."""
-    try:
-        return official_runs(find_data(None, "all_runs.zip", "all_runs"))[0].support[::3]
-    except DataError:
-        (alphabet,) = generate_alphabets(1, characters=8, drawers=1, image_size=105, seed=6)
-        return alphabet.images[:, 0]
+def with_the_usual_pen(images: np.ndarray) -> np.ndarray:
+    """DRAWINGS of the images (N, 105, 105) bool whose pen is Omniglot's, as near as in half of its drawings: others are
+    redrawn with that, and a pen that a camera makes thinner by pixels may vanish."""
+    usual = [ink for ink in images
+             if stroke_width(ink) > 3.8 and 0.067 <= stroke_width(ink) / max(np.ptp(np.argwhere(ink), axis=0) + 1) <= 0.088]
+    return np.stack(usual[:: len(usual) // DRAWINGS][:DRAWINGS])
+
+
+@pytest.fixture(scope="module", params=["generated", "omniglot"])
+def drawings(request: pytest.FixtureRequest) -> np.ndarray:
+    """Drawings (N, 105, 105) bool by the usual pen: generated ones, and Omniglot's where they are."""
+    if request.param == "generated":
+        alphabets = generate_alphabets(8, characters=20, drawers=2, image_size=105, seed=6)
+        return with_the_usual_pen(np.concatenate([alphabet.images[:, 0] for alphabet in alphabets]))
+    data = request.getfixturevalue("real_data")
+    alphabets = load_omniglot(find_data(data, "images_background.zip", "images_background"))
+    return with_the_usual_pen(np.concatenate([alphabet.images[:, 0] for alphabet in alphabets]))
 
 
 def framed(ink: np.ndarray) -> np.ndarray:
@@ -94,7 +105,8 @@ TAKES = {name: camera.take for name, camera in photos.CAMERAS.items()} | {
 @pytest.mark.parametrize("name", TAKES)
 def test_a_photo_comes_to_the_same_as_the_drawing(drawings, name):
     take = TAKES[name]
-    assert np.mean([likeness(drawing, take) for drawing in drawings[:2]]) > ENOUGH
+    enough = THICK if name in ("thick pen", "marker") else ENOUGH
+    assert np.mean([likeness(drawing, take) for drawing in drawings]) > enough
 
 
 def test_a_clean_drawing_comes_out_as_it_went_in(drawings):
@@ -187,10 +199,10 @@ WITHOUT = {
 @pytest.mark.parametrize("step", WITHOUT)
 def test_without_a_step_some_photos_are_read_worse(drawings, step, monkeypatch):
     name, module, function, replacement = WITHOUT[step]
-    whole = [likeness(drawing, TAKES[name]) for drawing in drawings[:2]]
+    whole = [likeness(drawing, TAKES[name]) for drawing in drawings[:6]]
     monkeypatch.setattr(module, function, replacement)
-    less = [likeness(drawing, TAKES[name]) for drawing in drawings[:2]]
-    assert np.mean(whole) > max(ENOUGH, np.mean(less) + 0.03)
+    less = [likeness(drawing, TAKES[name]) for drawing in drawings[:6]]
+    assert np.mean(whole) > np.mean(less) + 0.03
 
 
 # What is refused
