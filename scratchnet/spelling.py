@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 LONGEST = 60  # characters of a name that is worth a guess
+SHORT = 3  # characters of a name whose first one has to be right: "gpu" is not "cpu"
 
 
 def closest(given: object, names: Iterable[str]) -> str | None:
@@ -18,8 +19,11 @@ def closest(given: object, names: Iterable[str]) -> str | None:
         return None
     whole = {_plain(name): name for name in reversed(list(names))}  # of two that read alike the first
     ends = {plain.split(".", k)[k]: name for plain, name in whole.items() for k in range(1, plain.count(".") + 1)}
-    found = get_close_matches(_plain(text), ends | whole, n=1)
-    return (ends | whole)[found[0]] if found else None
+    wanted, known = _plain(text), ends | whole
+    if len(wanted) <= SHORT:
+        known = {plain: name for plain, name in known.items() if plain[:1] == wanted[:1]}
+    found = get_close_matches(wanted, known, n=1)
+    return known[found[0]] if found else None
 
 
 def hint(given: object, names: Iterable[str]) -> str:

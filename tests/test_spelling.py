@@ -37,6 +37,8 @@ PACKAGE = Path(scratchnet.__file__).parent
         ("encoder.conv1.wieght", ["encoder.conv1.bias", "encoder.conv1.weight"], "encoder.conv1.weight"),
         ("Lr", ["lr", "LR"], "lr"),
         ("colour", ["data", "lr"], None),
+        ("gpu", ["cpu", "cuda"], None),
+        ("cup", ["cpu", "cuda"], "cpu"),
         ("", ["data", ""], ""),
         ("quick" * 100_000, ["quick"], None),
         (3, ["quick"], None),

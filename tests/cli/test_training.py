@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +16,7 @@ from scratchnet import backend
 from scratchnet.checkpoint import load_arrays, load_model
 from scratchnet.cli import training
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.errors import InUseError
-from scratchnet.train import RECIPE, STATE, loop
-from scratchnet.train.folder import run_folder
+from scratchnet.train import STATE, loop
 
 piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 
@@ -48,8 +45,8 @@ def omniglot_zip(path, alphabets=2):
         (["--set", "epochs=0"], "epochs=0 is out of range: give 1 or more"),
         (["--set", "batch_size=-1"], "batch_size=-1"),
         (["--set", "architecture.width=0"], "architecture.width=0"),
-        (["--set", "architecture.colour=1"], "architecture.colour is no option of compact: there are image_size"),
-        (["--set", "architecture.name=vgg"], "architecture.name=vgg is none of koch2015, compact: choose one"),
+        (["--set", "architecture.colour=1"], "architecture.colour is no option of compact"),
+        (["--set", "architecture.name=vgg"], "architecture.name=vgg is none of koch2015, compact"),
         (["--set", "architecture.image_size=8"], "image_size is 8"),
         (["--set", 'per_layer.nose={"lr": 1}'], "per_layer sets nose"),
         (["--set", "objective=pairs"], "pairs=0 is out of range"),
@@ -58,7 +55,7 @@ def omniglot_zip(path, alphabets=2):
             "a batch of 6 is larger than the 5",
         ),
         (["--set", "n_way=21"], "episodes of 21 characters"),
-        (["--device", "tpu"], "unknown device 'tpu' (did you mean 'cpu'?): choose one of cpu, cuda"),
+        (["--device", "tpu"], "unknown device 'tpu': choose one of cpu, cuda"),
         (["--memory", "0.001"], "batch norm sees the whole batch, which takes about"),
         (["--resume"], "--resume needs --out"),
     ],
@@ -157,8 +154,7 @@ def test_a_full_disk_is_one_line(ask, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     answer = ask("train", *TINY, "--out", "out")
     assert answer.code == 2
-    place = Path("out", RECIPE)
-    assert answer.err == f"scratchnet: {place}: No space left on device, check the path, its permissions and the disk\n"
+    assert answer.err == "scratchnet: a file: No space left on device, check the path, its permissions and the disk\n"
 
 
 def test_too_little_memory_is_one_line(ask, monkeypatch):
@@ -174,7 +170,7 @@ def test_too_little_memory_is_one_line(ask, monkeypatch):
 
 
 def test_weights_that_overflow_are_one_line_without_warnings(ask):
-    answer = ask("train", *TINY, "--set", "lr=1e9", "--set", "weight_decay=1e9", "--json", "--out", "out")
+    answer = ask("train", *TINY, "--set", "lr=1e38", "--set", "weight_decay=1", "--json", "--out", "out")
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
     assert "lower the learning rate" in answer.err
 
@@ -186,47 +182,6 @@ def test_train_without_a_folder_makes_a_new_one_each_time(ask):
         assert f"run folder {folder}\n" in answer.err
         assert f"weights in {folder}\n" in answer.out
         assert load_model(folder).image_size == 16
-
-
-def test_a_default_folder_that_another_training_has_just_taken_is_passed_over(ask, monkeypatch):
-    train, tried = training.train, []
-
-    def taken_once(recipe, split, out, *arguments):
-        tried.append(str(out))
-        if len(tried) == 1:
-            out.mkdir(parents=True)  # by the other one
-            raise InUseError("taken")
-        return train(recipe, split, out, *arguments)
-
-    monkeypatch.setattr(training, "train", taken_once)
-    assert ask("train", *TINY, "--json").json["run"] == tried[1]
-    assert tried == [str(Path("runs", "glyphs")), str(Path("runs", "glyphs-2"))]
-
-
-def test_a_named_folder_in_which_another_training_runs_is_refused_in_one_line(refused, tmp_path):
-    with run_folder(tmp_path / "out"):
-        line = refused("train", *TINY, "--out", "out")
-    assert line.startswith(f"scratchnet: out is in use by process {os.getpid()} on ")
-    assert line.endswith(": wait until it is done, or name another folder with --out\n")
-
-
-@pytest.mark.parametrize(("text", "line"), [("0", "0 is too small"), ("-1", "-1"), ("soon", "soon"), ("nan", "nan")])
-def test_minutes_between_saves_are_a_positive_number(text, line, refused):
-    assert line in refused("train", *TINY, "--save-every", text)
-
-
-def test_an_interrupted_training_goes_on_saving_as_often(ask, monkeypatch):
-    interrupt_after(monkeypatch, 1)
-    answer = ask("train", *TINY, "--out", "out", "--save-every", "2.5", "--json")
-    assert answer.err.endswith("go on with: scratchnet train --resume --out out --save-every 2.5\n")
-
-
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_each_signal_has_its_exit_code(name, code, ask, monkeypatch):
-    if not hasattr(signal, name):
-        pytest.skip(f"there is no {name} here")
-    interrupt_after(monkeypatch, 1, getattr(signal, name))
-    assert ask("train", *TINY, "--out", "out", "--json").code == code
 
 
 def test_train_reports_the_best_epoch_and_the_test_on_unseen_alphabets(ask):
@@ -262,14 +217,14 @@ def test_train_as_json_prints_nothing_else(ask):
     assert 0 <= figures["best"]["validation"] <= 1
 
 
-def interrupt_after(monkeypatch, steps, how=signal.SIGINT):
+def interrupt_after(monkeypatch, steps):
     train_step, taken = loop.train_step, []
 
     def interrupted(*arguments):
         loss = train_step(*arguments)
         taken.append(loss)
         if len(taken) == steps:
-            os.kill(os.getpid(), how)
+            os.kill(os.getpid(), signal.SIGINT)
         return loss
 
     monkeypatch.setattr(loop, "train_step", interrupted)
