@@ -21,6 +21,11 @@ CONTENTS = [
     b"Raw profile type exif\0\nexif\n       8\n00080002011200030000\n",
 ]  # fmt: skip
 
+OPTIONAL = (
+    "tEXt", "zTXt", "iTXt", "iCCP", "sRGB", "gAMA", "cHRM", "pHYs", "tIME", "eXIf", "acTL", "fcTL", "fdAT", "tRNS",
+    "bKGD", "hIST", "sBIT", "sPLT", "prVt",
+)  # fmt: skip
+
 
 def encoded(form: str, **options: object) -> bytes:
     file = io.BytesIO()
@@ -35,8 +40,7 @@ def chunk(kind: bytes, content: bytes, damage: int = 0) -> bytes:
 
 def pngs():
     whole = encoded("PNG")
-    kinds = "tEXt zTXt iTXt iCCP sRGB gAMA cHRM pHYs tIME eXIf acTL fcTL fdAT tRNS bKGD hIST sBIT sPLT prVt".split()
-    for kind in kinds:
+    for kind in OPTIONAL:
         for content in CONTENTS:
             for damage in (0, 1):
                 for at in (33, len(whole) - 12):  # before the pixels, and after them

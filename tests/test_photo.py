@@ -16,7 +16,7 @@ from scratchnet.data.mnist import load_mnist
 from scratchnet.data.omniglot import load_omniglot
 from scratchnet.errors import DataError
 from scratchnet.photo import PEN, TOO_THICK, TOO_THIN, read_character, to_working_size
-from scratchnet.strokes import grown, parts, stroke_width
+from scratchnet.strokes import extent, grown, parts, stroke_width
 
 SIZE = 48  # of what is framed
 DRAWINGS = 12  # of each kind
@@ -32,8 +32,10 @@ Camera = photos.Camera
 def with_the_usual_pen(images: np.ndarray) -> np.ndarray:
     """DRAWINGS of the images (N, 105, 105) bool whose pen is Omniglot's, as near as in half of its drawings: others are
     redrawn with that, and a pen that a camera makes thinner by pixels may vanish."""
-    usual = [ink for ink in images
-             if stroke_width(ink) > 3.8 and 0.067 <= stroke_width(ink) / max(np.ptp(np.argwhere(ink), axis=0) + 1) <= 0.088]
+    pens = [stroke_width(ink) for ink in images]
+    sides = [max(extent(ink)[1]) for ink in images]
+    usual = [ink for ink, pen, side in zip(images, pens, sides, strict=True)
+             if pen > 3.8 and 0.067 <= pen / side <= 0.088]
     return np.stack(usual[:: len(usual) // DRAWINGS][:DRAWINGS])
 
 
