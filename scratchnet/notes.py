@@ -28,8 +28,8 @@ def parse(text: bytes) -> Any:
     if len(text) > MAX_BYTES or sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise ValueError(f"{len(text):,} bytes of notes are too many")
     try:
-        value = json.loads(text.removeprefix(codecs.BOM_UTF8).decode(), object_pairs_hook=_each_once, parse_constant=_refuse_constant,
-                           parse_int=_whole_number, parse_float=_finite)
+        value = json.loads(text.removeprefix(codecs.BOM_UTF8).decode(), object_pairs_hook=_each_once,
+                           parse_constant=_refuse_constant, parse_int=_whole_number, parse_float=_finite)
     except RecursionError as cause:
         raise ValueError("the notes are nested too deeply") from cause
     _expect_shallow(value)
