@@ -225,3 +225,15 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
         read_image(tmp_path / "a.png")
     with pytest.raises(DataError, match="is a folder"):
         read_image(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0"}], ids=["VP8", "VP8L", "VP8X"])
+def test_a_webp_is_refused_by_its_size_before_it_is_opened(options, monkeypatch):
+    content = encode(Image.new("RGB", (70, 90), "white"), "WEBP", **options)
+    assert read_image(io.BytesIO(content)).shape == (90, 70)
+    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90)
+    assert read_image(io.BytesIO(content)).shape == (90, 70)
+    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90 - 1)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened"))
+    with pytest.raises(DataError, match=r"has 6,300 pixels, expected up to 6,299 of a WEBP"):
+        read_image(io.BytesIO(content))

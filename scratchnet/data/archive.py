@@ -207,11 +207,14 @@ def _with_parents(folders: Iterable[str], files: Iterable[str]) -> frozenset[str
 
 
 def _size(content: bytes) -> tuple[int, int]:
-    """The width and height in the header of a picture; (0, 0) where it cannot be read, as decoding will say."""
+    """The width and height in the header of a picture; (0, 0) where it cannot be read, as decoding will say.
+
+    To open a WEBP is to decode it: `read_bitmap` bounds those.
+    """
     if content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR":
         return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name != "WEBP"]) as image:
             return image.size
     except Exception:  # damage makes Pillow fail in many ways
         return 0, 0
