@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from scratchnet.blocks import without_notes
+from scratchnet.blocks import webp_size, without_notes
 from scratchnet.channels import colours, grey_values
 from scratchnet.errors import DataError
 from scratchnet.reading import expect_file
@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MAX_PIXELS = 64_000_000  # as of telephones; a few kilobytes of PNG can claim gigabytes of pixels
 LARGE = 1 << 24  # pixels, of which as many are looked at, at most
 FULL_MODES = {"1": "L", "P": "RGB", "I;16": "I", "I;16L": "I", "I;16B": "I", "I;16N": "I"}  # that can be averaged
-MAX_WEBP = 1 << 23  # pixels
+MAX_WEBP, WEBP_DENSITY = 1 << 23, 100  # pixels, and how many more for each byte: no photo of a sheet is as dense
 MAX_SIDE = 32_000  # pixels; every row costs memory of its own
 MAX_BYTES = 1 << 26  # of a file that is searched for what spoils it
 
@@ -113,9 +113,7 @@ def _decode(source: Source, name: str) -> Image.Image:
 
 def _loaded(source: Source, name: str) -> Image.Image:
     """The decoded picture, upright, refused by the size in its header before a pixel is decoded."""
-    if (pixels := math.prod(_webp_size(source))) > MAX_WEBP:
-        raise DataError(
-            f"{name} has {pixels:,} pixels, expected up to {MAX_WEBP:,} of a WEBP: scale it, or save it as PNG")
+    _expect_likely_webp(source, name)
     with warnings.catch_warnings(action="ignore"), _opened(source) as image:
         width, height = image.size
         if not 0 < width * height <= MAX_PIXELS or max(image.size) > MAX_SIDE:
@@ -127,30 +125,22 @@ def _loaded(source: Source, name: str) -> Image.Image:
         return reduced.copy() if turn is None else reduced.transpose(turn)
 
 
-def _webp_size(source: Source) -> tuple[int, int]:
-    """The width and height in the header of a WEBP, (0, 0) of anything else.
+def _expect_likely_webp(source: Source, name: str) -> None:
+    """Refuse a WEBP that claims more pixels than its bytes can hold.
 
     Pillow's decoder takes eight bytes a pixel as soon as the file is open, whatever else is in it.
     """
     if isinstance(source, Image.Image):
-        return 0, 0
-    if isinstance(source, Path | str):
-        with open(source, "rb") as file:
-            head = file.read(30)
-    else:
-        place = source.tell()
-        head = source.read(30)
-        source.seek(place)
-    kind, bits = head[8:16], int.from_bytes(head[21:25], "little")
-    if head[:4] != b"RIFF":
-        return 0, 0
-    if kind == b"WEBPVP8X":
-        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
-    if kind == b"WEBPVP8L":
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"WEBPVP8 ":
-        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
-    return 0, 0
+        return
+    with open(source, "rb") if isinstance(source, Path | str) else nullcontext(source) as file:
+        place = file.tell()
+        pixels = math.prod(webp_size(file.read(30)))
+        size = file.seek(0, io.SEEK_END)
+        file.seek(place)
+    limit = MAX_WEBP + WEBP_DENSITY * size
+    if pixels > limit:
+        raise DataError(f"{name} has {pixels:,} pixels, expected up to {limit:,} in a WEBP of {size:,} bytes: "
+                        "scale it, or save it as PNG")
 
 
 def _reduced(image: Image.Image) -> Image.Image:

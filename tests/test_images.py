@@ -231,9 +231,10 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
 def test_a_webp_is_refused_by_its_size_before_it_is_opened(options, monkeypatch):
     content = encode(Image.new("RGB", (70, 90), "white"), "WEBP", **options)
     assert read_image(io.BytesIO(content)).shape == (90, 70)
-    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90)
+    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90 - 2 * len(content))
+    monkeypatch.setattr(images, "WEBP_DENSITY", 2)
     assert read_image(io.BytesIO(content)).shape == (90, 70)
-    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90 - 1)
+    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90 - 2 * len(content) - 1)
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened"))
-    with pytest.raises(DataError, match=r"has 6,300 pixels, expected up to 6,299 of a WEBP"):
+    with pytest.raises(DataError, match=r"has 6,300 pixels, expected up to 6,299 in a WEBP"):
         read_image(io.BytesIO(content))
