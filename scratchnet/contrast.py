@@ -15,7 +15,6 @@ NEAR = 1 / 6  # of the picture, in which it is once the ink is known
 CELLS = 16  # in which a window is looked at
 DARKEST = 0.05  # a paper below counts as this, so that noise on black is not taken for ink
 FAINTEST = 0.06  # of the paper's light: what takes less away is no ink
-LEAST_INK = 8  # pixels: far away a character may cover no more than 0.02 % of the picture
 CLEAR = 4.0  # standard deviations of the noise: what departs less is no ink
 TRACE = 0.35  # of the threshold
 SHARPEST = 100.0  # clarity, of black and white without a gray between them
@@ -105,7 +104,10 @@ def tell_apart(departure: np.ndarray) -> Contrast:
     Found from above: half as much as the ink that departs most. The threshold of Otsu (1979) satisfies the same
     equation, but weighs both classes by their size, and where little is drawn it divides the paper.
     """
-    most = np.sort(departure, axis=None)[-max(LEAST_INK, departure.size // 10_000) :].mean()
+    ordered = np.sort(departure, axis=None)
+    most = ordered[-max(1, departure.size // 1000) :].mean()
+    if most < FAINTEST:  # but a character that is far away covers less than that
+        most = ordered[-max(1, departure.size // 10_000) :].mean()
     if most < FAINTEST or departure.min() > most / 2:
         return Contrast(departure, most, ink=0.0, noise=0.0, clarity=0.0)
     threshold, before = most / 2, np.inf

@@ -28,8 +28,8 @@ from PIL import Image
 from scratchnet.contrast import CLEAR, FAINTEST, best_contrast, blurred, clarity, ink_above_noise, resampled
 from scratchnet.errors import DataError
 from scratchnet.images import name_of, read_colours
-from scratchnet.ruling import without_ruling
-from scratchnet.strokes import box_sizes, extent, middle_lines, parts, pruned, stroke_width, thickened
+from scratchnet.ruling import MANY, without_ruling
+from scratchnet.strokes import box_sizes, extent, grown, middle_lines, parts, pruned, stroke_width, thickened
 
 LARGEST, SMALLEST = 400, 100  # pixels of the longer side, to work with
 OUTLINED = 2.4  # clarity: of strokes out of focus 2.5, of light that fades on a blank page 2 to 2.7
@@ -58,7 +58,7 @@ def read_character(source: Path | str | BinaryIO | Image.Image, name: str = "") 
     try:
         ink, seen = find_character(to_working_size(picture))
         if near := close_up(picture, ink):
-            ink, seen = find_character(to_working_size(near))
+            ink, seen = find_character(to_working_size(near), many=1)  # no stroke goes across all of it
         if seen < OUTLINED:
             raise _NoCharacterError("there is only light and shade, without an outline")
     except _NoCharacterError as why:
@@ -78,20 +78,22 @@ def to_working_size(picture: Image.Image) -> Image.Image:
     return picture.resize((width, height), how)
 
 
-def find_character(picture: Image.Image) -> tuple[np.ndarray, float]:
-    """Where the ink of the character is, (H, W) bool, and with what clarity it is seen. Steps 2 to 8."""
+def find_character(picture: Image.Image, many: int = MANY) -> tuple[np.ndarray, float]:
+    """Where the ink of the character is, (H, W) bool, and with what clarity it is seen. Steps 2 to 8; `many` lines are
+    ruling."""
     contrast = best_contrast(np.asarray(picture, np.float32) / 255)
     if contrast.ink < FAINTEST:
         raise _NoCharacterError("nothing stands out from the paper")
     if contrast.ink < CLEAR * contrast.noise:
         raise _NoCharacterError("nothing stands out from the noise")
     ink = ink_above_noise(contrast)
-    faint = contrast.is_faint_ink
     try:
-        drawn = without_ruling(ink, faint)
+        drawn = without_ruling(ink, contrast.is_faint_ink, many)
     except ValueError as why:
         raise _NoCharacterError(str(why)) from None
-    seen = contrast.clarity if drawn is ink else clarity(contrast.departure[drawn], contrast.departure[~(ink | faint)])
+    lines, seen = ink & ~drawn, contrast.clarity
+    if lines.any():
+        seen = clarity(contrast.departure[drawn], contrast.departure[~(ink | grown(lines, 2))])
     return without_specks(without_edges(drawn)), seen
 
 

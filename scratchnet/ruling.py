@@ -33,14 +33,14 @@ class Ruling(NamedTuple):
     columns: list[Line]
 
 
-def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
+def without_ruling(ink: np.ndarray, faint: np.ndarray, many: int = MANY) -> np.ndarray:
     """The ink (H, W) bool without printed lines, strokes that cross them mended; as it is where there are none.
 
-    Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. Raises ValueError
-    where there are only lines.
+    Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. So `many` parallel
+    lines from border to border are ruling. Raises ValueError where there are only lines.
     """
     found = Ruling(find_lines(faint), find_lines(faint.T))
-    if max(_spanning(_inside(found, ink.shape), ink.shape)) >= MANY:
+    if max(_spanning(_inside(found, ink.shape), ink.shape)) >= many:
         left, _ = _without(ink, _thin_ruling(faint, found))
         if not left.any() or max(extent(left)[1]) < REST * max(ink.shape):
             raise ValueError("there are only ruled lines")
@@ -54,7 +54,7 @@ def without_ruling(ink: np.ndarray, faint: np.ndarray) -> np.ndarray:
     if not left.any() or not _is_character(left):
         return ink
     if _is_printed_box(left, bands, ruling):
-        return without_ruling(left, faint & ~bands)  # a frame may be a double one
+        return without_ruling(left, faint & ~bands, many)  # a frame may be a double one
     return left if _reaches_border(ruling, ink.shape) else ink
 
 

@@ -76,7 +76,7 @@ def test_every_paper_of_the_benchmark_is_tried(papers):
 
 
 def test_lines_are_what_makes_paper_hard_to_read(papers, glyphs, monkeypatch):
-    monkeypatch.setattr("scratchnet.photo.without_ruling", lambda ink, faint: ink)
+    monkeypatch.setattr("scratchnet.photo.without_ruling", lambda ink, faint, many: ink)
     for name in ("ruled paper", "squared paper", "paper with a box"):
         read = [is_read(papers.PAPERS[name].take(drawing, np.random.default_rng(i)), drawing)
                 for i, drawing in enumerate(glyphs[:4])]
@@ -149,6 +149,15 @@ def test_paper_with_nothing_on_it_but_lines_is_refused(step):
     lines = drawn(*((0, y, 104, y) for y in range(6, 100, step)), pen=2)
     with pytest.raises(DataError, match="shows no character, there are only ruled lines"):
         read_character(picture(lines), "sheet.png")
+
+
+def test_a_character_far_away_on_ruled_paper_is_read():
+    ink = drawn((30, 30, 70, 40), (50, 20, 55, 80), (40, 80, 75, 80))
+    sheet = Image.new("L", (1200, 1200), 245)
+    sheet.paste(picture(ink), (500, 420))
+    for y in range(70, 1200, 100):
+        ImageDraw.Draw(sheet).line((0, y, 1200, y), fill=60, width=4)
+    assert is_read(sheet, ink)
 
 
 def test_a_double_frame_is_taken_away():
