@@ -53,9 +53,5 @@ def outcome(out):
     return (out / WEIGHTS).read_bytes(), arrays, timeless, position
 
 
-def everything_in(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def stop_at(number, how=signal.SIGINT):
     return lambda taken: os.kill(os.getpid(), how) if taken == number else None

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import io
 import json
 import shlex
 import shutil
@@ -252,10 +253,9 @@ def figures():
     """The JSON of a real bench, of a small network on the CPU."""
     command = ["bench", "--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds", "1", "--json"]
     with pytest.MonkeyPatch.context() as patch:
-        written = []
-        patch.setattr("builtins.print", lambda text, **_: written.append(text))
+        patch.setattr("sys.stdout", written := io.StringIO())
         assert main([*command, "--device", "cpu"]) == 0
-    return json.loads(written[-1])
+    return json.loads(written.getvalue())
 
 
 TESTS = """<?xml version="1.0"?><testsuites><testsuite>

@@ -35,7 +35,7 @@ images ruling environment ink
 contrast
 photo
 ops.windows ops.dft ops.cuda
-ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.finite ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
+ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
 ops.cuda.stroke ops.cuda.warp
 ops.finite
 ops.conv_im2col ops.conv_bands ops.conv_dft

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from runs import RUNS, TINY, everything_in, outcome, stop_at
+from commands import everything_in
+from runs import RUNS, TINY, outcome, stop_at
 
 from scratchnet.checkpoint import WEIGHTS, load_arrays, save_arrays
 from scratchnet.data.alphabets import Alphabet, digest

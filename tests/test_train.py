@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from runs import RUNS, TINY, copied, everything_in, outcome, same_bits, stop_at
+from commands import everything_in
+from runs import RUNS, TINY, copied, outcome, same_bits, stop_at
 from standin import STRICT, strict
 
 from scratchnet import backend, oneshot
