@@ -18,6 +18,7 @@ from scratchnet.lines import Line, find_lines
 from scratchnet.strokes import box_sizes, extent, parts, stroke_width
 
 STRAIGHT = 0.45  # pixels off a straight line, root mean square: printed lines 0.3, and strokes by hand 0.3 to 1.3
+EDGE = 0.003  # of the picture's side: a line that runs off the picture ends no farther from its border
 MANY = 3  # parallel lines from border to border are ruling, whatever else there is
 REST = 0.03  # of the picture's side: the least that is left of a character
 FILLS = 0.2  # of a box: the least that is written into it
@@ -116,9 +117,9 @@ def _is_anchored(line: Line, across: Sequence[Line], height: int) -> bool:
 
 def _on_border(line: Line, column: int, height: int) -> bool:
     width = len(line.middle)
-    reach = 1 + 0.003 * max(height, width) + line.gap
-    beyond = line.width / 2 + reach
-    return min(column, width - 1 - column) <= reach or not beyond < line.at(column) < height - 1 - beyond
+    beyond = line.width / 2 + 1
+    runs_off = min(column, width - 1 - column) <= EDGE * max(height, width) + line.gap
+    return runs_off or not beyond < line.at(column) < height - 1 - beyond
 
 
 def _meets(line: Line, column: int, other: Line) -> bool:
@@ -161,7 +162,8 @@ def _is_printed_box(left: np.ndarray, bands: np.ndarray, ruling: Ruling) -> bool
     H, W = left.shape
     margins = box[0][0], box[0][1], H - box[0][0] - box[1][0], W - box[0][1] - box[1][1]
     touches = bool((left & _around(bands)).any())
-    near_border = bool(max(margins) <= NEAR_BORDER * max(H, W))
+    is_cut_to_ink = not any(_inside(ruling, left.shape))
+    near_border = not is_cut_to_ink and max(margins) <= NEAR_BORDER * max(H, W)
     return other_pen or (not touches and (near_border or not _is_drawn_with_ruler(left)))
 
 

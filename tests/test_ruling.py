@@ -126,6 +126,7 @@ STROKES = {
     "box": [(20, 20, 85, 20, 85, 85, 20, 85, 20, 18)],
     "box with a bar": [(20, 20, 85, 20, 85, 85, 20, 85, 20, 18), (20, 50, 85, 50)],
     "box in a box": [(20, 20, 85, 20, 85, 85, 20, 85, 20, 18), (40, 40, 65, 40, 65, 65, 40, 65, 40, 38)],
+    "box with a cross in it": [(20, 20, 85, 20, 85, 85, 20, 85, 20, 18), (36, 52, 69, 52), (52, 36, 52, 69)],
     "hash": [(35, 15, 35, 90), (70, 15, 70, 90), (15, 35, 90, 35), (15, 70, 90, 70)],
 }
 
@@ -134,6 +135,14 @@ STROKES = {
 def test_straight_strokes_stay_on_a_page_and_cut_to_the_ink(name):
     ink = drawn(*STROKES[name])
     untouched([ink, cut(ink)])
+
+
+def test_strokes_inside_a_round_enclosure_are_one_character_with_it():
+    canvas = Image.new("L", (105, 105))
+    draw = ImageDraw.Draw(canvas)
+    draw.rounded_rectangle((26, 22, 74, 82), 18, outline=255, width=5)
+    draw.line((42, 42, 58, 62), fill=255, width=5)
+    untouched([np.asarray(canvas) > 0])
 
 
 def test_strokes_that_cross_a_line_are_mended():
@@ -155,9 +164,19 @@ def test_a_character_far_away_on_ruled_paper_is_read():
     ink = drawn((30, 30, 70, 40), (50, 20, 55, 80), (40, 80, 75, 80))
     sheet = Image.new("L", (1200, 1200), 245)
     sheet.paste(picture(ink), (500, 420))
-    for y in range(70, 1200, 100):
+    for y in range(40, 1200, 110):
         ImageDraw.Draw(sheet).line((0, y, 1200, y), fill=60, width=4)
     assert is_read(sheet, ink)
+
+
+def test_in_a_close_up_a_line_from_border_to_border_is_ruling_and_so_is_one_along_the_border():
+    stroke = drawn((40, 20, 60, 85))
+    lines = drawn((0, 52, 104, 52), (0, 103, 104, 103), pen=3)
+    ink = stroke | lines
+    np.testing.assert_array_equal(without_ruling(ink, ink), ink)
+    left = without_ruling(ink, ink, many=1)
+    assert (left & ~grown(stroke)).sum() == 0
+    assert (stroke & ~left).sum() < 0.1 * stroke.sum()
 
 
 def test_a_double_frame_is_taken_away():
