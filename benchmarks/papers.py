@@ -23,14 +23,16 @@ from PIL import Image, ImageDraw, ImageFilter
 from scratchnet import pretrained
 from scratchnet.bench.machine import Machine
 from scratchnet.checkpoint import load_model
+from scratchnet.contrast import best_contrast, ink_above_noise
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import glyph_split
 from scratchnet.errors import DataError, ScratchnetError
 from scratchnet.files import write_bytes
+from scratchnet.images import read_colours
 from scratchnet.oneshot import sample_runs
-from scratchnet.photo import read_character
+from scratchnet.photo import read_character, to_working_size, without_edges
 from scratchnet.ruling import without_ruling
 
 SIDE = 400  # pixels of a picture
@@ -181,17 +183,26 @@ def clean_drawings(count: int, data: str | None) -> Iterator[tuple[str, np.ndarr
 
 def clean_figures(count: int, data: str | None) -> dict[str, dict[str, Any]]:
     """Of clean drawings from each source: how many there are, are refused, and lose more than 1 % of their ink to the
-    search for lines."""
+    search for lines and edges."""
     found: dict[str, dict[str, Any]] = {}
     for name, ink in clean_drawings(count, data):
         figures = found.setdefault(name, {"drawings": 0, "refused": 0, "lost": 0})
         figures["drawings"] += 1
+        picture = Image.fromarray(~ink)
         try:
-            read_character(Image.fromarray(~ink))
-            figures["lost"] += int(np.count_nonzero(without_ruling(ink, ink)) < 0.99 * np.count_nonzero(ink))
-        except (DataError, ValueError):
+            read_character(picture)
+        except DataError:
             figures["refused"] += 1
+        else:
+            figures["lost"] += int(ink_left(picture) < 0.99)
     return found
+
+
+def ink_left(picture: Image.Image) -> float:
+    """The share of the ink of a picture that is left without printed lines and edges."""
+    contrast = best_contrast(np.asarray(to_working_size(read_colours(picture)), np.float32) / 255)
+    ink = ink_above_noise(contrast)
+    return float(without_edges(without_ruling(ink, contrast.is_faint_ink)).sum() / ink.sum())
 
 
 def main() -> None:

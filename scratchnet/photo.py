@@ -35,6 +35,7 @@ LARGEST, SMALLEST = 400, 100  # pixels of the longer side, to work with
 OUTLINED = 2.4  # clarity: of strokes out of focus 2.5, of light that fades on a blank page 2 to 2.7
 RIM = 0.5  # of its own length, or of a side of the picture: what lies along the border for longer was not drawn
 REST = 0.1  # of the longer side: the least that has to be left without it
+ALIKE = 0.75  # pens of one character, the thinner as a share of the thicker
 DUST = 0.3  # of a pen's width squared: what covers less is no dot
 PIECES = 30  # in how many a character may be
 FAR = 0.4  # of the picture: what is smaller is looked at from near
@@ -108,8 +109,17 @@ def without_edges(ink: np.ndarray) -> np.ndarray:
     longer = box_sizes(numbers).max(axis=1)
     lies_along = touching > RIM * np.minimum(longer, min(ink.shape))
     main = np.where(lies_along, 0, longer).argmax()
-    is_inside = touching[main] == 0 and longer[main] >= REST * max(ink.shape)
-    return ink & ~lies_along[numbers] if is_inside else ink
+    if touching[main] or longer[main] < REST * max(ink.shape):
+        return ink
+    pen = stroke_width(numbers == main)
+    edges = [part for part in np.flatnonzero(lies_along) if not _is_stroke(numbers == part, pen)]
+    return ink & ~np.isin(numbers, edges)
+
+
+def _is_stroke(ink: np.ndarray, pen: float) -> bool:
+    """Whether ink along the border was drawn with this pen, and is no frame all around: then the picture was cut."""
+    all_around = all(border.any() for border in (ink[0], ink[-1], ink[:, 0], ink[:, -1]))
+    return not all_around and ALIKE * pen < stroke_width(ink) < pen / ALIKE
 
 
 def without_specks(ink: np.ndarray) -> np.ndarray:

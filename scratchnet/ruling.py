@@ -56,7 +56,7 @@ def without_ruling(ink: np.ndarray, faint: np.ndarray, many: int = MANY) -> np.n
         return ink
     if _is_printed_box(left, bands, ruling):
         return without_ruling(left, faint & ~bands, many)  # a frame may be a double one
-    return left if _reaches_border(ruling, ink.shape) else ink
+    return left if _reaches_border(_inside(ruling, ink.shape), ink.shape) else ink
 
 
 def _anchored(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
