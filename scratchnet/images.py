@@ -93,6 +93,8 @@ def _refusals(name: str) -> Iterator[None]:
         known = ", ".join(FORMATS)
         raise DataError(f"{name} is empty or no image of a known format ({known}): save it again as PNG") from cause
     except Exception as cause:  # damage makes decoders fail in many ways, among them SyntaxError and struct.error
+        if isinstance(cause, OSError) and cause.strerror:  # of the system, not of a decoder
+            raise DataError(f"{name} cannot be read ({cause.strerror}): give an image file that can") from cause
         reason = " ".join(str(cause).split())[:200]
         raise DataError(f"{name} cannot be read ({type(cause).__name__}: {reason}): save it again as PNG") from cause
 
