@@ -162,8 +162,9 @@ def _read(seen: Look) -> Look:
 
 def _covered(over: Array, share: float, axis: int | None) -> Array:
     """Whether more than a share of `over` (N, pixels) is True."""
+    xp = array_module(over)
     pixels = over.size if axis is None else over.shape[1]
-    return array_module(over).count_nonzero(over, axis=axis) > share * pixels
+    return xp.asarray(xp.count_nonzero(over, axis=axis)) > share * pixels  # NumPy 2.0 counts in Python's int
 
 
 def _refusal(name: str, images: Array, seen: Look, number: int, place: Callable[..., str] | None) -> DataError:
