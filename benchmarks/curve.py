@@ -4,7 +4,7 @@
 
 Every point is measured in a process of its own, scratchnet and PyTorch (float32, eager, both memory formats) in turns.
 Points that curve.json has already are not measured again, so a curve that was interrupted goes on; delete the file for
-a fresh one. Needs PyTorch and matplotlib: pip install 'scratchnet[bench,plot]'.
+a fresh one. Needs PyTorch and matplotlib: in your clone, pip install -e ".[bench,plot]".
 """
 
 import argparse

@@ -39,7 +39,7 @@ make_environment() {
     esac
     "$python" -m venv "$work/venv"
     python=$work/venv/bin/python
-    echo "gpu.sh: installing scratchnet[$extra,test], and PyTorch"
+    echo "gpu.sh: installing .[$extra,test], and PyTorch"
     timeout 200 "$python" -m pip install -q ".[$extra,test]" || refuse "pip could not install .[$extra,test]"
     timeout 150 "$python" -m pip install -q torch || echo "gpu.sh: without PyTorch, which did not install"
 }
@@ -77,7 +77,7 @@ SECONDS=0  # what installing took does not count
 # pytest finds our plugin by itself where scratchnet is installed. Warnings of CuPy and others are no errors here, or
 # they would be the reason to skip all tests.
 plugin=()
-"$python" -c 'from importlib.metadata import version; version("scratchnet")' 2>/dev/null ||
+"$python" -c 'from importlib.metadata import version; version("scratchnet-oneshot")' 2>/dev/null ||
     plugin=(-p scratchnet.pytest_plugin)
 for precision in float32 tf32; do
     part "bench_$precision" 120 "$python" -m scratchnet bench --device cuda --network koch2015 --pairs 128 \

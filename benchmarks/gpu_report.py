@@ -57,11 +57,12 @@ def gather(folder: Path) -> Record:
 
 
 def _figures(path: Path) -> Record | None:
-    """What a bench wrote as JSON; None where it did not, or was cut short."""
+    """The sections that a bench wrote as JSON, less the path of its code; None where it did not, or was cut short."""
     try:
-        return json.loads(path.read_text())
+        sections = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
+    return {name: section for name, section in sections.items() if name != "code"}
 
 def _part(folder: Path, name: str, code: str, seconds: str) -> Record:
     """How a part ended; where it failed, with the last line that it said, on stderr if there."""

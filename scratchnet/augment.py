@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of
+from scratchnet.ink import expect_floats
 from scratchnet.ops import cuda
 from scratchnet.ops.cuda import stroke as cuda_stroke
 from scratchnet.ops.warp import warp
@@ -93,7 +94,9 @@ def distort(images: Array, transforms: np.ndarray, elastic: np.ndarray | None = 
     """Square images (N, S, S), each through its own transform (N, 7). The identity returns its image exactly.
 
     elastic: coefficients (N, 2, K, K) of an elastic warp on top; where they are zero, it changes nothing.
+    Raises ShapeError for images that are not float; their values may be any.
     """
+    expect_floats("images", images)
     size, shifts = images.shape[-1], None
     if elastic is not None:
         shifts = elastic_shifts(device_of(images).upload(elastic.astype(images.dtype.name)), size)
@@ -107,7 +110,10 @@ def thicken(images: Array, shares: np.ndarray) -> Array:
     the image there is paper, 0. erode(y) = -dilate(-y), so with the share s and its sign g one formula does for both:
 
         y + s (dilate(y) - y)  and  y + |s| (erode(y) - y)  are  y + s (dilate(g y) - g y)     (1)
+
+    Raises ShapeError for images that are not float.
     """
+    expect_floats("images", images)
     xp = array_module(images)
     s = device_of(images).upload(shares.astype(images.dtype.name))
     if cuda.usable(images):

@@ -5,6 +5,7 @@ from functools import partial
 
 from scratchnet.backend import Array, Params, blocks, for_each
 from scratchnet.ops.cuda import sgd as cuda_sgd
+from scratchnet.ops.finite import unless
 
 
 @dataclass
@@ -26,19 +27,25 @@ class WeightAverage:
         """An average that has seen no step yet: a copy of `params`."""
         return cls(decay, {name: value.copy() for name, value in params.items()})
 
-    def update(self, params: Params, step: int) -> None:
-        """Take in the parameters after training step number `step`, counted from 0; the average changes in place."""
+    def update(self, params: Params, step: int, failed: Array | None = None) -> None:
+        """Take in the parameters after training step number `step`, counted from 0; the average changes in place.
+
+        failed: a flag of ops/finite.py, on a device that nobody waits for; once it is raised, nothing changes.
+        """
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, value in params.items():
-            for_each(partial(_approach, self.params[name], value, share), blocks(value), like=value)
+            for_each(partial(_approach, self.params[name], value, share, failed), blocks(value), like=value)
 
 
-def _approach(average: Array, value: Array, share: float, rows: slice) -> None:
+def _approach(average: Array, value: Array, share: float, failed: Array | None, rows: slice) -> None:
     """Some rows of the average, a share of the way to the value: few enough at a time to stay in the cache."""
     part, value = average[rows], value[rows]
     if cuda_sgd.usable(part, value):
-        cuda_sgd.approach(part, value, share)
+        cuda_sgd.approach(part, value, share, failed)
         return
     difference = value - part
     difference *= share
-    part += difference
+    if failed is None:
+        part += difference
+    else:
+        part[...] = unless(failed, part, part + difference)

@@ -107,3 +107,17 @@ def _webp(file: bytes) -> Iterator[bytes]:
         elif kind in WEBP_PICTURE:
             yield file[at:end]
         at = end
+
+
+def webp_size(head: bytes) -> tuple[int, int]:
+    """The width and height that the first 30 bytes of a WEBP claim; (0, 0) for any other file."""
+    kind, bits = head[8:16], int.from_bytes(head[21:25], "little")
+    if head[:4] != b"RIFF":
+        return 0, 0
+    if kind == b"WEBPVP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if kind == b"WEBPVP8L":
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"WEBPVP8 ":
+        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    return 0, 0

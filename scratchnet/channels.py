@@ -24,7 +24,9 @@ def grey_values(image: Image.Image) -> np.ndarray:
     """
     if image.mode.startswith(DEEP) and not image.has_transparency_data:
         return _scaled(image)
-    return np.asarray(_opaque(image).convert("L"), np.float32) / 255
+    values = np.array(_opaque(image).convert("L"), np.float32)
+    values /= 255
+    return values
 
 
 def colours(image: Image.Image) -> Image.Image:

@@ -1,61 +1,127 @@
 """Networks and training states as files: NumPy's .npz with a JSON description, no pickle, written whole or not at all.
 
-An .npz is a zip, so every array has a checksum and a flipped byte is noticed.
+An .npz is a zip, so every array has a checksum and a flipped byte is noticed. What a file describes is compared with
+what it holds before anything is made of it.
 """
 
-import json
 import math
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scratchnet import pretrained
-from scratchnet.backend import Array, Device, to_host
+from scratchnet.backend import Array, Device, Params, to_host
 from scratchnet.errors import CheckpointError
 from scratchnet.files import atomic_write
-from scratchnet.models import build
+from scratchnet.layers.conv_pool_relu import fused
+from scratchnet.models import describe
+from scratchnet.notes import MAX_BYTES, dump, expect, parse
+from scratchnet.npz import KINDS, MAX_ARRAYS, Npz, open_npz
+from scratchnet.reading import reason
 from scratchnet.siamese import SiameseNet
+from scratchnet.spelling import hint
 from scratchnet.storage import pack, unpack
 
 DESCRIPTION = "description.json"
 VERSION = 1
 WEIGHTS = "weights.npz"  # the network's file in a run folder
+ZIP = b"PK\3\4"  # what a file of arrays begins with
+NAMES = re.compile(r"[\w./ ()-]{1,128}", re.ASCII)  # of arrays in a file
+RUN = (WEIGHTS, "recipe.json")  # of a run folder, one of these is there
+SLACK = 1 << 20  # bytes of arrays that a file may hold besides those it describes: they are named, not read
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
-    """Write arrays and a JSON description to one file, whole or not at all."""
-    text = json.dumps({"version": VERSION, "arrays": list(arrays), **description}).encode()
+    """Write arrays of numbers and a JSON description to one file, whole or not at all.
+
+    What is written, `load_arrays` gives back: the arrays bit for bit, the description as JSON has it, tuples as lists.
+    Raises CheckpointError for anything else: names that are not of NAMES, objects, and descriptions that JSON cannot
+    hold or that have a "version" or "arrays" of their own.
+    """
+    held = {name: to_host(value) for name, value in arrays.items()}
+    if fault := _unreadable(held, description):
+        raise CheckpointError(f"{path} is not written, {fault}")
+    try:
+        text = dump({"version": VERSION, "arrays": list(held), **description})
+    except (ValueError, TypeError, RecursionError) as cause:
+        raise CheckpointError(f"{path} is not written, its description could not be read again: {cause}") from cause
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, value in {DESCRIPTION: np.frombuffer(text, np.uint8), **arrays}.items():
+        for name, value in {DESCRIPTION: np.frombuffer(text, np.uint8), **held}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, to_host(value), allow_pickle=False)
+                np.lib.format.write_array(member, value, allow_pickle=False)
 
 
-def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save_arrays` wrote. Raises CheckpointError when it is missing, damaged or of another kind."""
-    path = Path(path)
-    if not path.is_file():
+def _unreadable(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> str | None:
+    """What could not be read again of these, in words."""
+    if len(arrays) >= MAX_ARRAYS:
+        return f"{len(arrays):,} arrays are too many: expected less than {MAX_ARRAYS:,}"
+    if own := sorted(description.keys() & {"version", "arrays"}):
+        return f"its description has a {own[0]!r}, which every file has: choose another name"
+    for name, value in arrays.items():
+        if not isinstance(name, str) or not NAMES.fullmatch(name) or name == DESCRIPTION:
+            return f"{name!r} is no name of an array: take letters, digits and ._/-"
+        if value.dtype.kind not in KINDS:
+            return f"{name} is {value.dtype}, expected numbers"
+    return None
+
+
+def load_arrays(
+    path: Path | str, most: Callable[[Mapping[str, Any]], int] | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save_arrays` wrote. Raises CheckpointError when it is missing, damaged or of another kind.
+
+    most: the bytes of all arrays by the description, at most; where there are more, none is read.
+    """
+    with _opened(Path(path)) as (file, outlines, description):
+        held = bytes_of(outlines)
+        if most and held > most(description) + SLACK:
+            raise ValueError(f"it holds {held:,} bytes of arrays, far more than it describes")
+        return {name: file.read(name) for name in outlines}, description
+
+
+def look_into(path: Path | str) -> tuple[Params, dict[str, Any]]:
+    """The outlines of the arrays in a file and its description, with no array read; otherwise as `load_arrays`.
+
+    An outline has the shape and the dtype of the array, and takes no memory.
+    """
+    with _opened(Path(path)) as (_, outlines, description):
+        return outlines, description
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Npz, Params, dict[str, Any]]]:
+    """An open file, the outlines of its arrays, and its description, checked against each other."""
+    if not path.exists():
         raise CheckpointError(f"{path} is no file: expected a saved network or a run folder with {WEIGHTS}")
     try:
-        _refuse_bombs(path)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        description = json.loads(arrays.pop(DESCRIPTION).tobytes())
-        version = description["version"]
-        listed = description.pop("arrays", [])
-    except CheckpointError:
-        raise
-    except Exception as cause:  # a damaged zip fails in seven ways
-        reason = " ".join(str(cause).split())[:200]
-        raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason}): use another copy") from cause
-    if version != VERSION:
-        raise CheckpointError(f"{path} has format {version}, expected {VERSION}: use the scratchnet that wrote it")
-    if listed != list(arrays):  # damage to the zip's directory can hide some
-        raise CheckpointError(f"{path} is damaged, it holds {len(arrays)} arrays of {len(listed)}: use another copy")
-    return arrays, description
+        with open_npz(path) as file:
+            description = _read_description(file, path)
+            yield file, {
+                name: np.broadcast_to(np.zeros((), outline.dtype), outline.shape)
+                for name, outline in file.outlines.items() if name != DESCRIPTION
+            }, description
+    except (OSError, ValueError) as cause:
+        raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason(cause)}): use another copy") from cause
+
+
+def _read_description(file: Npz, path: Path) -> dict[str, Any]:
+    """The description in an open file; the names of the arrays are compared with it, and taken out."""
+    if DESCRIPTION not in file.outlines or file.outlines[DESCRIPTION].member.size > MAX_BYTES:
+        raise ValueError("it has no description, or an endless one")
+    description: dict[str, Any] = parse(file.read(DESCRIPTION).tobytes())
+    expect(description, {"version": int, "arrays?": [str]}, "the description")
+    if description["version"] != VERSION:
+        raise CheckpointError(f"{path} has format {description['version']}, expected {VERSION}: "
+                              "use the scratchnet that wrote it")
+    names = [name for name in file.outlines if name != DESCRIPTION]
+    if (listed := description.pop("arrays", [])) != names:
+        raise ValueError(f"it lists {len(listed)} arrays and holds {len(names)}, not the same")
+    return description
 
 
 def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **notes: Any) -> None:
@@ -63,19 +129,47 @@ def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **no
 
     storage: "float32", bit for bit; or "float16" or "int8", a half or a quarter of the size, with the rounding errors
     that `scratchnet.storage` states. The description lists what is stored small; whatever the storage, loading gives
-    float32. Raises CheckpointError for a network that does not say how `models.build` can make it again, and for
-    weights that the storage cannot hold.
+    float32. What is written, `load_model` gives back. Raises CheckpointError for anything else: a network that is not
+    what its `architecture` describes, parameters that are missing or of another shape or dtype, NaN and infinity,
+    weights that the storage cannot hold, and notes that JSON cannot.
     """
-    if not net.architecture:
-        raise CheckpointError(f"the network has no architecture to build it by: {path} is not written")
-    arrays, stored = pack(net.params, storage)
+    try:
+        params = _savable(net)
+        arrays, stored = pack(params, storage)
+        again = unpack(arrays, stored, Path(path))
+        fitting(again, params, f"the network, as {storage},", finite="store it as float32")  # a scale can overflow
+    except CheckpointError as cause:
+        raise CheckpointError(f"{path} is not written: {cause}") from cause
     description = {"architecture": dict(net.architecture), "notes": notes}
     save_arrays(path, arrays, description | ({"storage": stored} if stored else {}))
 
 
-def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
-    """The network in a file or in a run folder, or the bundled one called so where there is no such path; on `device`.
+def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
+    """The parameters of a network on the host, if a network built by its architecture can take them."""
+    if not net.architecture:
+        raise CheckpointError("the network has no architecture to build it by: "
+                              "give SiameseNet the `architecture` that models.build takes")
+    try:
+        again, outlines = describe(parse(dump(dict(net.architecture))))
+    except (TypeError, ValueError) as cause:
+        raise CheckpointError(f"the network's architecture could not be read again: {cause}") from cause
+    for name, found, built in (
+        ("image_size", net.image_size, again.image_size), ("frame", net.frame, again.frame),
+        ("head", net.head, again.head), ("encoder", fused(net.encoder), fused(again.encoder)),
+    ):
+        if repr(found) != repr(built):  # with the order of the layers
+            raise CheckpointError(f"the network has another {name} than its architecture describes: "
+                                  "build it by the architecture that it should have")
+    return fitting({name: to_host(value) for name, value in net.params.items()}, outlines, "the network",
+                   precision="write net.params[name].astype(np.float32)", finite="go back to a network saved earlier",
+                   shape="build it by the architecture that it should have")
 
+
+def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
+    """The network in a file or in a run folder, or the bundled one of that name; on `device`.
+
+    The name of a bundled network means that one, unless a run folder or a weights file is called so here: a folder of
+    drawings called "omniglot" hides nothing. "./omniglot" is the path, whatever there is, and so is a Path.
     Raises CheckpointError when there is none, or when the file is damaged or does not fit the architecture that it
     names, or is a bundled one and not the one that its card describes.
     """
@@ -87,15 +181,25 @@ def load_model_with_notes(
 ) -> tuple[SiameseNet, dict[str, Any]]:
     """The network and the notes that were saved with it; otherwise as `load_model`."""
     path = Path(source)
+    if isinstance(source, str) and source in pretrained.names() and not _holds_a_run(path):
+        return load_bundled(source, device)
     if path.is_dir():
         path = path / WEIGHTS
     elif not path.exists():
-        name = str(source)
-        if name in pretrained.names():
-            return load_bundled(name, device)
         raise CheckpointError(f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
-                              f"or the name of a bundled network ({pretrained.list_names()})")
+                              f"or the name of a bundled network ({pretrained.list_names()})"
+                              f"{hint(source, pretrained.names())}")
     return _read_model(path, device)
+
+
+def _holds_a_run(path: Path) -> bool:
+    """Whether a path is a run folder, perhaps without weights yet, or a file that begins as one of weights does."""
+    if path.is_dir():
+        return any((path / name).exists() for name in RUN)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(ZIP)) == ZIP
 
 
 def load_bundled(name: str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
@@ -108,52 +212,42 @@ def load_bundled(name: str, device: str | Device | None = None) -> tuple[Siamese
 
 
 def _read_model(path: Path, device: str | Device | None) -> tuple[SiameseNet, dict[str, Any]]:
-    arrays, description = load_arrays(path)
-    try:
-        net = build(description.get("architecture", {}))
-        notes = dict(description.get("notes", {}))
-        stored = dict(description.get("storage", {}))
-    except Exception as cause:  # a description can hold anything
-        reason = " ".join(str(cause).split())[:200]
-        raise CheckpointError(f"{path} does not describe a network ({reason}): use another copy") from cause
-    net.params = fitting(unpack(arrays, stored, path), net.params, path)
-    return net.to_device(device), notes
+    def described(description: Mapping[str, Any]) -> tuple[SiameseNet, Params]:
+        try:
+            expect(description, {"architecture": dict, "notes?": dict, "storage?": dict}, "the description")
+            return describe(description["architecture"])
+        except (ValueError, CheckpointError) as cause:
+            raise CheckpointError(f"{path} does not describe a network ({cause}): use another copy") from cause
+
+    arrays, description = load_arrays(path, lambda description: bytes_of(described(description)[1]))
+    net, outlines = described(description)
+    net.params = fitting(unpack(arrays, description.get("storage", {}), path), outlines, path)
+    return net.to_device(device), description.get("notes", {})
 
 
-def fitting(arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], path: Path) -> dict[str, np.ndarray]:
-    """`arrays` in the order of `params`, or a CheckpointError that names the first that is missing or does not fit."""
+def bytes_of(arrays: Mapping[str, Array]) -> int:
+    """The bytes of some arrays, or of the outlines of some, once they are filled."""
+    return sum(math.prod(value.shape) * value.dtype.itemsize for value in arrays.values())
+
+
+def fitting(
+    arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], place: Path | str,
+    shape: str = "it belongs to another architecture", precision: str = "another program wrote it, convert it there",
+    finite: str = "use another copy",
+) -> dict[str, np.ndarray]:
+    """`arrays` in the order of `params`, or a CheckpointError that names the first that is missing or does not fit.
+
+    shape, precision, finite: what to do about arrays of another shape or name, of another dtype, and not finite.
+    """
     for name, value in params.items():
         if name not in arrays:
-            raise CheckpointError(f"{path} has no {name}: it belongs to another architecture")
-        if arrays[name].shape != value.shape or arrays[name].dtype != value.dtype:
-            raise CheckpointError(
-                f"{path} has {name} as {arrays[name].dtype} {arrays[name].shape}, "
-                f"expected {value.dtype} {value.shape}: it belongs to another architecture"
-            )
-        if not np.isfinite(arrays[name]).all():
-            raise CheckpointError(f"{path} has a NaN or an infinity in {name}: use another copy")
-    if extra := sorted(arrays.keys() - params.keys()):
-        raise CheckpointError(f"{path} has {extra[0]}, which the architecture lacks: it belongs to another one")
+            raise CheckpointError(f"{place} has no {name}: {shape}")
+        found = arrays[name]
+        if found.shape != value.shape or found.dtype != value.dtype:
+            raise CheckpointError(f"{place} has {name} as {found.dtype} {found.shape}, expected {value.dtype} "
+                                  f"{value.shape}: {precision if found.shape == value.shape else shape}")
+        if not np.isfinite(found).all():
+            raise CheckpointError(f"{place} has a NaN or an infinity in {name}: {finite}")
+    if extra := sorted(arrays.keys() - params.keys(), key=str):
+        raise CheckpointError(f"{place} has {extra[0]}, which the architecture lacks: {shape}")
     return {name: arrays[name] for name in params}
-
-
-def _refuse_bombs(path: Path) -> None:
-    """Our files are stored uncompressed and hold what their headers say; anything else is not ours."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        for member in members:
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
-                raise CheckpointError(f"{path} is no checkpoint of scratchnet, {member.filename} is compressed: "
-                                      "expected what `scratchnet train` wrote")
-        for member in members:
-            with archive.open(member) as file:
-                shape, _, dtype = _read_npy_header(file)
-                held = member.file_size - file.tell()
-            if math.prod(shape) * dtype.itemsize != held:
-                raise CheckpointError(f"{path} is damaged, {member.filename} promises {dtype} {shape} "
-                                      f"but holds {held} bytes: use another copy")
-
-
-def _read_npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    np.lib.format.read_magic(file)
-    return np.lib.format.read_array_header_1_0(file)

@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from scratchnet.data.alphabets import Alphabet
-from scratchnet.data.locate import find_data
-from scratchnet.data.omniglot import load_omniglot
-from scratchnet.data.splits import background_split, glyph_split, mnist_digits
-from scratchnet.errors import DataError
+from scratchnet.data.locate import find_data, look_for
+from scratchnet.data.omniglot import BACKGROUND, load_omniglot
+from scratchnet.data.splits import BACKGROUND_FILES, Split, background_split, glyph_split, mnist_digits
+from scratchnet.errors import CheckpointError, DataError
+from scratchnet.notes import expect
 from scratchnet.oneshot import ACROSS, Run, official_runs, sample_runs
 from scratchnet.recipes import VALIDATION_ALPHABETS
+from scratchnet.siamese import SiameseNet
 
 OFFICIAL = "official runs"
+RECIPE = {"data?": str, "validation_alphabets?": [str], "architecture?": {"image_size?": int}}  # as far as it matters
 TRIALS, PAIRS = 4_000, 10_000  # of each of the figures of a card
 KINDS = ((20, 1, False), (20, 1, True), (20, 5, True), (5, 1, True), (5, 5, True))  # way, shot, across alphabets
 
@@ -93,6 +96,19 @@ def card_tasks(
         yield random_task(on, alphabets, trials, seed, way, shot, across)
 
 
+def recipe_of(net: SiameseNet, notes: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """The recipe in the notes of a network, if there is one. Raises CheckpointError when it makes no sense."""
+    recipe = notes.get("recipe", {})
+    try:
+        expect(recipe, RECIPE, "the recipe")
+        size = recipe.get("architecture", {}).get("image_size", net.image_size)
+        if size != net.image_size:
+            raise ValueError(f"the recipe has image_size={size}, and the network {net.image_size}")
+    except ValueError as cause:
+        raise CheckpointError(f"the notes in {model} are damaged ({cause}): use another copy") from cause
+    return cast(Mapping[str, Any], recipe)
+
+
 def all_glyphs(recipes: Sequence[Mapping[str, Any]]) -> bool:
     """Whether all training was on generated alphabets."""
     return all(recipe.get("data") == "glyphs" for recipe in recipes)
@@ -131,13 +147,15 @@ def unseen(on: str, data: Path | str | None, recipes: Sequence[Mapping[str, Any]
     if on == "background" and not kept:
         raise DataError("all alphabets of the background set were trained on, none is left unseen: "
                         "use --on evaluation or the official runs")
-    background = background_split(data, kept)
+    background = Split([], [])
+    if on == "background" or look_for(data, *BACKGROUND_FILES):  # the evaluation set may be all there is
+        background = background_split(data, kept)
     if on == "background":
         threshold, pairs = background.validation[::2], background.validation[1::2]
         return Unseen(threshold + pairs, threshold, pairs)
     evaluation = load_omniglot(find_data(data, "images_evaluation.zip", "images_evaluation"))
-    if seen := sorted({alphabet.name for alphabet in background.train + background.validation}
-                      & {alphabet.name for alphabet in evaluation}):
+    trained_on = BACKGROUND.union(alphabet.name for alphabet in background.train + background.validation)
+    if seen := sorted(trained_on & {alphabet.name for alphabet in evaluation}):
         raise DataError(f"{data} is not the evaluation set, it has {seen[0]} of the background set: "
                         "give the folder that holds both")
     if background.validation:

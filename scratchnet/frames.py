@@ -13,6 +13,7 @@ from scratchnet.images import read_image
 from scratchnet.ops.frame import frame_ink
 from scratchnet.ops.resize import resize
 from scratchnet.photo import read_character
+from scratchnet.spelling import hint
 
 
 class Frame(NamedTuple):
@@ -31,5 +32,5 @@ FRAMES = {
 def find_frame(name: Any) -> Frame:
     """The frame called `name`. Raises ScratchnetError when there is none."""
     if not isinstance(name, str) or name not in FRAMES:
-        raise ScratchnetError(f"unknown frame {name!r}: choose one of {', '.join(FRAMES)}")
+        raise ScratchnetError(f"unknown frame {name!r}{hint(name, FRAMES)}: choose one of {', '.join(FRAMES)}")
     return FRAMES[name]

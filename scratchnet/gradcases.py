@@ -97,7 +97,7 @@ def whole_network(name: str, seed: int = 0, method: str = "auto") -> Report:
     rest is as it starts. A tensor that fails is looked into at few of its entries. Raises CheckpointError for a name
     that is no architecture.
     """
-    net, rng = models.build({"name": name, "device": "cpu"}), np.random.default_rng(seed)
+    net, rng = models.build({"name": name}, device="cpu"), np.random.default_rng(seed)
     params = {
         key: value.astype(np.float64) + (0.1 * rng.standard_normal(value.shape) if key.endswith("bias") else 0.0)
         for key, value in net.params.items()

@@ -1,6 +1,7 @@
 """Pictures as arrays of ink: 1 where the pen was, 0 where the paper shows."""
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -10,12 +11,16 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from scratchnet.blocks import without_notes
+from scratchnet.blocks import webp_size, without_notes
 from scratchnet.channels import colours, grey_values
 from scratchnet.errors import DataError
+from scratchnet.reading import expect_file
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MAX_PIXELS = 64_000_000  # as of telephones; a few kilobytes of PNG can claim gigabytes of pixels
+LARGE = 1 << 24  # pixels, of which as many are looked at, at most
+FULL_MODES = {"1": "L", "P": "RGB", "I;16": "I", "I;16L": "I", "I;16B": "I", "I;16N": "I"}  # that can be averaged
+MAX_WEBP, WEBP_DENSITY = 1 << 23, 100  # pixels, and how many more for each byte: no photo of a sheet is as dense
 MAX_SIDE = 32_000  # pixels; every row costs memory of its own
 MAX_BYTES = 1 << 26  # of a file that is searched for what spoils it
 
@@ -45,7 +50,8 @@ def read_image(source: Source, name: str = "") -> np.ndarray:
     """
     name = name or name_of(source)
     with _refusals(name):
-        return 1 - grey_values(_decode(source, name))
+        grey = grey_values(_decode(source, name))
+        return np.subtract(1, grey, out=grey)
 
 
 def read_colours(source: Source, name: str = "") -> Image.Image:
@@ -87,12 +93,16 @@ def _refusals(name: str) -> Iterator[None]:
         known = ", ".join(FORMATS)
         raise DataError(f"{name} is empty or no image of a known format ({known}): save it again as PNG") from cause
     except Exception as cause:  # damage makes decoders fail in many ways, among them SyntaxError and struct.error
+        if isinstance(cause, OSError) and cause.strerror:  # of the system, not of a decoder
+            raise DataError(f"{name} cannot be read ({cause.strerror}): give an image file that can") from cause
         reason = " ".join(str(cause).split())[:200]
         raise DataError(f"{name} cannot be read ({type(cause).__name__}: {reason}): save it again as PNG") from cause
 
 
 def _decode(source: Source, name: str) -> Image.Image:
     """The decoded picture; from its bare pixels, if what a file notes of them is damaged."""
+    if isinstance(source, Path | str):
+        expect_file(source)
     try:
         return _loaded(source, name)
     except DataError:
@@ -105,6 +115,7 @@ def _decode(source: Source, name: str) -> Image.Image:
 
 def _loaded(source: Source, name: str) -> Image.Image:
     """The decoded picture, upright, refused by the size in its header before a pixel is decoded."""
+    _expect_likely_webp(source, name)
     with warnings.catch_warnings(action="ignore"), _opened(source) as image:
         width, height = image.size
         if not 0 < width * height <= MAX_PIXELS or max(image.size) > MAX_SIDE:
@@ -112,7 +123,41 @@ def _loaded(source: Source, name: str) -> Image.Image:
                             f"{MAX_SIDE:,} a side: scale it to size")
         image.load()
         turn = _turn(image)
-        return image.copy() if turn is None else image.transpose(turn)
+        reduced = _reduced(image)
+        return reduced.copy() if turn is None else reduced.transpose(turn)
+
+
+def _expect_likely_webp(source: Source, name: str) -> None:
+    """Refuse a WEBP that claims more pixels than its bytes can hold.
+
+    Pillow's decoder takes eight bytes a pixel as soon as the file is open, whatever else is in it.
+    """
+    if isinstance(source, Image.Image):
+        return
+    with open(source, "rb") if isinstance(source, Path | str) else nullcontext(source) as file:
+        place = file.tell()
+        pixels = math.prod(webp_size(file.read(30)))
+        size = file.seek(0, io.SEEK_END)
+        file.seek(place)
+    limit = MAX_WEBP + WEBP_DENSITY * size
+    if pixels > limit:
+        raise DataError(f"{name} has {pixels:,} pixels, expected up to {limit:,} in a WEBP of {size:,} bytes: "
+                        "scale it, or save it as PNG")
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """The picture, averaged over squares of its pixels where it has more than LARGE: a small file can hold as many."""
+    factor = math.ceil(math.sqrt(image.width * image.height / LARGE))
+    if factor == 1:
+        return image
+    mode = "RGBA" if image.has_transparency_data else FULL_MODES.get(image.mode, image.mode)
+    rows = 256 * factor
+    strips = (image.crop((0, y, image.width, min(y + rows, image.height))) for y in range(0, image.height, rows))
+    reduced = [(strip if strip.mode == mode else strip.convert(mode)).reduce(factor) for strip in strips]
+    whole = Image.new(mode, (reduced[0].width, sum(strip.height for strip in reduced)))
+    for i, strip in enumerate(reduced):
+        whole.paste(strip, (0, 256 * i))
+    return whole
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

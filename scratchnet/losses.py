@@ -1,12 +1,15 @@
 """The two losses, and the penalty on the weights.
 
 Each loss is a pair of methods like a layer's: forward(logits, target) -> (loss, cache) and
-backward(dloss, cache) -> dlogits. The loss is a 0-d array that stays on its device.
+backward(dloss, cache) -> dlogits. The loss is a 0-d array that stays on its device. Finite logits of any size give a
+finite loss; a NaN or an infinity among them gives a NaN or an infinity, and no warning.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ShapeError
@@ -44,6 +47,7 @@ class PairCrossEntropy:
     Raises ShapeError when labels is not shaped like logits or there is no pair.
     """
 
+    @np.errstate(over="ignore", invalid="ignore")
     def forward(self, logits: Array, labels: Array) -> tuple[Array, PairCrossEntropyCache]:
         xp = array_module(logits, labels)
         expect_shape("PairCrossEntropy: logits", logits, "N")
@@ -53,7 +57,7 @@ class PairCrossEntropy:
             raise ShapeError("PairCrossEntropy: logits has shape (N=0), expected at least one pair")
         above = xp.where(logits.real > 0, logits, 0.0)
         losses = above - logits * labels + xp.log1p(exp_minus_abs(logits))
-        return losses.mean(), PairCrossEntropyCache(logits, labels)
+        return _mean(losses), PairCrossEntropyCache(logits, labels)
 
     def backward(self, dloss: Array | float, cache: PairCrossEntropyCache) -> Array:
         logits, labels = cache
@@ -86,6 +90,7 @@ class NWayCrossEntropy:
 
     both_ways: bool = False
 
+    @np.errstate(over="ignore", invalid="ignore")
     def forward(self, scores: Array, target: Array) -> tuple[Array, NWayCrossEntropyCache]:
         array_module(scores, target)
         expect_same_shape("NWayCrossEntropy: target", target, "scores", scores)
@@ -98,8 +103,9 @@ class NWayCrossEntropy:
                 raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected (..., Q, S) with Q = S: "
                                  "both ways, each support has one query")
             of_columns, log_of_columns = _softmax(scores, axis=-2)
-            probabilities, logarithms = (probabilities + of_columns) / 2, (logarithms + log_of_columns) / 2   # (2)
-        loss = -(target * logarithms).sum(axis=-1).mean()
+            probabilities = (probabilities + of_columns) / 2
+            logarithms = logarithms / 2 + log_of_columns / 2                                                # (2)
+        loss = _mean(-(target * logarithms).sum(axis=-1))
         return loss, NWayCrossEntropyCache(probabilities, target)
 
     def backward(self, dloss: Array | float, cache: NWayCrossEntropyCache) -> Array:
@@ -109,12 +115,20 @@ class NWayCrossEntropy:
 
 
 def _softmax(scores: Array, axis: int) -> tuple[Array, Array]:
-    """The softmax along an axis, and its logarithm."""
+    """The softmax along an axis, and its logarithm, which is at least the lowest number that its dtype has."""
     xp = array_module(scores)
+    lowest = float(xp.finfo(scores.real.dtype).min)
     shifted = scores - scores.real.max(axis=axis, keepdims=True)
+    shifted = xp.where(shifted.real < lowest, lowest, shifted) + 0 * scores  # 0 inf is NaN: no infinity is cut off
     exponentials = xp.exp(shifted)
     total = exponentials.sum(axis=axis, keepdims=True)
     return exponentials / total, shifted - xp.log(total)
+
+
+def _mean(losses: Array) -> Array:
+    """The mean (), even where the sum would overflow. A power of two as the scale leaves all bits as they are."""
+    scale = 0.5 ** losses.size.bit_length()
+    return (losses * scale).sum() / (losses.size * scale)
 
 
 def l2_penalty(params: Mapping[str, Array], strengths: Mapping[str, float]) -> tuple[Array | float, Params]:

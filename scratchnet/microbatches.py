@@ -43,17 +43,21 @@ def gradients(net: SiameseNet, loss: Loss, a: Array, b: Array, target: Array, pi
         raise ScratchnetError(f"pieces={pieces} of a batch of {N}: give 1 to {N}")
     total: Params = {}
     if pieces == 1:
-        value, statistics = _add_piece(total, net, loss, a, b, target, share=1.0)
+        value, statistics = add_piece(total, net, loss, a, b, target, share=1.0)
         return Gradients(value, total, statistics)
     value = 0.0
-    for k in range(pieces):
-        rows = slice(N * k // pieces, N * (k + 1) // pieces)
-        share = (rows.stop - rows.start) / N
-        value = value + _add_piece(total, net, loss, a[rows], b[rows], target[rows], share)[0]              # (1)
+    for rows, share in pieces_of(N, pieces):
+        value = value + add_piece(total, net, loss, a[rows], b[rows], target[rows], share)[0]               # (1)
     return Gradients(value, total, {})
 
 
-def _add_piece(
+def pieces_of(N: int, pieces: int) -> list[tuple[slice, float]]:
+    """The rows of each piece of a batch of N pairs or episodes, and its share n_k / N of them."""
+    cuts = [slice(N * k // pieces, N * (k + 1) // pieces) for k in range(pieces)]
+    return [(rows, (rows.stop - rows.start) / N) for rows in cuts]
+
+
+def add_piece(
     total: Params, net: SiameseNet, loss: Loss, a: Array, b: Array, target: Array, share: float
 ) -> tuple[Array, Params]:
     """Add the gradients of one piece into `total`; on return, all else that it took is free for the next one."""

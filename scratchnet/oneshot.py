@@ -20,7 +20,8 @@ from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.omniglot import read_runs
 from scratchnet.data.pairs import sample_pairs
-from scratchnet.errors import DataError
+from scratchnet.errors import DataError, ShapeError
+from scratchnet.ink import expect_images
 from scratchnet.layers import sigmoid
 from scratchnet.layers.base import under
 from scratchnet.siamese import SiameseNet
@@ -92,9 +93,16 @@ def wilson_interval(correct: int, trials: int, z: float = 1.959964) -> tuple[flo
 
 
 def evaluate(scorer: Scorer, runs: Sequence[Run]) -> Result:
-    """How often the character with the highest score is the right one; several supports of one are averaged."""
+    """How often the character with the highest score is the right one; several supports of one are averaged.
+
+    Raises DataError for no runs, for runs of different scopes, and for images that are not ink 1 and paper 0
+    (`scratchnet.ink`); ShapeError for arrays that are no images.
+    """
     if not runs or len({run.scope for run in runs}) > 1:
         raise DataError("expected one or more runs of one scope: within and across alphabets are different tasks")
+    for run in runs:
+        expect_images(f"query of {run.name!r}", run.query)
+        expect_images(f"support of {run.name!r}", run.support)
     device = getattr(scorer, "device", CPU)
     # A GPU is given all runs before the first is read, so that it need not wait for the host in between.
     scored = [scorer.scores(to_device(run.query, device), to_device(run.support, device)) for run in runs]
@@ -176,7 +184,8 @@ class Embedded:
         return sigmoid(self._head(self.embed(a), self.embed(b)))
 
     def embed(self, images: np.ndarray) -> Array:
-        """The embeddings (N, D) of images (N, H, W)."""
+        """The embeddings (N, D) of images (N, H, W). Raises as SiameseNet.embed does."""
+        expect_images("images", images)
         kind = images.shape[1:], images.dtype.str
         keys = [(*kind, sha256(image.tobytes()).digest()) for image in images]
         new = {key: i for i, key in enumerate(keys) if key not in self._found}
@@ -242,7 +251,12 @@ class PixelNearestNeighbour:
     """The baseline that looks for the support with the fewest pixels that differ (Euclidean distance)."""
 
     def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
-        """(Q, S) float64: the negative squared distance of the images."""
+        """(Q, S) float64: the negative squared distance of the images. Raises as SiameseNet.scores does."""
+        expect_images("queries", queries)
+        expect_images("supports", supports)
+        if queries.shape[1:] != supports.shape[1:]:
+            raise ShapeError(f"queries has shape {queries.shape} and supports {supports.shape}, expected images of one "
+                             "size (H, W): resize them")
         q, s = (images.reshape(len(images), -1).astype(np.float64) for images in (queries, supports))
         return 2 * q @ s.T - (q * q).sum(axis=1)[:, None] - (s * s).sum(axis=1)
 
@@ -256,7 +270,9 @@ class ModifiedHausdorff:
     """
 
     def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
-        """(Q, S) float64: the negative distance; ink is what is darker than half."""
+        """(Q, S) float64: the negative distance; ink is what is darker than half. Raises as SiameseNet.scores does."""
+        expect_images("queries", queries)
+        expect_images("supports", supports)
         q, s = ([_ink_points(image) for image in images] for images in (queries, supports))
         return np.array([[-_modified_hausdorff(a, b) for b in s] for a in q])
 

@@ -4,15 +4,19 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
-from scratchnet.backend import Array, Params, array_module, blocks, for_each
+from scratchnet.backend import CPU, Array, Params, array_module, blocks, device_of, for_each
 from scratchnet.errors import ScratchnetError
 from scratchnet.ops.cuda import sgd as cuda_sgd
+from scratchnet.ops.finite import flag_unless, unless
 from scratchnet.shapes import expect_same_shape
+from scratchnet.spelling import hint
 
 SETTINGS = ("lr", "momentum", "weight_decay")
 SCHEDULES = ("decay", "cosine")
+SMALL = 1e38  # a number that float32 can still double
 
 
 @dataclass
@@ -55,38 +59,60 @@ class SGD:
     def __post_init__(self) -> None:
         unknown = {name for settings in self.per_layer.values() for name in settings} - set(SETTINGS)
         if unknown:
-            raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}: it can set {', '.join(SETTINGS)}")
+            raise ScratchnetError(f"per_layer sets {', '.join(sorted(unknown))}{hint(min(unknown), SETTINGS)}: "
+                                  f"it can set {', '.join(SETTINGS)}")
         if self.schedule not in SCHEDULES:
-            raise ScratchnetError(f"schedule={self.schedule} is none of {', '.join(SCHEDULES)}: choose one")
+            raise ScratchnetError(f"schedule={self.schedule} is none of {', '.join(SCHEDULES)}"
+                                  f"{hint(self.schedule, SCHEDULES)}: choose one")
         if self.schedule == "cosine" and self.lr_decay != 1:
             raise ScratchnetError(f"lr_decay={self.lr_decay} goes with schedule=decay: with the cosine, set it to 1")
         if self.schedule == "cosine" and not self.warm_up_epochs < self.epochs:
             raise ScratchnetError(f"warm_up_epochs={self.warm_up_epochs} leave nothing of a cosine over "
                                   f"epochs={self.epochs}: give fewer, or more epochs")
 
-    def step(self, params: Params, grads: Params) -> None:
+    def step(self, params: Params, grads: Params, failed: Array | None = None) -> None:
         """One update of `params`, in place, for every parameter that has a gradient.
 
+        failed: a flag of ops/finite.py, on a device that nobody waits for; once it is raised, nothing changes.
         Raises ShapeError or BackendError, before anything is changed, when a gradient does not fit its parameter.
         """
         self.expect_prefixes_to_fit(grads)
+        _expect_to_fit(params, grads)
         for name, gradient in grads.items():
-            array_module(params[name], gradient)
-            expect_same_shape(f"gradient of {name}", gradient, name, params[name])
-        for name, gradient in grads.items():
-            lr, momentum, weight_decay = self.settings(name)
             weight = params[name]
             if name not in self.velocity:
                 self.velocity[name] = array_module(weight).zeros_like(weight)
-            update = partial(_update, weight, self.velocity[name], gradient, lr, momentum, weight_decay)
+            update = partial(_update, weight, self.velocity[name], gradient, *self.settings(name), failed)
             for_each(update, blocks(weight), like=weight)
+
+    def flag(self, params: Params, grads: Params, failed: Array) -> None:
+        """Raise the flag `failed` (see ops/finite.py) where `step` would leave a NaN or an infinity in `params`.
+
+        Changes nothing else. Raises ShapeError or BackendError when a gradient does not fit its parameter.
+        """
+        _expect_to_fit(params, grads)
+        entries: list[cuda_sgd.Entry] = []
+        verdicts: list[Array] = []
+        for name, gradient in grads.items():
+            weight, velocity = params[name], self.velocity.get(name)
+            if velocity is None:
+                velocity = array_module(weight).zeros_like(weight)
+            if cuda_sgd.usable(weight, velocity, gradient):
+                entries.append(cuda_sgd.Entry(weight, velocity, gradient, *self.settings(name)))
+            else:
+                judge = partial(_judge, weight, velocity, gradient, *self.settings(name), verdicts)
+                for_each(judge, blocks(weight), like=weight)
+        cuda_sgd.flag(entries, failed)
+        flag_unless(verdicts, failed)
 
     def expect_prefixes_to_fit(self, names: Iterable[str]) -> None:
         """Raise ScratchnetError unless every prefix of `per_layer` fits one of the parameters called `names`."""
         names = list(names)
         for prefix in self.per_layer:
             if not any(_fits(prefix, name) for name in names):
-                raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network: {', '.join(names)}")
+                parts = [part for name in names for part in accumulate(name.split("."), "{}.{}".format)]
+                raise ScratchnetError(f"per_layer sets {prefix}, which is no part of the network"
+                                      f"{hint(prefix, parts)}: {', '.join(names)}")
 
     @property
     def rate(self) -> float:
@@ -116,19 +142,58 @@ class SGD:
         return self.per_layer[max(fitting, key=len)][setting] if fitting else getattr(self, setting)
 
 
+def _expect_to_fit(params: Params, grads: Params) -> None:
+    for name, gradient in grads.items():
+        array_module(params[name], gradient)
+        expect_same_shape(f"gradient of {name}", gradient, name, params[name])
+
+
 def _update(
-    weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float, rows: slice
+    weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float,
+    failed: Array | None, rows: slice,
 ) -> None:
     """The update of some rows, in place: a few at a time, so that they stay in the cache from step to step."""
     v, w, g = velocity[rows], weight[rows], gradient[rows]
     if cuda_sgd.usable(w, v, g):
-        cuda_sgd.update(w, v, g, lr, momentum, weight_decay)
+        cuda_sgd.update(w, v, g, lr, momentum, weight_decay, failed)
+    elif failed is None:
+        _accelerate(v, w, g, lr, momentum, weight_decay, out=v)
+        w += v
+    else:
+        new = _accelerate(v, w, g, lr, momentum, weight_decay)
+        v[...], w[...] = unless(failed, v, new), unless(failed, w, w + new)
+
+
+def _judge(
+    weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float,
+    verdicts: list[Array], rows: slice,
+) -> None:
+    """Add to the verdicts whether the update of some rows leaves them finite, unless that is sure."""
+    v, w, g = velocity[rows], weight[rows], gradient[rows]
+    if device_of(w) is CPU and _surely_finite(v, w, g, lr, momentum, weight_decay):
         return
-    v *= momentum
-    v -= lr * g
+    new = _accelerate(v, w, g, lr, momentum, weight_decay)
+    new += w
+    verdicts.append(array_module(new).isfinite(new).all())
+
+
+def _surely_finite(
+    v: Array, w: Array, g: Array, lr: float, momentum: float, weight_decay: float
+) -> bool:
+    """Whether no number of the update can overflow: none is larger than the norm of its array, which is soon found."""
+    v_norm, w_norm, g_norm = (math.sqrt(flat @ flat) for flat in (x.reshape(-1) for x in (v, w, g)))
+    return abs(momentum) * v_norm + abs(lr) * (g_norm + 2 * weight_decay * w_norm) + w_norm < SMALL  # False for NaN
+
+
+def _accelerate(
+    v: Array, w: Array, g: Array, lr: float, momentum: float, weight_decay: float, out: Array | None = None
+) -> Array:
+    """momentum v - lr (g + 2 weight_decay w)."""
+    new = array_module(v).multiply(v, momentum, out=out)
+    new -= lr * g
     if weight_decay:
-        v -= (2 * lr * weight_decay) * w
-    w += v
+        new -= (2 * lr * weight_decay) * w
+    return new
 
 
 def _fits(prefix: str, name: str) -> bool:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratchnet.backend import Array
+from scratchnet.console import is_terminal, note
 from scratchnet.recipes import Recipe
 
 CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
@@ -25,7 +27,9 @@ def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 class Progress:
     """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch.
 
-    unread: the losses after those, () each, which are still on the device that computes them.
+    unread: the losses after those, () each, which are still on the device that computes them. failed: the flag there
+    that is raised once a step fails (`train.queue_step`). seconds, images: what the epoch has taken so far, over all
+    the processes that have worked on it, and how much it has seen.
     """
 
     epoch: int = 0
@@ -33,11 +37,18 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     unread: list[Array] = field(default_factory=list)
+    failed: Array | None = None
+    seconds: float = 0.0
+    images: int = 0
 
     @property
     def best(self) -> Mapping[str, Any] | None:
         """The record of the first epoch with the highest validation accuracy; None without a validation."""
         return best_of(self.history)
+
+    def start_epoch(self) -> None:
+        """Nothing of the epoch has been done yet."""
+        self.step, self.losses, self.seconds, self.images = 0, [], 0.0, 0
 
     def finished(self, recipe: Recipe) -> bool:
         """Whether all epochs are done, or too many have passed without a better one, where the best is kept."""
@@ -46,23 +57,26 @@ class Progress:
 
 
 class Display:
-    """A progress bar on a terminal, a plain line an epoch elsewhere; both on stderr."""
+    """A progress bar on a terminal, a plain line an epoch elsewhere; both on stderr, as long as that can be written."""
 
     def __init__(self, recipe: Recipe, steps: int, progress: Progress, quiet: bool) -> None:
         self.recipe, self.steps, self.quiet = recipe, steps, quiet
-        self.terminal = sys.stderr.isatty() and not quiet
+        self.terminal = not quiet and is_terminal(sys.stderr)
         self.started, self.done_before = time.monotonic(), progress.epoch * steps + progress.step
         self.images = 0
-        self.bar = tqdm(
-            total=recipe.epochs * steps, initial=self.done_before, disable=not self.terminal, leave=False,
-            bar_format="{desc} {bar} {n}/{total} steps, {remaining} left{postfix}",
-        )
+        self.bar: Any = tqdm(disable=True)
+        with suppress(OSError):
+            self.bar = tqdm(
+                total=recipe.epochs * steps, initial=self.done_before, disable=not self.terminal, leave=False,
+                bar_format="{desc} {bar} {n}/{total} steps, {remaining} left{postfix}",
+            )
 
     def __enter__(self) -> "Display":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        with suppress(OSError):
+            self.bar.close()
 
     def batch(self, progress: Progress, images: int) -> None:
         self.images += images
@@ -71,7 +85,8 @@ class Display:
         best = f", best validation {progress.best['validation']:.1%}" if progress.best else ""
         self.bar.set_description_str(f"epoch {progress.epoch + 1}/{self.recipe.epochs}", refresh=False)
         self.bar.set_postfix_str(f"{loss}{rate:.0f} images/s{best}", refresh=False)
-        self.bar.update()
+        with suppress(OSError):
+            self.bar.update()
 
     def epoch(self, progress: Progress) -> None:
         if self.quiet:
@@ -83,4 +98,5 @@ class Display:
         validation = "no validation" if record["validation"] is None else f"validation {record['validation']:.1%}"
         line = (f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  {validation}  "
                 f"{record['images_per_second']:.0f} images/s  {left / 60:.1f} min left")
-        self.bar.write(line, file=sys.stderr)
+        with suppress(OSError), self.bar.external_write_mode(sys.stderr):  # the bar steps aside
+            note(line)

@@ -18,6 +18,7 @@ import pytest
 
 import scratchnet
 from scratchnet.errors import ScratchnetError
+from scratchnet.spelling import hint
 
 DTYPES = ("float64", "float32")
 DEVICE_OF = {"numpy": "cpu", "cupy": "cuda"}  # by array module
@@ -53,7 +54,7 @@ class GradientCase:
     def __post_init__(self) -> None:
         for name, value, known in (("dtype", self.dtype, DTYPES), ("array_module", self.array_module, DEVICE_OF)):
             if value not in known:
-                raise ScratchnetError(f"{name} {value!r} is none of {', '.join(known)}")
+                raise ScratchnetError(f"{name} {value!r} is none of {', '.join(known)}{hint(value, known)}")
 
     @property
     def device(self) -> str:

@@ -3,13 +3,17 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.frames import find_frame
+from scratchnet.models import ARCHITECTURES, options_of
+from scratchnet.notes import expect, parse
 from scratchnet.optim import SCHEDULES, SETTINGS, SGD
+from scratchnet.reading import read_file, reason
+from scratchnet.spelling import hint
 
 CHOICES = {"data": ("glyphs", "omniglot"), "objective": ("pairs", "episodes"), "schedule": SCHEDULES,
            "keep": ("best", "last")}
@@ -19,8 +23,13 @@ LEAST: dict[str, float] = {
     "seed": 0, "elastic": 0.0, "stroke": 0.0, "weight_average": 0.0, "warm_up_epochs": 0,
 }
 OF_EPISODES: dict[str, Any] = {"hands": 1, "symmetries": False, "both_ways": False}  # with what pairs have
-MOST: dict[str, float] = {"elastic": 1.0, "stroke": 1.0, "weight_average": 1.0}
+MOST: dict[str, float] = {"elastic": 1.0, "stroke": 1.0, "weight_average": 1.0, "seed": math.inf}
+MOST_OTHERWISE = 1_000_000_000
 OF_FRESH_COPIES = ("elastic", "stroke")
+KINDS: dict[Any, Any] = {  # of notes, by the type of a field; the others are objects
+    str: str, int: int, float: float, bool: bool, float | None: (float, None), tuple[str, ...]: [str],
+}
+MAX_BYTES = 1 << 20  # of a recipe in a file
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,8 @@ class Recipe:
         """Raises ScratchnetError for a value that no training can have."""
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ScratchnetError(f"{name}={getattr(self, name)} is none of {', '.join(choices)}: choose one")
+                raise ScratchnetError(f"{name}={getattr(self, name)} is none of {', '.join(choices)}"
+                                      f"{hint(getattr(self, name), choices)}: choose one")
         self._expect_a_likely_architecture()
         for name, of_pairs in OF_EPISODES.items():
             if self.objective == "pairs" and getattr(self, name) != of_pairs:
@@ -107,15 +117,18 @@ class Recipe:
         for name, value, least in numbers:
             if not least <= value < math.inf:  # True for NaN
                 raise ScratchnetError(f"{name}={value} is out of range: give {least} or more")
-            if value > MOST.get(name, math.inf):
-                raise ScratchnetError(f"{name}={value} is out of range: give {least} to {MOST[name]}")
+            if value > (most := MOST.get(name, MOST_OTHERWISE)):
+                raise ScratchnetError(f"{name}={value} is out of range: give {least} to {most}")
 
     def _expect_settings_of_layers(self) -> None:
         for prefix, settings in self.per_layer.items():
             fits = isinstance(settings, Mapping) and all(
-                name in SETTINGS and isinstance(value, int | float) and value >= 0 for name, value in settings.items())
+                name in SETTINGS and isinstance(value, int | float) and 0 <= value < math.inf
+                for name, value in settings.items())
             if not fits:
-                raise ScratchnetError(f"per_layer.{prefix}={json.dumps(settings)} is no setting of a layer: "
+                unknown = [name for name in settings if name not in SETTINGS] if isinstance(settings, Mapping) else []
+                guess = hint(unknown[0], SETTINGS) if unknown else ""
+                raise ScratchnetError(f"per_layer.{prefix}={json.dumps(settings)} is no setting of a layer{guess}: "
                                       f'give some of {", ".join(SETTINGS)}, as {{"lr": 0.01}}')
 
     def optimiser(self) -> SGD:
@@ -142,13 +155,22 @@ class Recipe:
     def read(cls, path: Path) -> "Recipe":
         """The recipe in a run folder. Raises CheckpointError when there is none that can be read."""
         try:
-            plain = json.loads(path.read_text())
-            plain["validation_alphabets"] = tuple(plain["validation_alphabets"])
-            return cls(**plain)
+            plain = parse(read_file(path, MAX_BYTES))
+            expect(plain, cls.kinds(), "the recipe")
+            return cls(**plain | {"validation_alphabets": tuple(plain["validation_alphabets"])})
         except FileNotFoundError as cause:
             raise CheckpointError(f"{path.parent} holds no run: there is no {path.name} in it") from cause
-        except (ValueError, KeyError, TypeError, AttributeError, ScratchnetError) as cause:
-            raise CheckpointError(f"{path} is damaged or of another version ({cause}): start a new run") from cause
+        except (OSError, ValueError, TypeError, ScratchnetError) as cause:
+            raise CheckpointError(
+                f"{path} is damaged or of another version ({reason(cause)}): start a new run") from cause
+
+    @classmethod
+    def kinds(cls) -> dict[str, Any]:
+        """What `notes.expect` is to expect of a recipe: fields as they are declared, those with a default perhaps."""
+        kinds = {f.name: KINDS.get(f.type, dict) for f in fields(cls)} | {"architecture": {"name": str, "frame?": str}}
+        optional = {f.name for f in fields(cls) if f.default is not MISSING or f.default_factory is not MISSING}
+        optional.remove("validation_alphabets")  # without it, nothing would say which alphabets are left unseen
+        return {f"{name}?" if name in optional else name: kind for name, kind in kinds.items()}
 
 
 # Cut out of the background set to choose by; never trained on.
@@ -187,8 +209,14 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (
 def find_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises ScratchnetError when there is none."""
     if name not in RECIPES:
-        raise ScratchnetError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+        raise ScratchnetError(f"unknown recipe {name!r}{hint(name, RECIPES)}: choose one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def setting_names(architecture: str) -> list[str]:
+    """What `override` can change: the fields of a recipe, and the options of its architecture."""
+    names = [f.name for f in fields(Recipe) if f.name != "name"]
+    return [*names, "architecture.name", *(f"architecture.{option}" for option in options_of(architecture))]
 
 
 def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
@@ -199,31 +227,69 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     changes: dict[str, Any] = {}
     for name, text in settings.items():
         field_name, _, key = name.partition(".")
-        if field_name not in {f.name for f in fields(recipe)} - {"name"}:
-            names = ", ".join(f.name for f in fields(recipe) if f.name != "name")
-            raise ScratchnetError(f"the recipe has no setting {field_name!r}: there are {names}")
+        known = setting_names(recipe.architecture["name"])
+        if field_name not in known:
+            names = ", ".join(known_name for known_name in known if "." not in known_name)
+            raise ScratchnetError(f"the recipe has no setting {field_name!r}{hint(name, known)}: there are {names}")
         old, new = changes.get(field_name, getattr(recipe, field_name)), _parse(text)
         if key:
             if not isinstance(old, Mapping):
-                raise ScratchnetError(f"the setting {field_name} has no parts, so {name!r} is none")
-            _expect_like(old.get(key, new), name, new)
+                raise ScratchnetError(f"the setting {field_name} has no parts, so {name!r} is none: "
+                                      f"write {field_name}={text}")
+            _expect_like(old.get(key, new), name, new, text)
             changes[field_name] = {**old, key: new}
         else:
             changes[field_name] = tuple(map(str, new)) if isinstance(old, tuple) and isinstance(new, list) else new
-            _expect_like(old, name, changes[field_name])
+            _expect_like(old, name, changes[field_name], text)
+    if "architecture" in changes:
+        _expect_architecture(changes["architecture"])
     return replace(recipe, **changes)
+
+
+def _expect_architecture(architecture: Mapping[str, Any]) -> None:
+    """Raise ScratchnetError unless there is such an architecture, and it has such options."""
+    name = architecture.get("name")
+    if not isinstance(name, str) or name not in ARCHITECTURES:
+        raise ScratchnetError(f"architecture.name={name} is none of {', '.join(ARCHITECTURES)}"
+                              f"{hint(name, ARCHITECTURES)}: choose one")
+    for option in architecture.keys() - {"name", *options_of(name)}:
+        raise ScratchnetError(f"architecture.{option} is no option of {name}{hint(option, options_of(name))}: "
+                              f"there are {', '.join(options_of(name))}")
 
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse(text.encode())
     except ValueError:
         return text
 
 
-def _expect_like(old: Any, name: str, new: Any) -> None:
-    """Raise ScratchnetError unless `new` is of the type of `old`; an int will do for a float."""
+def _expect_like(old: Any, name: str, new: Any, text: str) -> None:
+    """Raise ScratchnetError unless `new`, written as `text`, is of the type of `old`; an int will do for a float."""
     kind = (int, float) if old is None or isinstance(old, float) else type(old)
-    if not isinstance(new, kind) or isinstance(new, bool) != isinstance(old, bool):
-        word = "number" if kind == (int, float) else type(old).__name__
-        raise ScratchnetError(f"{name}={new} is no {word}: the recipe has {name}={old}, give another of its kind")
+    if isinstance(new, kind) and isinstance(new, bool) == isinstance(old, bool):
+        return
+    word = "number" if kind == (int, float) else type(old).__name__
+    raise ScratchnetError(f"{name}={new} is no {word}: the recipe has {name}={json.dumps(old)}, {_advice(old, text)}")
+
+
+def _advice(old: Any, text: str) -> str:
+    """How a value like `old` is written, if it was meant by `text`."""
+    match old:
+        case bool():
+            return "give true or false"
+        case int():
+            return "give a whole number"
+        case float() | None:
+            with_point = text.replace(",", ".")
+            return f"give a number{f', such as {with_point}' if _is_number(with_point) else ''}"
+        case tuple():
+            return 'give a list, such as ["Korean", "Latin"]'
+        case Mapping():
+            return "give an object of JSON, or its parts one by one"
+        case _:
+            return "give another of its kind"
+
+
+def _is_number(text: str) -> bool:
+    return isinstance(_parse(text), int | float)

@@ -8,6 +8,10 @@ from typing import Any
 
 from scratchnet.errors import ShapeError
 
+MAP = ["H", "W", "N", "C"]
+CHANNELS_ELSEWHERE = {  # the layouts of other libraries, by the place of their channels
+    1: ("(N, C, H, W)", (2, 3, 0, 1)), 0: ("(C, H, W, N)", (1, 2, 3, 0)), 2: ("(H, W, C, N)", (0, 1, 3, 2)),
+}
 PRECISIONS = {"float32": "single", "float64": "double", "complex128": "double"}
 
 
@@ -29,7 +33,32 @@ def expect_shape(name: str, array: Any, axes: str, **sizes: int) -> None:
     else:
         given = ", ".join(map(str, shape))
     expected = ", ".join(f"{letter}={sizes[letter]}" if letter in sizes else letter for letter in letters)
-    raise ShapeError(f"{name} has shape ({given}), expected ({expected})")
+    hint = _layout_hint(name, shape, sizes.get("C")) if letters == MAP else ""
+    raise ShapeError(f"{name} has shape ({given}), expected ({expected}){hint}")
+
+
+def images_first_hint(name: str, shape: tuple[int, ...], kh: int, kw: int) -> str:
+    """What to add for a map (H, W, N, C) smaller than a kernel, if it is large enough read as (N, H, W, C)."""
+    if shape[1] < kh or shape[2] < kw:
+        return ""
+    return f"; images first, (N, H, W, C), become {_variable(name)}.transpose(1, 2, 0, 3)"
+
+
+def _layout_hint(name: str, shape: tuple[int, ...], C: int | None) -> str:
+    """What to do about a map whose channels are in the place of another axis, or that has no axis for the only one."""
+    x = _variable(name)
+    if len(shape) == 3 and C in (1, None):
+        return f": images (N, H, W) become {x}.transpose(1, 2, 0)[..., None]"
+    if len(shape) == 4 and C is not None:
+        for axis, (layout, axes) in CHANNELS_ELSEWHERE.items():
+            if shape[axis] == C:
+                return f": it looks like {layout}, which becomes {x}.transpose{axes}"
+    return ""
+
+
+def _variable(name: str) -> str:
+    """The array in "Conv2d: x"."""
+    return name.rpartition(" ")[2]
 
 
 def expect_precision(where: str, **arrays: Any) -> None:

@@ -22,6 +22,7 @@ from scratchnet.backend import (
 )
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.frames import find_frame
+from scratchnet.ink import expect_images, is_wrong
 from scratchnet.layers import Layer, WeightedL1, sigmoid
 from scratchnet.layers.base import backward_params, branches, prefixed, running_statistics, under
 from scratchnet.layers.conv_pool_relu import fused
@@ -78,7 +79,8 @@ class SiameseNet:
         for name, images in (("a", a), ("b", b)):
             if images.ndim < 3 or images.shape[-2:] != (self.image_size, self.image_size):
                 size = self.image_size
-                raise ShapeError(f"SiameseNet: {name} has shape {images.shape}, expected (..., H={size}, W={size})")
+                raise ShapeError(f"SiameseNet: {name} has shape {images.shape}, expected (..., H={size}, W={size})"
+                                 f"{_layout_hint(name, images.shape, size)}")
         try:
             np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError as cause:
@@ -122,28 +124,27 @@ class SiameseNet:
     def embed(self, images: Images) -> Array:
         """The embeddings (N, D) of images: (N, H, W) arrays of any size, ink 1 and paper 0, or a list of files.
 
-        Raises BackendError when there is too little memory.
+        Arrays are bool or float. Raises DataError, naming the image, for values outside of 0 to 1, NaN, infinity and
+        negatives (paper 1, as `scratchnet.ink` judges it), ShapeError for other dtypes and shapes, and BackendError
+        when there is too little memory. An array on a GPU is not waited for: there an image at fault has embeddings of
+        NaN. Images last, (H, W, N), cannot be told from (N, H, W).
         """
-        step = self.embed_batch
-        with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(images)))):
-            x = self._prepare(images)
-            batches = [self._encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
-            return array_module(x).concatenate(batches)
+        return self._embed("images", images)
 
     def similarity(self, a: Images, b: Images) -> Array:
-        """The probability (N,) that a[i] and b[i] show the same character."""
+        """The probability (N,) that a[i] and b[i] show the same character. Raises as `embed` does."""
         return sigmoid(self.logits(a, b))
 
     def logits(self, a: Images, b: Images) -> Array:
         """The logit (N,) of each pair a[i] and b[i], before the sigmoid."""
-        h1, h2 = self.embed(a), self.embed(b)
+        h1, h2 = self._embed("a", a), self._embed("b", b)
         if h1.shape != h2.shape:
             raise ShapeError(f"similarity: a has {h1.shape[0]} images and b {h2.shape[0]}, expected as many")
         return self.head.forward(under("head", self.params), h1, h2)[0]
 
     def scores(self, queries: Images, supports: Images) -> Array:
-        """The logits (Q, S) of each query against each support; every image is embedded once."""
-        h1, h2 = self.embed(queries), self.embed(supports)
+        """The logits (Q, S) of each query against each support; every image is embedded once. Raises as `embed`."""
+        h1, h2 = self._embed("queries", queries), self._embed("supports", supports)
         head = under("head", self.params)
         step = max(1, SCORE_ELEMENTS // max(1, h2.size))
         blocks = [self.head.forward(head, h1[i : i + step, None], h2)[0] for i in range(0, max(1, len(h1)), step)]
@@ -174,30 +175,48 @@ class SiameseNet:
         x = images.transpose(1, 2, 0)[..., None]                                # (N, H, W) -> (H, W, N, C=1)
         return self.encoder.forward(under("encoder", params), x, training)
 
-    def _prepare(self, images: Images) -> Array:
+    def _embed(self, name: str, images: Images) -> Array:
+        """`embed`, of images that the caller knows by this name."""
+        step = self.embed_batch
+        with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(images)))):
+            x = self._prepare(name, images)
+            xp = array_module(x)
+            h = xp.concatenate(
+                [self._encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)])
+            if self.device.asynchronous and not isinstance(images, Sequence):
+                h = xp.where(is_wrong(images)[:, None], xp.nan, h)  # to refuse them would mean to wait
+            return h
+
+    def _prepare(self, name: str, images: Images) -> Array:
         """Images as the encoder wants them: framed, (N, size, size), the parameters' precision and device."""
         weight = self._anchor
         if isinstance(images, str | Path | Image.Image):
-            raise DataError("images is a single picture, expected a list of them: write [picture]")
+            raise DataError(f"{name} is a single picture, expected a list of them: write [picture]")
         if isinstance(images, Sequence):
-            return self.device.upload(self._read(images).astype(weight.dtype.name))
+            return self.device.upload(self._read(name, images).astype(weight.dtype.name))
         array_module(images, weight)
-        if images.ndim != 3 or 0 in images.shape[1:]:
-            raise ShapeError(f"images has shape {images.shape}, expected (N, H, W)")
-        if images.dtype.kind not in "bf":
-            raise ShapeError(f"images is {images.dtype}, expected bool or float, paper 0 and ink 1: scale it")
+        expect_images(name, images)
         return find_frame(self.frame).fit(images.astype(weight.dtype), self.image_size)
 
-    def _read(self, pictures: Sequence[Image.Image | str | Path]) -> np.ndarray:
+    def _read(self, name: str, pictures: Sequence[Image.Image | str | Path]) -> np.ndarray:
         """Pictures of any size, framed, as one array on the host: (N, size, size) float32."""
         read, fit = find_frame(self.frame)
         ink = np.zeros((len(pictures), self.image_size, self.image_size), np.float32)
         for i, picture in enumerate(pictures):
             if not isinstance(picture, Image.Image | str | Path):
                 kind = type(picture).__name__
-                raise DataError(f"images holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
+                raise DataError(f"{name} holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
             ink[i] = fit(read(picture)[None], self.image_size)[0]
         return ink
+
+
+def _layout_hint(name: str, shape: tuple[int, ...], size: int) -> str:
+    """What to do about images that have a layout of other libraries."""
+    if len(shape) == 3 and shape[:2] == (size, size):
+        return f": it looks like (H, W, N), which becomes {name}.transpose(2, 0, 1)"
+    if len(shape) > 3 and shape[-3:] == (size, size, 1):
+        return f": the channel goes as {name}[..., 0]"
+    return ""
 
 
 def _embed_fewer(images: int) -> str:

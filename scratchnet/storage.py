@@ -20,6 +20,7 @@ import numpy as np
 
 from scratchnet.backend import Array, to_host
 from scratchnet.errors import CheckpointError
+from scratchnet.spelling import hint
 
 STORAGES = ("float32", "float16", "int8")
 LEVELS = 127  # of int8 on either side of zero
@@ -34,7 +35,8 @@ def pack(params: Mapping[str, Array], storage: str) -> tuple[dict[str, Array], d
     for weights that it cannot hold: NaN, infinity, or too large for float16.
     """
     if storage not in STORAGES:
-        raise CheckpointError(f"storage {storage!r} is unknown: choose one of {', '.join(STORAGES)}")
+        raise CheckpointError(f"storage {storage!r} is unknown{hint(storage, STORAGES)}: "
+                              f"choose one of {', '.join(STORAGES)}")
     arrays: dict[str, Array] = {}
     stored: dict[str, str] = {}
     for name, value in params.items():

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,34 @@ from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
 from scratchnet.checkpoint import save_model
 from scratchnet.cublas import Cublas
+from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
 from scratchnet.models import compact, parameter_count
 from scratchnet.oneshot import Result
+from scratchnet.optim import SGD
 from scratchnet.pretrained.card import Card
 from scratchnet.siamese import SiameseNet
+from scratchnet.train import loop
+
+# What other versions of Python, NumPy, Pillow, tqdm or pytest would break first. The kernels on the host take g++ long.
+SMOKE = tuple(str(Path(__file__).parent / name) for name in (
+    "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "test_backend", "test_checkpoint.py",
+    "test_cupy_names.py", "test_files.py", "test_images.py", "test_installing.py", "test_package.py",
+    "test_pretrained.py", "test_pytest_plugin.py", "test_readme.py", "test_storage.py",
+))  # fmt: skip
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need the real data, and short ones for a machine of another kind: pytest -m real_data."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_data")
+        if str(item.path).startswith(SMOKE) and "kernels" not in item.name:
+            item.add_marker("smoke")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # pytest.TerminalReporter, since its version 8.1
     """One line for each reason why tests were skipped, rather than one for each test."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.most_common():
@@ -48,7 +69,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
     if request.param == "kernels":
         request.getfixturevalue("kernels")
     if request.param == "strict":
-        monkeypatch.setitem(backend._devices, "strict", standin.STRICT)
+        monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
     try:
         return get_device(request.param)
     except BackendError as error:
@@ -65,7 +86,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
         pytest.skip("needs g++, to run the CUDA kernels on the host")
     cublas = Cublas(fake_cublas, handle=lambda: 0, real_types=fake_cublas.REAL_TYPES)
     device = replace(standin.STRICT, name="kernels", launch=host_cuda.launch, gemm=cublas.gemm)
-    monkeypatch.setitem(backend._devices, "kernels", device)
+    monkeypatch.setitem(backend.device._devices, "kernels", device)
     return device
 
 
@@ -78,7 +99,7 @@ def launched(kernels: Device, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(kernel)
         host_cuda.launch(source, kernel, *arguments)
 
-    monkeypatch.setitem(backend._devices, "kernels", replace(kernels, launch=launch))
+    monkeypatch.setitem(backend.device._devices, "kernels", replace(kernels, launch=launch))
     return names
 
 
@@ -91,6 +112,36 @@ def rng() -> np.random.Generator:
 def tiny_net() -> SiameseNet:
     """A network that does everything the larger ones do, in milliseconds: 16 x 16 pixels."""
     return compact(seed=1, image_size=16, width=2, features=8)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Five small alphabets, three of them to train on and two to choose by."""
+    alphabets = generate_alphabets(5, characters=6, drawers=4, image_size=16, seed=3)
+    return Split(alphabets[:3], alphabets[3:])
+
+
+class Steps(list[Any]):
+    """Training steps taken, as (network, optimiser, loss); `then` is called after each with their number."""
+
+    def then(self, _number: int) -> None:
+        pass
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """Every training step that the loop takes."""
+    taken = Steps()
+
+    def recorded(step: Callable[..., Any], net: SiameseNet, optimiser: SGD, *arguments: Any) -> Any:
+        loss = step(net, optimiser, *arguments)
+        taken.append((net, optimiser, loss))
+        taken.then(len(taken))
+        return loss
+
+    for name in ("train_step", "queue_step"):  # where it waits for the loss, and where it does not
+        monkeypatch.setattr(loop, name, partial(recorded, getattr(loop, name)))
+    return taken
 
 
 @pytest.fixture
@@ -130,7 +181,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
 @pytest.fixture(autouse=True)
 def default_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of products, whatever the environment says and another test has set."""
-    monkeypatch.setattr(backend, "_precision", "float32")
+    monkeypatch.setattr(backend.products, "_precision", "float32")
 
 
 @pytest.fixture

@@ -130,6 +130,7 @@ template <class... A> static void describe(void (*)(A...), char* kinds) {
 static inline void __syncthreads() { swapcontext(&host::fibers[host::current].context, &host::scheduler); }
 
 // What NVRTC has without a header.
+using std::isfinite;
 using std::max;
 using std::min;
 static inline float rsqrt(float x) { return 1 / std::sqrt(x); }

@@ -30,6 +30,7 @@ FUNCTIONS = """
     multiply not_equal power remainder right_shift subtract: x1 x2 | out dtype
     all amax amin any max min: a | axis out keepdims
     argmax argmin mean sum: a | axis dtype out keepdims
+    count_nonzero: a | axis
     empty ones zeros: shape | dtype order
     ones_like zeros_like: a | dtype order subok shape
     empty_like: prototype | dtype order subok shape
@@ -304,6 +305,10 @@ def _spoil(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def _count_nonzero(a: np.ndarray, axis: int | None = None) -> np.ndarray:
+    return np.asarray(np.count_nonzero(a, axis=axis))  # NumPy 2.0 counts in Python's int
+
+
 def _dot(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     if out is not None and not out.flags.c_contiguous:
         raise TypeError("strict.dot: CuPy wants a C-contiguous out")
@@ -326,6 +331,7 @@ SIGNATURES = {
     for name in names.split()
 }
 _own: dict[str, Callable] = {
+    "count_nonzero": _count_nonzero,
     "dot": _dot,
     "empty": _empty,
     "empty_like": _empty_like,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from scratchnet.averaging import WeightAverage
-from scratchnet.backend import BLOCK_BYTES, device_of, to_device, to_host
+from scratchnet.backend import device_of, to_device, to_host
+from scratchnet.backend.threads import BLOCK_BYTES
 
 SHAPES = {"encoder.conv1.weight": (5, 4, 3), "encoder.norm1.running_var": (3,), "head.bias": (1,)}
 
@@ -82,6 +83,17 @@ def test_a_gpu_averages_each_array_in_one_pass(launched, rng):
     for name, value in params.items():
         np.testing.assert_allclose(to_host(average.params[name]), to_host(value), rtol=1e-12)
     assert launched == ["sgd_approach"] * len(SHAPES)
+
+
+@pytest.mark.parametrize("raised", [0, 1])
+def test_an_average_whose_flag_is_raised_keeps_its_bits(raised, device, rng):
+    start, params = random_params(rng, np.float32), random_params(rng, np.float32)
+    start["head.bias"][:] = -0.0
+    average = WeightAverage.starting_at({name: to_device(value, device) for name, value in start.items()}, 0.7)
+    flag = device.upload(np.array(raised, np.int32))
+    average.update({name: to_device(value, device) for name, value in params.items()}, 100, flag)
+    for name, value in start.items():
+        assert (to_host(average.params[name]).tobytes() == value.tobytes()) == bool(raised)
 
 
 def test_an_array_of_many_blocks_is_averaged_to_its_last_row(monkeypatch, rng):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from standin import STRICT, strict
 
+import scratchnet
 from scratchnet import backend
 from scratchnet.backend import CPU, array_module, for_each, get_device, thread_count, to_device, to_host
 from scratchnet.errors import BackendError
@@ -24,7 +25,7 @@ from scratchnet.errors import BackendError
 @pytest.fixture(autouse=True)
 def fresh_devices(monkeypatch, default_device):
     """Devices registered in one test are gone in the next."""
-    monkeypatch.setattr(backend, "_devices", {"cpu": backend.CPU, "strict": STRICT})
+    monkeypatch.setattr(backend.device, "_devices", {"cpu": backend.CPU, "strict": STRICT})
 
 
 REAL = SimpleNamespace(CUDA_R_32F=0, CUDA_R_64F=1)
@@ -84,18 +85,18 @@ def test_an_unknown_device_is_an_error_that_lists_the_known_ones():
 
 
 def test_without_cupy_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BackendError, match=r"not installed: pip install 'scratchnet\[cuda12x\]'"):
+    monkeypatch.setattr(backend.cuda.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BackendError, match=r'not installed; in your clone: pip install -e "\.\[cuda12x\]" or'):
         get_device("cuda")
 
 
 def test_a_cupy_that_does_not_import_is_an_error_that_shows_the_cause(monkeypatch):
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(backend.cuda.importlib.util, "find_spec", lambda name: object())
 
     def broken(name):
         raise ImportError("libcuda.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(backend.importlib, "import_module", broken)
+    monkeypatch.setattr(backend.cuda.importlib, "import_module", broken)
     with pytest.raises(BackendError, match=r"libraries do not load \(ImportError: libcuda.so.1: cannot open"):
         get_device("cuda")
 
@@ -291,7 +292,7 @@ def test_the_peak_of_a_function_is_that_of_its_arrays():
         kept = np.empty(2**23, np.uint8)
         del kept
 
-    gaps = 1 + backend.HEAP_GAPS
+    gaps = 1 + backend.memory.HEAP_GAPS
     for _ in range(2):
         assert CPU.peak_memory(work) == pytest.approx(gaps * 2**23, rel=0.01)
     assert not tracemalloc.is_tracing()
@@ -302,13 +303,13 @@ def test_a_peak_is_found_beside_somebody_elses_tracing():
     try:
         before = np.zeros(2**23, np.uint8)
         peak = CPU.peak_memory(lambda: np.empty(2**22, np.uint8))
-        assert peak == pytest.approx((1 + backend.HEAP_GAPS) * 2**22, rel=0.01)
+        assert peak == pytest.approx((1 + backend.memory.HEAP_GAPS) * 2**22, rel=0.01)
         assert tracemalloc.get_traced_memory()[0] > before.nbytes
     finally:
         tracemalloc.stop()
 
 
-@pytest.mark.skipif(not backend.STATM.exists(), reason="the system does not tell how much memory a process has taken")
+@pytest.mark.skipif(not backend.memory.STATM.exists(), reason="the system does not report the memory of a process")
 def test_memory_that_is_written_to_counts_as_held():
     before = CPU.held_memory()
     with mmap.mmap(-1, 2**26) as fresh:  # from the system, not from memory that the process has kept
@@ -317,7 +318,7 @@ def test_memory_that_is_written_to_counts_as_held():
         assert CPU.held_memory() - before > 2**25
 
 
-@pytest.mark.skipif(not backend.STATM.exists(), reason="the system does not tell how much memory a process has taken")
+@pytest.mark.skipif(not backend.memory.STATM.exists(), reason="the system does not report the memory of a process")
 def test_memory_that_is_only_kept_for_reuse_does_not_count_as_held():
     backend.keep_freed_memory()
     before = CPU.held_memory()
@@ -330,7 +331,7 @@ def test_memory_that_is_only_kept_for_reuse_does_not_count_as_held():
 
 
 def test_where_the_system_does_not_tell_no_memory_is_held(monkeypatch, tmp_path):
-    monkeypatch.setattr(backend, "STATM", tmp_path / "absent")
+    monkeypatch.setattr(backend.memory, "STATM", tmp_path / "absent")
     assert CPU.held_memory() == 0
 
 
@@ -338,7 +339,7 @@ def test_where_the_system_does_not_tell_no_memory_is_held(monkeypatch, tmp_path)
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="asks for the kernels of an x86-64 processor")
 def test_the_kernels_of_openblas_are_those_that_the_environment_chooses():
     code = "from scratchnet.backend import blas_kernels; print(blas_kernels())"
-    environment = os.environ | {"OPENBLAS_CORETYPE": "Nehalem", "PYTHONPATH": str(Path(backend.__file__).parents[1])}
+    environment = os.environ | {"OPENBLAS_CORETYPE": "Nehalem", "PYTHONPATH": str(Path(scratchnet.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "Nehalem\n"
 
@@ -346,7 +347,7 @@ def test_the_kernels_of_openblas_are_those_that_the_environment_chooses():
 @pytest.fixture
 def processors(monkeypatch):
     """A machine of eight processors, and no wishes in the environment."""
-    monkeypatch.setattr(backend.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     for variable in ("SCRATCHNET_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -359,7 +360,11 @@ def processors(monkeypatch):
         ({"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "3"}, 2),
         ({"SCRATCHNET_THREADS": "1", "OMP_NUM_THREADS": "2"}, 1),
         ({"SCRATCHNET_THREADS": "100"}, 8),
-        ({"OMP_NUM_THREADS": "2,1"}, 8),
+        ({"OMP_NUM_THREADS": "2,1"}, 2),
+        ({"OMP_NUM_THREADS": "many"}, 8),
+        ({"OMP_NUM_THREADS": "\u00b2", "OPENBLAS_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "0"}, 8),
+        ({"OMP_NUM_THREADS": "9" * 5000}, 8),
     ],
 )
 def test_the_environment_and_the_affinity_limit_the_threads(environment, threads, processors, monkeypatch):
@@ -368,7 +373,7 @@ def test_the_environment_and_the_affinity_limit_the_threads(environment, threads
     assert thread_count() == threads
 
 
-@pytest.mark.parametrize("value", ["many", "0", "-1"])
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "\u00b2", " "])
 def test_a_number_of_threads_that_is_none_is_refused(value, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_THREADS", value)
     with pytest.raises(BackendError, match=f"^SCRATCHNET_THREADS={value}: give a whole number, 1 or more"):
@@ -401,7 +406,7 @@ def test_blocks_cover_an_axis_once_and_fit_the_cache(shape):
     slices = backend.blocks(array)
     covered = np.concatenate([np.arange(shape[0])[s] for s in slices]) if slices else np.arange(0)
     np.testing.assert_array_equal(covered, np.arange(shape[0]))
-    assert all(array[s].nbytes <= backend.BLOCK_BYTES or s.stop - s.start == 1 for s in slices)
+    assert all(array[s].nbytes <= backend.threads.BLOCK_BYTES or s.stop - s.start == 1 for s in slices)
     assert backend.blocks(to_device(array, "strict")) == [slice(0, shape[0])]
 
 
@@ -415,13 +420,13 @@ def test_memory_that_is_kept_does_not_reach_into_arrays_that_live(rng):
 
 
 def test_what_a_call_raises_is_raised_and_blas_gets_its_threads_back(processors):
-    get_threads, _ = backend._openblas()
+    get_threads, _ = backend.blas._openblas()
     before = get_threads()
 
     def fail(i):
         raise BackendError(f"item {i}")
 
-    with pytest.raises(BackendError, match="item 0"):
+    with pytest.raises(BackendError, match=r"item [012]"):
         for_each(fail, range(3), like=np.zeros(1))
     assert get_threads() == before
 
@@ -444,7 +449,7 @@ def test_several_threads_may_use_for_each_at_once(processors):
     for worker in workers:
         worker.join()
     assert (totals == sum(range(50))).all()
-    assert backend._blas_users == 0
+    assert backend.blas._threads.users == 0
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(3, 400, 9_000), (9_000, 400, 3), (2, 3, 4), (0, 3, 4), (1, 10_000_001, 1)])

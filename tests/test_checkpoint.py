@@ -336,7 +336,7 @@ def test_a_save_that_fails_at_the_end_leaves_the_old_network(call, tmp_path, tin
 
 def test_a_description_that_json_cannot_hold_leaves_the_old_file(tmp_path, arrays, saved):
     old = saved.read_bytes()
-    with pytest.raises(TypeError):
+    with pytest.raises(CheckpointError, match="object is not JSON serializable"):
         save_arrays(saved, arrays, {"note": object()})
     assert saved.read_bytes() == old
     assert list(tmp_path.iterdir()) == [saved]

@@ -89,6 +89,6 @@ def test_tf32_is_asked_of_cublas_for_float32_alone(kernels):
 def test_an_unknown_precision_is_refused(monkeypatch):
     with pytest.raises(BackendError, match="unknown precision 'fp8': choose one of float32, tf32"):
         set_precision("fp8")
-    monkeypatch.setattr(backend, "_precision", "half")
+    monkeypatch.setattr(backend.products, "_precision", "half")
     with pytest.raises(BackendError, match="SCRATCHNET_PRECISION=half: choose one of float32, tf32"):
         get_precision()

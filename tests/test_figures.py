@@ -8,8 +8,8 @@ from scratchnet.data import splits
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
-from scratchnet.errors import DataError
-from scratchnet.figures import Unseen, card_tasks, kept_out, random_task, unseen, unseen_data
+from scratchnet.errors import CheckpointError, DataError
+from scratchnet.figures import Unseen, card_tasks, kept_out, random_task, recipe_of, unseen, unseen_data
 from scratchnet.oneshot import ACROSS, WITHIN
 from scratchnet.recipes import VALIDATION_ALPHABETS
 
@@ -35,7 +35,8 @@ def omniglot_sets(monkeypatch):
 
     monkeypatch.setattr(figures, "background_split", split)
     monkeypatch.setattr(figures, "find_data", lambda data, *_: data)
-    monkeypatch.setattr(figures, "load_omniglot", lambda path: [alphabet[name] for name in path])
+    monkeypatch.setattr(figures, "look_for", lambda data, *_: data if data != "only WXYZ" else None)
+    monkeypatch.setattr(figures, "load_omniglot", lambda path: [alphabet[name] for name in path.removeprefix("only ")])
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,29 @@ def test_the_evaluation_set_has_its_threshold_from_elsewhere_or_from_its_other_h
     assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["a"], ["W", "X", "Y", "Z"]]
     found = unseen("evaluation", "WXYZ", [omniglot()])
     assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["W", "Y"], ["X", "Z"]]
+
+
+def test_the_evaluation_set_may_be_all_there_is(omniglot_sets, monkeypatch):
+    found = unseen("evaluation", "only WXYZ", [omniglot("a")])
+    assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["W", "Y"], ["X", "Z"]]
+    monkeypatch.setattr(figures, "BACKGROUND", frozenset("Y"))
+    with pytest.raises(DataError, match="is not the evaluation set, it has Y of the background set"):
+        unseen("evaluation", "only WXYZ", [omniglot("a")])
+
+
+@pytest.mark.parametrize(("recipe", "message"), [
+    ([], "the recipe is [], expected an object"),
+    ({"data": 3}, "the recipe.data is 3, expected a text"),
+    ({"validation_alphabets": ["a", 3]}, "the recipe.validation_alphabets[1] is 3"),
+    ({"architecture": [16]}, "the recipe.architecture is [16]"),
+    ({"architecture": {"image_size": True}}, "image_size is true, expected a whole number"),
+    ({"architecture": {"image_size": 10**9}}, "the recipe has image_size=1000000000, and the network 16"),
+])
+def test_a_recipe_that_makes_no_sense_is_refused_with_the_model(recipe, message, tiny_net):
+    with pytest.raises(CheckpointError) as refusal:
+        recipe_of(tiny_net, {"recipe": recipe}, "my run")
+    assert message in str(refusal.value)
+    assert "my run" in str(refusal.value)
 
 
 def test_alphabets_that_were_trained_on_are_never_taken_for_unseen(omniglot_sets):

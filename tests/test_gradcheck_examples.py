@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_pytest_plugin import run_pytest
 
+from scratchnet.errors import install_extra
 from scratchnet.gradcheck import check, draw, from_functions
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +19,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
 
 def run_example(name: str, library: str) -> dict:
     """All that an example defines, after running it; skips where its library is not installed."""
-    pytest.importorskip(library, reason=f"needs {library}, which is an extra: pip install 'scratchnet[{library}]'")
+    pytest.importorskip(library, reason=f"needs {library}, which is an extra; {install_extra(library)}")
     return runpy.run_path(str(EXAMPLES / f"{name}.py"))
 
 

@@ -1,6 +1,7 @@
 """Pictures become ink between 0 and 1, and what is no picture becomes one clear line."""
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scratchnet import images
 from scratchnet.errors import DataError
 from scratchnet.images import MAX_PIXELS, read_bitmap, read_image
 
@@ -202,3 +204,37 @@ def test_an_open_file_is_named_by_its_path(tmp_path: Path):
     (tmp_path / "empty.png").touch()
     with open(tmp_path / "empty.png", "rb") as file, pytest.raises(DataError, match=r"empty\.png"):
         read_image(file)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "F", "CMYK"])
+def test_a_vast_picture_is_averaged_over_squares_of_pixels(mode, monkeypatch):
+    monkeypatch.setattr(images, "LARGE", 3000)
+    step = np.zeros((1100, 60), np.uint8)
+    step[:, 30:] = 255
+    step = Image.fromarray(step)
+    ink = read_image(Image.fromarray(np.asarray(step, np.uint16) * 257) if mode == "I;16" else step.convert(mode))
+    assert ink.shape == (220, 12)
+    np.testing.assert_allclose(ink, np.repeat([[1.0, 0.0]], 6, axis=1) * np.ones((220, 1)), atol=0.02)
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs pipes in folders")
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png cannot be read .*it is a pipe"):
+        read_image(tmp_path / "a.png")
+    with pytest.raises(DataError, match="is a folder"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0"}], ids=["VP8", "VP8L", "VP8X"])
+def test_a_webp_is_refused_by_its_size_before_it_is_opened(options, monkeypatch):
+    content = encode(Image.new("RGB", (70, 90), "white"), "WEBP", **options)
+    assert read_image(io.BytesIO(content)).shape == (90, 70)
+    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90 - 2 * len(content))
+    monkeypatch.setattr(images, "WEBP_DENSITY", 2)
+    assert read_image(io.BytesIO(content)).shape == (90, 70)
+    monkeypatch.setattr(images, "MAX_WEBP", 70 * 90 - 2 * len(content) - 1)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened"))
+    with pytest.raises(DataError, match=r"has 6,300 pixels, expected up to 6,299 in a WEBP"):
+        read_image(io.BytesIO(content))

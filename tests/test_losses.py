@@ -7,7 +7,7 @@ import pytest
 
 from scratchnet.backend import to_host
 from scratchnet.errors import ShapeError
-from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, l2_penalty
+from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, _mean, l2_penalty
 
 
 def exact_pair_loss(logit: float, label: float) -> float:
@@ -81,6 +81,48 @@ def test_both_ways_a_shift_of_a_row_changes_only_what_the_columns_choose(rng):
 def test_both_ways_need_as_many_queries_as_supports(shape, rng):
     with pytest.raises(ShapeError, match=r"scores has shape .*, expected \(\.\.\., Q, S\) with Q = S"):
         NWayCrossEntropy(both_ways=True).forward(rng.random(shape), rng.random(shape))
+
+
+HUGE = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("size", [3e38, HUGE])
+def test_the_n_way_loss_is_finite_for_every_score_that_float32_has(both_ways, size):
+    scores = np.full((50, 2, 2), -size, np.float32)
+    scores[:, [0, 1], [0, 1]] = size
+    right = np.tile(np.eye(2, dtype=np.float32), (50, 1, 1))
+    for target, expected in ((right, 0.0), (1 - right, HUGE)):  # 6e38 is more than float32 has
+        loss, cache = NWayCrossEntropy(both_ways).forward(scores, target)
+        assert float(loss) == pytest.approx(expected, rel=1e-6)
+        gradient = NWayCrossEntropy(both_ways).backward(1.0, cache)
+        np.testing.assert_array_equal(gradient, (right - target) / 100)
+
+
+@pytest.mark.parametrize("size", [3e38, HUGE])
+def test_the_pair_loss_is_finite_for_every_logit_that_float32_has(size):
+    logits = np.tile(np.array([size, -size], np.float32), 100)
+    for labels, expected in ((logits > 0, 0.0), (logits < 0, size)):
+        loss, cache = PairCrossEntropy().forward(logits, labels.astype(np.float32))
+        assert float(loss) == pytest.approx(expected, rel=1e-6)
+        assert np.isfinite(PairCrossEntropy().backward(1.0, cache)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("label", [0, 1])
+def test_no_loss_is_finite_where_a_logit_is_not(value, label, device):
+    logits, target = np.zeros((3, 3), np.float32), np.eye(3, dtype=np.float32)
+    logits[1, 1 + label] = value
+    for loss in EVERY_LOSS:
+        items = (each.reshape(-1) if isinstance(loss, PairCrossEntropy) else each for each in (logits, target))
+        assert not np.isfinite(to_host(loss.forward(*(device.upload(each) for each in items))[0]))
+
+
+@pytest.mark.parametrize("loss_dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("N", [1, 2, 7, 64, 129])
+def test_the_mean_has_the_bits_that_numpy_gives_it(N, loss_dtype, rng):
+    losses = rng.random(N).astype(loss_dtype)
+    assert _mean(losses) == losses.mean()
 
 
 EVERY_LOSS = [PairCrossEntropy(), NWayCrossEntropy(), NWayCrossEntropy(both_ways=True)]

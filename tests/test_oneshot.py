@@ -37,6 +37,8 @@ from scratchnet.oneshot import (
 )
 from scratchnet.siamese import SiameseNet
 
+PALE = 2.0**-20  # of ink: images that show a number under 500,000 as so many are drawings
+
 
 @dataclass
 class Table:
@@ -45,12 +47,13 @@ class Table:
     table: np.ndarray
 
     def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
-        return self.table[queries[:, 0, 0].astype(int)][:, supports[:, 0, 0].astype(int)]
+        rows, columns = ((images[:, 0, 0] / PALE).astype(int) for images in (queries, supports))
+        return self.table[rows][:, columns]
 
 
 def run_of(query_labels: list[int], support_labels: list[int], scope: str = WITHIN) -> Run:
     """A run for `Table`: each image shows its own position."""
-    support, query = (np.arange(float(len(labels)))[:, None, None] for labels in (support_labels, query_labels))
+    support, query = (PALE * np.arange(len(labels))[:, None, None] for labels in (support_labels, query_labels))
     return Run("run", scope, support, np.array(support_labels), query, np.array(query_labels))
 
 
@@ -73,16 +76,17 @@ def generated() -> list[Alphabet]:
 
 
 def numbered(*sizes: tuple[int, int]) -> list[Alphabet]:
-    """Alphabets of so many characters and drawers; a drawing shows 10000 alphabet + 100 character + drawer."""
+    """Alphabets of so many characters and drawers; a drawing shows 10000 alphabet + 100 character + drawer, pale."""
     return [
-        Alphabet(f"alphabet {k}", 10_000.0 * k + 100 * np.arange(c).reshape(c, 1, 1, 1) + np.arange(d).reshape(d, 1, 1))
+        Alphabet(f"alphabet {k}",
+                 PALE * (10_000 * k + 100 * np.arange(c).reshape(c, 1, 1, 1) + np.arange(d).reshape(d, 1, 1)))
         for k, (c, d) in enumerate(sizes)
     ]
 
 
 def shown(images: np.ndarray) -> np.ndarray:
     """What `numbered` drawings show: (N, 3) of alphabet, character and drawer."""
-    number = images[:, 0, 0].astype(int)
+    number = (images[:, 0, 0] / PALE).astype(int)
     return np.stack([number // 10_000, number // 100 % 100, number % 100], axis=1)
 
 
@@ -455,7 +459,7 @@ def test_an_empty_image_has_a_distance_too(rng):
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])
 def test_the_nearest_neighbour_in_pixels_is_by_squared_distance(dtype, rng):
-    queries, supports = ((rng.random((n, 5, 4)) * 1.6).astype(dtype) for n in (3, 4))
+    queries, supports = (rng.random((n, 5, 4)).round(1).astype(dtype) for n in (3, 4))
     expected = [[-np.sum((q.astype(float) - s.astype(float)) ** 2) for s in supports] for q in queries]
     np.testing.assert_allclose(PixelNearestNeighbour().scores(queries, supports), expected, rtol=0, atol=1e-12)
 
@@ -511,14 +515,14 @@ def grey_alphabet(step: float) -> Alphabet:
 
 @pytest.mark.parametrize(("sign", "accuracy"), [(-1.0, 1.0), (1.0, 0.5)])
 def test_verification_is_right_for_a_scorer_that_knows_and_half_right_for_its_opposite(sign, accuracy, rng):
-    result = verification(Grey(sign), [grey_alphabet(0.4)], [grey_alphabet(0.3)], 200, rng)
+    result = verification(Grey(sign), [grey_alphabet(0.24)], [grey_alphabet(0.2)], 200, rng)
     assert result.trials == 200
     assert result.accuracy == accuracy
 
 
 def test_the_threshold_of_verification_is_chosen_without_the_test_alphabets(rng):
-    """Differences of 0.4 put the threshold at 0.2: a test alphabet with differences of 0.05 looks all the same."""
-    assert verification(Grey(), [grey_alphabet(0.4)], [grey_alphabet(0.05)], 200, rng).correct == 100
+    """Differences of 0.24 put the threshold at 0.12: a test alphabet with differences of 0.05 looks all the same."""
+    assert verification(Grey(), [grey_alphabet(0.24)], [grey_alphabet(0.05)], 200, rng).correct == 100
 
 
 def test_verification_tells_near_certainty_from_certainty(rng):
@@ -526,7 +530,7 @@ def test_verification_tells_near_certainty_from_certainty(rng):
         def similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
             return np.where((a == b).all(axis=(1, 2)), 1, 1 - 2.0**-24).astype(np.float32)
 
-    assert verification(Sure(), [grey_alphabet(0.4)], [grey_alphabet(0.3)], 200, rng).correct == 200
+    assert verification(Sure(), [grey_alphabet(0.24)], [grey_alphabet(0.2)], 200, rng).correct == 200
 
 
 def test_verification_takes_pairs_of_the_size_of_the_network(generated, tiny_net, rng):
@@ -539,11 +543,11 @@ def test_pairs_are_framed_once(tiny_net, monkeypatch):
     """What a network that frames the ink is given has been framed, and is not framed about its ink again."""
     net, seen = replace(tiny_net, frame="ink"), []
 
-    def embed(self: SiameseNet, images: np.ndarray) -> np.ndarray:
-        seen.append(self._prepare(images))
+    def embed(self: SiameseNet, name: str, images: np.ndarray) -> np.ndarray:
+        seen.append(self._prepare(name, images))
         return np.zeros((len(images), 8), np.float32)
 
-    monkeypatch.setattr(SiameseNet, "embed", embed)
+    monkeypatch.setattr(SiameseNet, "_embed", embed)
     alphabets = generate_alphabets(2, 6, 4, 40, seed=5)
     verification(net, alphabets[:1], alphabets[1:], 10, np.random.default_rng(3))
     oneshot.calibrated(net, alphabets[1:], 10, np.random.default_rng(3))

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_device, to_host
+from scratchnet.backend.threads import BLOCK_BYTES
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.losses import l2_penalty
+from scratchnet.ops.finite import new_flag
 from scratchnet.optim import SGD
 
 SHAPES = {"encoder.conv1.weight": (3, 2), "encoder.conv1.bias": (2,), "encoder.conv10.weight": (4,), "head.bias": (1,)}
@@ -93,7 +95,7 @@ def test_a_layer_with_its_own_rate_moves_by_it(params, rng):
 def test_a_prefix_that_fits_no_parameter_is_an_error_and_nothing_moves(prefix, params, rng):
     before = copied(params)
     with pytest.raises(
-        ScratchnetError, match=rf"per_layer sets {prefix}, which is no part of the network: .*encoder\.conv1\.bias"
+        ScratchnetError, match=rf"per_layer sets {prefix}, which is no part of the network.*: .*encoder\.conv1\.bias"
     ):
         SGD(0.1, per_layer={"encoder": {"lr": 1}, prefix: {"lr": 1}}).step(params, random_like(rng))
     for name, value in params.items():
@@ -207,6 +209,57 @@ def test_every_device_updates_arrays_of_any_size_and_layout(shape, layout, dtype
     assert placed["weight"].dtype == optimiser.velocity["weight"].dtype == dtype
     np.testing.assert_allclose(to_host(placed["weight"]), expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(to_host(optimiser.velocity["weight"]), velocity, rtol=0, atol=tolerance)
+
+
+FINE = {"weight": 0.5, "velocity": 0.1, "gradient": 2.0, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "raised"),
+    [
+        ({}, False),
+        ({"gradient": 1e30, "lr": 1e-32}, False),  # its square is no number of float32
+        ({"weight": 3e38}, False),
+        ({"gradient": np.nan}, True),
+        ({"gradient": np.inf, "lr": 0.0}, True),
+        ({"weight": np.nan}, True),
+        ({"velocity": -np.inf}, True),
+        ({"gradient": -1e20, "lr": 1e19}, True),
+        ({"lr": 1e39}, True),
+        ({"weight": 3e38, "velocity": 2e38}, True),
+        ({"weight": 1e38, "weight_decay": 30.0}, True),
+        ({"velocity": 1e38, "momentum": 5.0}, True),
+    ],
+)
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+def test_the_flag_says_on_every_device_whether_the_update_would_overflow(changes, raised, layout, device, rng):
+    case = FINE | changes
+    arrays = {}
+    for name in ("weight", "velocity", "gradient"):
+        value = rng.random((7, 5)).astype(np.float32)
+        value[6, 3] = case[name]
+        arrays[name] = to_device(layout(value), device)
+    optimiser = SGD(case["lr"], case["momentum"], case["weight_decay"], velocity={"weight": arrays["velocity"]})
+    before = {name: to_host(value).copy() for name, value in arrays.items()}
+    flag = new_flag(arrays["weight"])
+    with np.errstate(all="ignore"):  # as in a training step
+        optimiser.flag({"weight": arrays["weight"]}, {"weight": arrays["gradient"]}, flag)
+        assert bool(to_host(flag)) == raised
+        for name, value in arrays.items():
+            np.testing.assert_array_equal(to_host(value), before[name])
+        optimiser.step({"weight": arrays["weight"]}, {"weight": arrays["gradient"]}, flag)
+    changed = [to_host(arrays[name]).tobytes() != before[name].tobytes() for name in ("weight", "velocity")]
+    assert changed == [not raised, not raised]
+
+
+def test_one_number_of_many_blocks_raises_the_flag(monkeypatch, rng):
+    monkeypatch.setenv("SCRATCHNET_THREADS", "2")
+    weight = rng.random((5 * BLOCK_BYTES // 80 + 3, 10))
+    for row in (0, len(weight) // 2, -1):
+        gradient, flag = np.zeros_like(weight), new_flag(weight)
+        gradient[row, 4] = np.nan
+        SGD(0.1).flag({"weight": weight}, {"weight": gradient}, flag)
+        assert flag == 1
 
 
 def test_a_gpu_updates_each_array_in_one_pass_unless_its_layout_or_numbers_are_not_for_kernels(launched, rng):

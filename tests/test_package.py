@@ -14,22 +14,35 @@ PACKAGE = Path(scratchnet.__file__).parent
 
 # The layout of the design: a file imports only from lines above its own.
 LAYOUT = """
-version
+version lazy
 errors
-files
+notes reading console
+zips
+npz
+claims
+locks
+files spelling
 shapes cublas
+backend.native
+backend.memory backend.blas
+backend.device
+backend.threads backend.cuda
+backend.products
 backend
 blocks strokes
 channels lines
-images ruling
+images ruling environment ink
 contrast
 photo
 ops.windows ops.dft ops.cuda
-ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd ops.cuda.stroke ops.cuda.warp
+ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
+ops.cuda.stroke ops.cuda.warp
+ops.finite
 ops.conv_im2col ops.conv_bands ops.conv_dft
 ops.conv ops.conv_cost
 ops.norm ops.pool ops.resize ops.warp
 ops.frame
+ops
 frames
 gradcheck.adapters gradcheck.draw
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
@@ -47,9 +60,10 @@ siamese
 models
 optim averaging
 augment
-data.alphabets data.archive data.locate
+data.alphabets data.archive data.fetch data.locate
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
+data
 oneshot
 pretrained.card
 pretrained
@@ -65,11 +79,11 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.signals
+train.signals train.folder train.diagnosis
 train.step train.state
 train.loop
 train
-bench.timing bench.workload bench.channels_first
+bench.timing bench.workload bench.channels_first bench.child
 bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory
@@ -147,7 +161,7 @@ def test_a_name_that_is_not_public_is_no_attribute():
 
 
 def test_the_version_is_that_of_the_installed_package():
-    assert scratchnet.__version__ == metadata.version("scratchnet")
+    assert scratchnet.__version__ == metadata.version("scratchnet-oneshot")
 
 
 def test_the_package_runs_as_a_module():

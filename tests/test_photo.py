@@ -39,7 +39,7 @@ def with_the_usual_pen(images: np.ndarray) -> np.ndarray:
     return np.stack(usual[:: len(usual) // DRAWINGS][:DRAWINGS])
 
 
-@pytest.fixture(scope="module", params=["generated", "omniglot"])
+@pytest.fixture(scope="module", params=["generated", pytest.param("omniglot", marks=pytest.mark.real_data)])
 def drawings(request: pytest.FixtureRequest) -> np.ndarray:
     """Drawings (N, 105, 105) bool by the usual pen: generated ones, and Omniglot's where they are."""
     if request.param == "generated":

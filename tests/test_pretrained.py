@@ -3,7 +3,6 @@
 import configparser
 import hashlib
 import json
-import os
 from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,7 +14,7 @@ import scratchnet
 from scratchnet import figures, oneshot, pretrained
 from scratchnet.checkpoint import load_bundled, load_model, load_model_with_notes, save_model
 from scratchnet.data.locate import find_data
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.models import compact, parameter_count
 from scratchnet.oneshot import wilson_interval
 from scratchnet.pretrained.card import Card
@@ -95,16 +94,60 @@ def test_the_public_function_takes_a_name_and_a_device(bundle, tiny_net, device)
     assert scratchnet.load_model("stand-in", device=device).device is device
 
 
-def test_a_path_wins_over_a_name(bundle, tiny_net, tmp_path, monkeypatch):
+def as_weights(path):
+    save_model(path, compact(image_size=24, width=2, features=8))
+
+
+def as_damaged_weights(path):
+    as_weights(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+# What a path that is called as a bundled network can be, and whether it is what is meant.
+PLACES = {
+    "nothing": (lambda path: None, False),
+    "an empty folder": (lambda path: path.mkdir(), False),
+    "Omniglot's folder": (lambda path: (path / "images_background" / "Greek").mkdir(parents=True), False),
+    "a note": (lambda path: path.write_text("to do"), False),
+    "a link to nowhere": (lambda path: path.symlink_to("nowhere"), False),
+    "a run folder": (lambda path: (path.mkdir(), as_weights(path / "weights.npz")), True),
+    "a weights file": (as_weights, True),
+    "a link to a weights file": (lambda path: (as_weights(path.with_name("w")), path.symlink_to("w")), True),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_bundled_name_means_that_network_unless_a_run_or_its_weights_are_called_so(
+    place, bundle, tiny_net, tmp_path, monkeypatch
+):
+    make, is_meant = PLACES[place]
     bundle("omniglot", tiny_net)
     monkeypatch.chdir(tmp_path)
-    save_model("omniglot", compact(image_size=24, width=2, features=8))
-    assert load_model("omniglot").image_size == 24
+    make(tmp_path / "omniglot")
+    assert load_model("omniglot").image_size == (24 if is_meant else 16)
     assert load_bundled("omniglot")[0].image_size == 16
-    os.remove("omniglot")
-    assert load_model("omniglot").image_size == 16
-    (tmp_path / "omniglot").mkdir()
+    for path in ("./omniglot", "omniglot/", tmp_path / "omniglot", Path("omniglot"), str(tmp_path / "omniglot")):
+        if is_meant and path != "omniglot/":
+            assert load_model(path).image_size == 24
+        elif not is_meant:
+            with pytest.raises(CheckpointError, match="omniglot"):
+                load_model(path)
+
+
+def test_a_run_without_weights_yet_is_not_taken_for_the_bundled_network(bundle, tiny_net, tmp_path, monkeypatch):
+    bundle("omniglot", tiny_net)
+    monkeypatch.chdir(tmp_path)
+    Path("omniglot").mkdir()
+    Path("omniglot", "recipe.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"omniglot.weights\.npz is no file"):
+        load_model("omniglot")
+
+
+def test_damaged_weights_are_refused_and_not_replaced_by_the_bundled_ones(bundle, tiny_net, tmp_path, monkeypatch):
+    bundle("omniglot", tiny_net)
+    monkeypatch.chdir(tmp_path)
+    as_damaged_weights(tmp_path / "omniglot")
+    with pytest.raises(CheckpointError, match="omniglot is damaged"):
         load_model("omniglot")
 
 
@@ -143,7 +186,7 @@ def test_a_bundled_file_that_is_not_that_of_its_card_is_refused(bundle, tiny_net
     save_model(path, tiny_net)  # intact, but another one
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     assert refusal_of("stand-in") == (
-        f"{path} is not the file that its card describes, its SHA-256 is {found}: install scratchnet again"
+        f"{path} is not the file that its card describes, its SHA-256 is {found}; {REINSTALL}"
     )
 
 

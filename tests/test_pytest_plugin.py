@@ -264,13 +264,13 @@ def test_cases_of_several_inputs_run(check_it, case):
 
 
 def test_cases_on_cupy_are_skipped_with_the_reason_where_there_is_no_gpu(monkeypatch):
-    monkeypatch.setattr(backend, "_devices", {"cpu": backend.CPU})
+    monkeypatch.setattr(backend.device, "_devices", {"cpu": backend.CPU})
     monkeypatch.setitem(sys.modules, "cupy", None)
     on_numpy, on_cupy = gradcheck_cases([Sigmoid()], [(3, 5)], array_modules=["numpy", "cupy"])
     assert not on_numpy.marks
     assert [mark.name for mark in on_cupy.marks] == ["skip"]
     assert "CuPy" in on_cupy.marks[0].kwargs["reason"]
-    monkeypatch.setitem(backend._devices, "cuda", backend.CPU)
+    monkeypatch.setitem(backend.device._devices, "cuda", backend.CPU)
     assert not gradcheck_cases([Sigmoid()], [(3, 5)], array_modules=["cupy"])[0].marks
 
 

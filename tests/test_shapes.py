@@ -24,6 +24,19 @@ WRONG_INPUTS = [
     (BatchNorm2d(3), (4, 4, 2, 1), "BatchNorm2d: x has shape (H=4, W=4, N=2, C=1), expected (H, W, N, C=3)"),
 ]
 
+HINTS = [
+    (Conv2d(3, 2, 3), (5, 3, 7, 8), ": it looks like (N, C, H, W), which becomes x.transpose(2, 3, 0, 1)"),
+    (Conv2d(1, 2, 3), (5, 1, 28, 28), ": it looks like (N, C, H, W), which becomes x.transpose(2, 3, 0, 1)"),
+    (BatchNorm2d(3), (3, 8, 8, 5), ": it looks like (C, H, W, N), which becomes x.transpose(1, 2, 3, 0)"),
+    (BatchNorm2d(3), (8, 8, 3, 5), ": it looks like (H, W, C, N), which becomes x.transpose(0, 1, 3, 2)"),
+    (Conv2d(1, 2, 3), (5, 8, 9), ": images (N, H, W) become x.transpose(1, 2, 0)[..., None]"),
+    (Flatten(), (5, 8, 9), ": images (N, H, W) become x.transpose(1, 2, 0)[..., None]"),
+    (Conv2d(3, 2, 5), (2, 8, 9, 3), "; images first, (N, H, W, C), become x.transpose(1, 2, 0, 3)"),
+    (MaxPool2d(4), (2, 8, 9, 3), "; images first, (N, H, W, C), become x.transpose(1, 2, 0, 3)"),
+    (Conv2d(3, 2, 3), (5, 7, 2, 4), ""), (Conv2d(3, 2, 3), (5, 7, 3), ""), (Conv2d(3, 2, 5), (2, 3, 9, 3), ""),
+    (MaxPool2d(2), (4, 4), ""),
+]
+
 WRONG_COTANGENTS = [
     (
         Conv2d(3, 2, 3),
@@ -44,6 +57,19 @@ WRONG_COTANGENTS = [
 def test_forward_refuses_a_wrong_shape(layer, shape, message, rng):
     with pytest.raises(ShapeError, match=re.escape(message)):
         layer.forward(layer.init(rng), rng.standard_normal(shape).astype(np.float32))
+
+
+@pytest.mark.parametrize(("layer", "shape", "hint"), HINTS)
+def test_the_layout_of_another_library_is_named_with_the_line_that_turns_it(layer, shape, hint, rng):
+    x = rng.standard_normal(shape).astype(np.float32)
+    with pytest.raises(ShapeError) as refusal:
+        layer.forward(layer.init(rng), x)
+    message = str(refusal.value)
+    if hint:
+        assert message.endswith(hint)
+        layer.forward(layer.init(rng), eval(message[message.index("x.transpose"):], {"x": x}))  # it does turn it
+    else:
+        assert "transpose" not in message
 
 
 @pytest.mark.parametrize(("layer", "shape", "dy_shape", "message"), WRONG_COTANGENTS)

@@ -186,10 +186,10 @@ def test_a_network_that_frames_the_ink_reads_photos(net, character, tmp_path):
     Image.fromarray(board).save(tmp_path / "board.png")
     photo, drawing = [tmp_path / "board.png"], character[None]
     framing = replace(net, frame="ink")
-    np.testing.assert_allclose(framing._prepare(photo), framing._prepare(drawing), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(framing._prepare("a", photo), framing._prepare("b", drawing), rtol=0, atol=1e-5)
     np.testing.assert_allclose(framing.embed(photo), framing.embed(drawing), rtol=0, atol=1e-5)
     gray = np.asarray(Image.fromarray(board).convert("L"), np.float32)[None] / 255
-    np.testing.assert_allclose(net.embed(photo), net.embed(1 - gray), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(net._prepare("a", photo), resize(1 - gray, SIZE), rtol=0, atol=1e-6)
 
 
 def test_a_picture_without_a_character_is_refused_by_its_name_where_the_ink_is_framed(net, tmp_path):
@@ -255,13 +255,13 @@ def test_batches_and_blocks_do_not_change_the_answers(net, rng, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "error", "complaint"),
     [
-        (np.zeros((SIZE, SIZE), np.float32), ShapeError, r"images has shape \(16, 16\), expected \(N, H, W\)"),
-        (np.zeros((2, SIZE, SIZE, 1), bool), ShapeError, r"images has shape \(2, 16, 16, 1\), expected \(N, H, W\)"),
-        (np.zeros((2, SIZE, SIZE), np.uint8), ShapeError, "images is uint8, expected bool or float, .* scale it"),
-        ([np.zeros((SIZE, SIZE))], DataError, "images holds a ndarray, expected Pillow images or paths: stack arrays"),
-        ("a.png", DataError, "images is a single picture, expected a list"),
-        (Path("a.png"), DataError, "images is a single picture, expected a list"),
-        (Image.new("L", (9, 9)), DataError, "images is a single picture, expected a list"),
+        (np.zeros((SIZE, SIZE), np.float32), ShapeError, r"has shape \(16, 16\), .*: a single image is \w+\[None\]"),
+        (np.zeros((2, SIZE, SIZE, 1), bool), ShapeError, r"has shape \(2, 16, 16, 1\), expected \(N, H, W\)"),
+        (np.zeros((2, SIZE, SIZE), np.uint8), ShapeError, " is uint8, expected bool or float, .* scale it"),
+        ([np.zeros((SIZE, SIZE))], DataError, " holds a ndarray, expected Pillow images or paths: stack arrays"),
+        ("a.png", DataError, " is a single picture, expected a list"),
+        (Path("a.png"), DataError, " is a single picture, expected a list"),
+        (Image.new("L", (9, 9)), DataError, " is a single picture, expected a list"),
         (["nowhere.png"], DataError, "there is no file nowhere.png"),
         (3.5, BackendError, "expected a NumPy or CuPy array, got float"),
     ],
@@ -284,6 +284,8 @@ def test_as_many_images_are_needed_on_both_sides(net, rng):
         ((3, 16, 15), (3, 16, 16), r"a has shape \(3, 16, 15\), expected \(..., H=16, W=16\)"),
         ((3, 16, 16), (3, 20, 20), r"b has shape \(3, 20, 20\), expected \(..., H=16, W=16\)"),
         ((16, 16), (16, 16), r"a has shape \(16, 16\), expected"),
+        ((16, 16, 3), (3, 16, 16), r"a has shape .*: it looks like \(H, W, N\), which becomes a.transpose\(2, 0, 1\)"),
+        ((3, 16, 16), (3, 16, 16, 1), r"b has shape .*: the channel goes as b\[\.\.\., 0\]"),
         ((3, 16, 16), (2, 16, 16), r"a \(3, 16, 16\) and b \(2, 16, 16\), expected leading axes that broadcast"),
     ],
 )
@@ -403,7 +405,7 @@ def test_a_loss_that_is_no_number_changes_nothing(net, rng):
     a, b, target, loss = batch(rng, "pairs")
     before, optimiser = on_host(net.params), SGD(0.1)
     a[0, 3, 4] = np.nan
-    with pytest.raises(NonFiniteError, match="the loss is nan"):
+    with pytest.raises(NonFiniteError, match=r"in the images a\[0\]"):
         train_step(net, optimiser, a, b, target, loss)
     assert_close(net.params, before)
     assert optimiser.velocity == {}

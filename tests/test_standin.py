@@ -15,7 +15,7 @@ from scratchnet.errors import BackendError
 
 @pytest.fixture(autouse=True)
 def strict_device(monkeypatch):
-    monkeypatch.setattr(backend, "_devices", dict(backend._devices))
+    monkeypatch.setattr(backend.device, "_devices", dict(backend.device._devices))
     register_device(STRICT)
     strict.synchronisations = 0
 

@@ -110,7 +110,7 @@ def test_a_float32_file_is_what_it_always_was(tmp_path, tiny_net):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers_are_not_written(storage, value, tmp_path, tiny_net):
     tiny_net.params["encoder.conv2.weight"][1, 1, 0, 0] = value
-    with pytest.raises(CheckpointError, match=r"encoder\.conv2\.weight has a NaN or an infinity"):
+    with pytest.raises(CheckpointError, match=r"a NaN or an infinity in encoder\.conv2\.weight"):
         save_model(tmp_path / "net.npz", tiny_net, storage)
     assert not list(tmp_path.iterdir())
 
@@ -125,7 +125,7 @@ def test_weights_too_large_for_float16_are_not_written(tmp_path, tiny_net):
 
 
 def test_an_unknown_storage_is_refused_with_those_there_are(tmp_path, tiny_net):
-    with pytest.raises(CheckpointError, match="'int4' is unknown: choose one of float32, float16, int8"):
+    with pytest.raises(CheckpointError, match=r"'int4' is unknown.*: choose one of float32, float16, int8"):
         save_model(tmp_path / "net.npz", tiny_net, "int4")
     assert not list(tmp_path.iterdir())
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from scratchnet import models
+from scratchnet.errors import install_extra
 from scratchnet.gradcases import Case
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.ops.conv import ALGORITHMS, to_torch
 
-torch = pytest.importorskip("torch", reason="compares with PyTorch, which is an extra: pip install 'scratchnet[torch]'")
+torch = pytest.importorskip("torch", reason=f"compares with PyTorch, which is an extra; {install_extra('torch')}")
 F = torch.nn.functional
 
 

@@ -1,1 +1,27 @@
 """`scratchnet bench`: how long a training step or embedding takes, layer by layer and beside other libraries."""
+
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "channels_first", "child", "embedding", "machine", "measure", "memory", "peers", "profile", "report", "timing",
+    "workload",
+]
+
+if TYPE_CHECKING:
+    from scratchnet.bench import (
+        channels_first,
+        child,
+        embedding,
+        machine,
+        measure,
+        memory,
+        peers,
+        profile,
+        report,
+        timing,
+        workload,
+    )
+else:
+    from scratchnet.lazy import lazily
+
+    __getattr__, __dir__ = lazily(__name__, __all__)

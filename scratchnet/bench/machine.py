@@ -3,23 +3,27 @@
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from scratchnet.backend import CPU, Device, blas_kernels, product, thread_count
+from scratchnet.backend import CPU, Device, product, thread_count
 from scratchnet.bench.timing import Spread, in_turns
+from scratchnet.environment import blas, processor
 
-if sys.platform != "win32":
+try:
     import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 ROUNDS = 7
 SGEMM_SIZE, GPU_SGEMM_SIZE = 2048, 4096
 COPY_BYTES = 2**30
 GPU_REPEATS = 20  # in one reading of the clock, or the launches would count
-PROCESSORS, STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
+STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -70,16 +74,9 @@ class Machine:
     @classmethod
     def this(cls, device: Device = CPU) -> "Machine":
         return cls(
-            _processor(), thread_count(), f"{platform.system()} {platform.machine()}", platform.python_version(),
+            processor(), thread_count(), f"{platform.system()} {platform.machine()}", platform.python_version(),
             np.__version__, blas(), date.today().isoformat(), Gpu.of(device),
         )
-
-
-def blas() -> str:
-    """The name and version of the library that multiplies NumPy's matrices."""
-    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    kernels = blas_kernels()
-    return f"{found['name']} {found['version']}{f' ({kernels})' if kernels else ''}"
 
 
 @dataclass(frozen=True)
@@ -132,24 +129,16 @@ def peak_memory_of(step: Callable[[], object], device: Device) -> int | None:
 
 
 def peak_memory() -> int | None:
-    """The maximum resident size of this process in bytes; None where the system does not tell.
+    """The maximum resident size of this process in bytes; None where the system does not report it.
 
     Linux passes the maximum that getrusage tells on to the programs that a process starts, so a small program started
     by a large one would look large. What /proc tells is this program's own.
     """
-    if STATUS.exists():
-        found = [line.split() for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
-        if found:
-            return 1024 * int(found[0][1])
-    if sys.platform == "win32":
+    with suppress(OSError):  # not Linux, or /proc is not mounted
+        for line in STATUS.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    if resource is None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _processor() -> str:
-    if PROCESSORS.exists():
-        for line in PROCESSORS.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -14,6 +14,7 @@ from scratchnet.bench.workload import Training, Workload
 from scratchnet.errors import ScratchnetError
 from scratchnet.models import parameter_count
 from scratchnet.siamese import SiameseNet
+from scratchnet.version import CODE
 
 MILLI, GIGA = 1e3, 1e-9
 
@@ -47,6 +48,7 @@ def sections(
 def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """The sections that say what is measured and on what. Raises ScratchnetError for peers on another device."""
     peers.expect_on(net.device, against)
+    yield "code", CODE
     yield "workload", {
         "network": workload.network, "image_size": net.image_size, "pairs": workload.pairs,
         "parameters": parameter_count(net.params), "dtype": net.params["head.weight"].dtype.name,

@@ -7,7 +7,6 @@ all (`backend.keep_freed_memory`). On a GPU the peak is that of its memory, with
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import Any
 
 from scratchnet.backend import Device, get_device
 from scratchnet.bench import peers
+from scratchnet.bench.child import run_module
 from scratchnet.bench.machine import peak_memory_of
 from scratchnet.bench.timing import Spread, in_turns
 from scratchnet.bench.workload import Training, Workload
@@ -39,8 +39,7 @@ def in_own_processes(workload: Workload, against: Sequence[str]) -> Iterator[dic
 
 
 def _in_own_process(name: str, task: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "scratchnet.bench.memory", json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_module("scratchnet.bench.memory", json.dumps(task))
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
         return {"name": name, "problem": f"does not run: {lines[-1]}"}

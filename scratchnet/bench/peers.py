@@ -13,7 +13,7 @@ import numpy as np
 from scratchnet.backend import CPU, Device, Params, to_host
 from scratchnet.bench.workload import Training
 from scratchnet.cublas import PRECISIONS
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.siamese import SiameseNet
 
 MODULES = {name: f"scratchnet.bench.{name}_peer" for name in ("torch", "jax", "dezero")}
@@ -120,7 +120,7 @@ def _ask(name: str, question: str, device: Device) -> Any:
     except ModuleNotFoundError as cause:
         if cause.name != name:
             raise ScratchnetError(f"{name} does not load: {in_one_line(cause)}") from cause
-        raise ScratchnetError(f"{name} is not installed: pip install 'scratchnet[bench]'") from cause
+        raise ScratchnetError(f"{name} is not installed; {install_extra('bench')}") from cause
     except Exception as cause:  # a library that does not fit the others installed fails in many ways
         raise ScratchnetError(f"{name} does not load: {in_one_line(cause)}") from cause
 

@@ -16,7 +16,8 @@ from scratchnet.bench.timing import now
 from scratchnet.bench.workload import Training
 from scratchnet.layers import Conv2d, Layer, Linear, Sequential
 from scratchnet.layers.base import backward_params, running_statistics
-from scratchnet.layers.conv_pool_relu import ConvPoolReLU
+from scratchnet.layers.conv2d import Conv2dCache
+from scratchnet.layers.conv_pool_relu import ConvPoolReLU, ConvPoolReLUCache
 from scratchnet.optim import SGD
 from scratchnet.train import train_step
 
@@ -76,8 +77,9 @@ class Timed:
         start = now(self.stopwatch.device)
         y, cache = self.layer.forward(params, x, training)
         self.stopwatch.record(self.name, "forward", start, self._flop(y, cache), x.nbytes + y.nbytes + _bytes(params))
-        if isinstance(self._multiplying, Conv2d):
-            self.stopwatch.algorithms[self.name] = self._multiplying.algorithm_for(x)
+        match cache:
+            case Conv2dCache(algorithm=algorithm) | ConvPoolReLUCache(conv=Conv2dCache(algorithm=algorithm)):
+                self.stopwatch.algorithms[self.name] = algorithm
         return y, cache
 
     @property
@@ -113,10 +115,10 @@ class Timed:
 class TimedSGD(SGD):
     stopwatch: Stopwatch | None = None
 
-    def step(self, params: Params, grads: Params) -> None:
+    def step(self, params: Params, grads: Params, failed: Array | None = None) -> None:
         assert self.stopwatch
         start = now(self.stopwatch.device)
-        super().step(params, grads)
+        super().step(params, grads, failed)
         self.stopwatch.record(UPDATE, "backward", start, moved=5 * _bytes(grads))  # with momenta and weights, both ways
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from scratchnet.version import VERSION
+
 FOOTNOTE = """GFLOP are those of direct arithmetic, both ways. "dft" finds the same sums with fewer multiplications, so
 its share of the sgemm rate can pass 100 %. The first layer has no dx to find. Every time is a median of its own."""
 COPIED = """Of copy: the bytes that a layer must at least read and write, both ways, over its time, as a share of the
@@ -19,6 +21,10 @@ memory; peers have the allocator they come with."""
 def render(name: str, section: Any) -> str:
     """The text of the section called `name`."""
     return "\n".join(SECTIONS[name](section))
+
+
+def code(folder: str) -> Iterator[str]:
+    yield f"scratchnet {VERSION} in {folder}"
 
 
 def workload(figures: dict[str, Any]) -> Iterator[str]:
@@ -137,6 +143,6 @@ def _count(number: int, noun: str) -> str:
 
 
 SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
-    "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "copy": copy, "step": step,
-    "layers": layers, "peers": peers, "compiled peers": peers, "embedding": embedding,
+    "code": code, "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "copy": copy,
+    "step": step, "layers": layers, "peers": peers, "compiled peers": peers, "embedding": embedding,
 }

@@ -1,21 +1,20 @@
 """The command line: `scratchnet COMMAND`, or `python -m scratchnet COMMAND`.
 
-Exit codes: 0; 1 when a check failed; 2 for bad usage or input, with one line on stderr; 130 when interrupted; 141,
-quietly, when whoever reads the output has closed it.
+Exit codes: 0; 1 when a check failed; 2 for bad usage or input, with one line on stderr; 128 and the number of the
+signal when a signal stopped it, so 130 for Ctrl-C; 141, quietly, when whoever reads the output has closed it.
 """
 
-import os
-import sys
 from collections.abc import Sequence
 
 from scratchnet.backend import get_precision, set_precision
 from scratchnet.cli import bench, evaluation, gradcheck, info, recognition, training
 from scratchnet.cli.options import Commands, Parser
+from scratchnet.console import note
 from scratchnet.errors import ScratchnetError
-from scratchnet.train import Interrupted
+from scratchnet.train import Interrupted, exit_code
 from scratchnet.version import VERSION
 
-INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the number of the signal, SIGINT and SIGPIPE, as a shell has it
+PIPE_CLOSED = 141  # as a shell reports SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,34 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         set_precision(getattr(options, "precision", None) or get_precision())
-        code = int(options.run(options))
-        sys.stdout.flush()  # what cannot be written shows here, and not when Python exits
-        return code
+        return int(options.run(options))
     except (Interrupted, KeyboardInterrupt) as stop:
-        return _say(str(stop) or "interrupted", INTERRUPTED)
+        return _say(str(stop) or "interrupted", exit_code(stop))
     except ScratchnetError as error:
         return _say(str(error), 2)
     except BrokenPipeError:
-        _let_go_of_output()
         return PIPE_CLOSED
     except OSError as error:
-        _let_go_of_output()
         place = error.filename or "a file"
         return _say(f"{place}: {error.strerror or error}, check the path, its permissions and the disk", 2)
     except MemoryError as error:
         return _say(f"out of memory ({error}): use a smaller batch, --set batch_size=N or --pairs N", 2)
 
 
-def _let_go_of_output() -> None:
-    """What cannot be written goes nowhere, so that Python does not fail on it once more when it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _say(message: str, code: int) -> int:
-    print(f"scratchnet: {message}", file=sys.stderr)
+    note(f"scratchnet: {message}")
     return code
 
 

@@ -9,8 +9,10 @@ from scratchnet.backend import CPU, get_device, get_precision
 from scratchnet.bench import embedding, measure, peers, report
 from scratchnet.bench.workload import Workload
 from scratchnet.cli.options import Commands, add_device, at_least, finish
+from scratchnet.console import say
 from scratchnet.errors import ScratchnetError
 from scratchnet.models import ARCHITECTURES
+from scratchnet.spelling import hint
 
 
 def add_to(commands: Commands) -> None:
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         for name, section in sections:
             figures[name] = section
             if not options.json:
-                print(report.render(name, section), flush=True)
+                say(*report.render(name, section).splitlines())
     except KeyboardInterrupt:
         finish(options, figures)  # what there is of them
         raise
@@ -62,6 +64,6 @@ def _network(text: str) -> str:
     if text not in ARCHITECTURES and text not in pretrained.names() and not Path(text).exists():
         raise argparse.ArgumentTypeError(
             f"{text} is neither an architecture ({', '.join(ARCHITECTURES)}) nor a run folder or weights file nor a "
-            f"bundled network ({pretrained.list_names()})"
+            f"bundled network ({pretrained.list_names()}){hint(text, [*ARCHITECTURES, *pretrained.names()])}"
         )
     return text

@@ -10,6 +10,7 @@ from scratchnet import figures, oneshot
 from scratchnet.backend import get_device
 from scratchnet.checkpoint import load_model_with_notes
 from scratchnet.cli.options import Commands, add_device, at_least, finish
+from scratchnet.console import say
 from scratchnet.errors import ScratchnetError
 from scratchnet.figures import Task, Unseen
 from scratchnet.oneshot import Embedded, Ensemble, Scorer, WarpedQueries
@@ -49,7 +50,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device) for model in options.models}
-    recipes = [notes.get("recipe", {}) for _, notes in loaded.values()]
+    recipes = [figures.recipe_of(net, notes, model) for model, (net, notes) in loaded.items()]
     networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
     found: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
     report = _all_figures if options.figures else _one_figure
@@ -59,13 +60,13 @@ def run(options: argparse.Namespace) -> int:
 def compared(scorers: Mapping[str, Scorer], task: Task, quiet: bool) -> dict[str, dict[str, Any]]:
     """Evaluate the scorers on the same trials, and print a line for each unless `quiet`."""
     if not quiet:
-        print(f"{task}, each query judged alone")
+        say(f"{task}, each query judged alone")
     width = max(27, *map(len, scorers))
     results = {}
     for name, scorer in scorers.items():
         results[name] = oneshot.evaluate(scorer, task.runs)
         if not quiet:
-            print(f"  {name:{width}} {results[name]}", flush=True)
+            say(f"  {name:{width}} {results[name]}")
     return {name: result.as_dict() for name, result in results.items()}
 
 
@@ -115,7 +116,7 @@ def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Seque
         found["note"] = ("only the official runs: no alphabets of the background set are left that training has not "
                          "seen; --on evaluation takes those of the evaluation set")
         if not options.json:
-            print(found["note"])
+            say(found["note"])
     alphabets = figures.unseen(on, options.data, recipes)
     trials, seed = options.trials or figures.TRIALS, options.seed or 0
     for task in figures.card_tasks(on, alphabets.trials, options.runs or options.data, trials, seed):
@@ -137,7 +138,7 @@ def _verified(
         results[name] = oneshot.verification(net, alphabets.threshold, alphabets.pairs, pairs, rng)
         if not options.json:
             whose = "" if name == OURS else f", {name}"
-            print(f"{alphabets.verification}{whose}:  {results[name]}", flush=True)
+            say(f"{alphabets.verification}{whose}:  {results[name]}")
     return {name: result.as_dict() for name, result in results.items()}
 
 

@@ -2,14 +2,17 @@
 
 import argparse
 import sys
+from typing import Any
 
 import numpy as np
 
 from scratchnet import gradcases, planted
 from scratchnet.cli.options import Commands, at_least, finish, with_progress
+from scratchnet.console import is_terminal, note, say
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.check import METHODS
 from scratchnet.models import ARCHITECTURES
+from scratchnet.version import CODE, VERSION
 
 
 def add_to(commands: Commands) -> None:
@@ -33,11 +36,18 @@ def run(options: argparse.Namespace) -> int:
         raise ScratchnetError("--seeds means nothing without --self-test")
     if options.answer and (not options.quiz or options.seed is None):
         raise ScratchnetError("--answer is that of a quiz: give --quiz --seed S, as the quiz says")
+    if not options.json:
+        say(f"scratchnet {VERSION} in {CODE}")
     if options.self_test:
         return _self_test(options, range(options.seed or 0, (options.seed or 0) + (options.seeds or 3)))
     if options.quiz:
         return _quiz(options, int(np.random.default_rng().integers(10**6)) if options.seed is None else options.seed)
     return _check_network(options) if options.network else _check_all(options)
+
+
+def _finish(options: argparse.Namespace, figures: dict[str, Any], code: int = 0) -> int:
+    """`finish` with the folder of the code that was checked, which need not be the clone that one is editing."""
+    return finish(options, {"code": CODE} | figures, code)
 
 
 def _check_all(options: argparse.Namespace) -> int:
@@ -48,22 +58,22 @@ def _check_all(options: argparse.Namespace) -> int:
         errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
         if not report:
             failed.append(name)
-            print(f"FAIL  {name}\n{report}", file=sys.stderr)
+            note(f"FAIL  {name}", *str(report).splitlines())
     if not options.json:
         for kind, found in errors.items():
-            print(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
+            say(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
         passed = len(gradcases.CASES) - len(failed)
-        print(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
+        say(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
     figures = {"method": options.method, "seed": seed, "failed": failed,
                "largest_error": {kind: max(found) for kind, found in errors.items()}}
-    return finish(options, figures, code=1 if failed else 0)
+    return _finish(options, figures, code=1 if failed else 0)
 
 
 def _check_network(options: argparse.Namespace) -> int:
     report = gradcases.whole_network(options.network, options.seed or 0, options.method)
     if not options.json:
-        print(f"{report}\n{options.network}: {'passed' if report else 'FAILED'}")
-    return finish(options, {
+        say(*str(report).splitlines(), f"{options.network}: {'passed' if report else 'FAILED'}")
+    return _finish(options, {
         "network": options.network, "seed": options.seed or 0, "passed": bool(report), "largest_error": report.error,
         "problems": list(report.problems), "failed": [tensor.name for tensor in report.failed],
     }, code=0 if report else 1)
@@ -80,14 +90,14 @@ def _self_test(options: argparse.Namespace, seeds: range) -> int:
     if not options.json:
         for name, outcome in outcomes.items():
             verdict = "MISSED" if name in missed else "caught"
-            print(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
-        print(f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
+            say(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
+        say(f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
               f"{redraws} points drawn again, where a bug changed nothing")
-        print(f"{len(correct)} correct cases at {len(seeds)} points each: "
+        say(f"{len(correct)} correct cases at {len(seeds)} points each: "
               f"{len(false_alarms)} false alarms in {checks} checks")
     for alarm in false_alarms:
-        print(f"FALSE ALARM  {alarm}", file=sys.stderr)
-    return finish(options, {
+        note(f"FALSE ALARM  {alarm}")
+    return _finish(options, {
         "seeds": len(seeds), "bugs": {name: outcome._asdict() for name, outcome in outcomes.items()},
         "planted": planted_count, "caught": caught, "missed": missed,
         "correct_checks": checks, "false_alarms": false_alarms,
@@ -100,19 +110,19 @@ def _quiz(options: argparse.Namespace, seed: int) -> int:
     figures = {"seed": seed, "layer": quiz.layer, "report": quiz.report, "stories": quiz.stories}
     answer = f"{quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
     if options.json:
-        return finish(options, figures | ({"answer": quiz.answer, "bug": quiz.bug.name} if options.answer else {}))
-    print(f"Quiz {seed}: a bug has been planted in the backward of\n\n{quiz.layer}\n\n"
-          f"The checker reports\n\n{quiz.report}\n\nWhat did the programmer do?")
+        return _finish(options, figures | ({"answer": quiz.answer, "bug": quiz.bug.name} if options.answer else {}))
+    say(f"Quiz {seed}: a bug has been planted in the backward of", "", *quiz.layer.splitlines(), "",
+        "The checker reports", "", *quiz.report.splitlines(), "", "What did the programmer do?")
     for number, story in enumerate(quiz.stories, start=1):
-        print(f"  {number}  {story}")
+        say(f"  {number}  {story}")
     if options.answer:
-        print(f"\n{answer}")
-    elif not sys.stdin.isatty():
-        print(f"\nThe answer: {again}")
+        say("", answer)
+    elif not is_terminal(sys.stdin):
+        say("", f"The answer: {again}")
     elif guess := _guess(len(quiz.stories)):
-        print(f"{'Right' if guess == quiz.answer else 'No'}, {answer}")
+        say(f"{'Right' if guess == quiz.answer else 'No'}, {answer}")
     else:
-        print(f"\nThe answer, when you want it: {again}")
+        say("", f"The answer, when you want it: {again}")
     return 0
 
 

@@ -12,15 +12,16 @@ from tqdm import tqdm
 
 from scratchnet import pretrained
 from scratchnet.backend import get_device, get_precision, thread_count
-from scratchnet.bench import machine
 from scratchnet.cli.options import Commands, finish
+from scratchnet.console import is_terminal, say
 from scratchnet.data.download import ARCHIVES
 from scratchnet.data.download import download as fetch
 from scratchnet.data.locate import cache_folder
+from scratchnet.environment import blas
 from scratchnet.errors import BackendError
 from scratchnet.models import ARCHITECTURES
 from scratchnet.recipes import RECIPES
-from scratchnet.version import VERSION
+from scratchnet.version import CODE, VERSION
 
 
 def add_to(commands: Commands) -> None:
@@ -34,7 +35,7 @@ def add_to(commands: Commands) -> None:
 
 def download(options: argparse.Namespace) -> int:
     folder, names = options.folder or cache_folder(), options.only or list(ARCHIVES)
-    with tqdm(unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
+    with tqdm(unit="B", unit_scale=True, leave=False, disable=not is_terminal(sys.stderr)) as bar:
         shown = ""
 
         def show(name: str, done: int, total: int | None) -> None:
@@ -46,14 +47,14 @@ def download(options: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         fetch(folder, names, progress=show)
-    print(f"{', '.join(names)}: complete and verified in {folder}")
+    say(f"{', '.join(names)}: complete and verified in {folder}")
     return 0
 
 
 def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
-        "scratchnet": VERSION, "python": platform.python_version(), "numpy": np.__version__,
-        "blas": machine.blas(), "threads": thread_count(),
+        "scratchnet": VERSION, "code": CODE, "python": platform.python_version(), "numpy": np.__version__,
+        "blas": blas(), "threads": thread_count(),
         "device": _device(), "cuda": _cuda(), "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
         "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),
@@ -62,7 +63,7 @@ def info(options: argparse.Namespace) -> int:
     if not options.json:
         told = facts | {"bundled": [f"{name} ({bundled['text']})" for name, bundled in facts["bundled"].items()]}
         for name, fact in told.items():
-            print(f"{name:14} {(', '.join(fact) or 'none') if isinstance(fact, list) else fact}")
+            say(f"{name:14} {(', '.join(fact) or 'none') if isinstance(fact, list) else fact}")
     return finish(options, facts)
 
 

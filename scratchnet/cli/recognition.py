@@ -1,7 +1,6 @@
 """`scratchnet compare` and `scratchnet classify`: a network at work."""
 
 import argparse
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from scratchnet.backend import to_host
 from scratchnet.cli.options import Commands, add_device, add_model, chosen_model, finish
+from scratchnet.console import note, say
 from scratchnet.errors import DataError
 from scratchnet.images import FORMATS
 from scratchnet.layers import sigmoid
@@ -34,7 +34,7 @@ def compare(options: argparse.Namespace) -> int:
     a, b = options.images
     probability = float(to_host(net.similarity([a], [b]))[0])
     if not options.json:
-        print(f"{probability:.1%} that {a} and {b} show the same character")
+        say(f"{probability:.1%} that {a} and {b} show the same character")
     return finish(options, {"a": a, "b": b, "probability": probability})
 
 
@@ -48,9 +48,9 @@ def classify(options: argparse.Namespace) -> int:
         for i in np.argsort(-scores, kind="stable")
     ]
     if not options.json:
-        print(f"{options.query} fits best to {ranking[0]['class']}; the probability of the same character:")
+        say(f"{options.query} fits best to {ranking[0]['class']}; the probability of the same character:")
         for place in ranking[:5]:
-            print(f"  {place['probability']:6.1%}  {place['class']}")
+            say(f"  {place['probability']:6.1%}  {place['class']}")
     return finish(options, {"query": options.query, "ranking": ranking})
 
 
@@ -71,5 +71,5 @@ def find_supports(folder: Path) -> list[Path]:
             raise DataError(f"--support {folder} has two images of class {one.stem}, {one.name} and {other.name}: "
                             "expected one a class")
     if others := [path.name for path in files if path not in supports]:
-        print(f"scratchnet: left out {', '.join(others)}, which is none of {known}", file=sys.stderr)
+        note(f"scratchnet: left out {', '.join(others)}, which is none of {known}")
     return supports

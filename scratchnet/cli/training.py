@@ -1,9 +1,9 @@
 """`scratchnet train`."""
 
 import argparse
-import json
+import itertools
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,15 @@ import numpy as np
 from scratchnet import oneshot
 from scratchnet.cli.evaluation import compared
 from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
-from scratchnet.errors import ScratchnetError
+from scratchnet.console import say
+from scratchnet.data.splits import Split
+from scratchnet.errors import InUseError, ScratchnetError
 from scratchnet.figures import Task
+from scratchnet.models import ARCHITECTURES
 from scratchnet.progress import best_of
-from scratchnet.recipes import RECIPES, Recipe, find_recipe, override
-from scratchnet.train import LOG, RECIPE, Interrupted, load_split, train
+from scratchnet.recipes import RECIPES, Recipe, find_recipe, override, setting_names
+from scratchnet.siamese import SiameseNet
+from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
 
 
 def add_to(commands: Commands) -> None:
@@ -26,33 +30,48 @@ def add_to(commands: Commands) -> None:
     added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
     added.add_argument("--minutes", type=over_zero, help="stop after the epoch during which they have passed")
+    added.add_argument("--save-every", type=over_zero, metavar="MINUTES", default=SAVE_EVERY,
+                       help="save the state this often within an epoch, so that a kill or a power cut loses no more "
+                            f"(default: {SAVE_EVERY:g})")
     added.add_argument("--memory", type=over_zero, metavar="GIB",
                        help="keep to about so much memory: batches in pieces, one after the other, the same result to "
                             "rounding; another cap is fine on --resume")
     added.add_argument("--seed", type=at_least(0), help="of weights, batches and distortions (default: the recipe's)")
     added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                       type=_name_and_value,
                        help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
     add_device(added)
+    added.settings = sorted({setting for architecture in ARCHITECTURES for setting in setting_names(architecture)})
 
 
 def run(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
-    out = options.out or _fresh_folder(recipe.name)
     split = load_split(recipe, options.data)
-    try:
-        net = train(recipe, split, out, options.device, options.minutes, options.resume, options.json, options.memory)
-    except Interrupted as stop:
-        raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}") from stop
-    log = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    out, net = _trained(options, recipe, split)
+    log = read_log(out)
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
     if not options.json:
-        print(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
+        say(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
     if split.test:
         runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
         scorers = {"scratchnet": net, **oneshot.BASELINES}
         figures["test"] = compared(scorers, Task("unseen generated alphabets", runs), options.json)
     return finish(options, figures)
+
+
+def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple[Path, SiameseNet]:
+    """The run folder and the network; a folder that another training has just taken is passed over unless named."""
+    for out in [options.out] if options.out else _fresh_folders(recipe.name):
+        try:
+            return out, train(recipe, split, out, options.device, options.minutes, options.resume, options.json,
+                              options.memory, options.save_every)
+        except InUseError:
+            if options.out:
+                raise
+        except Interrupted as stop:
+            raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}", stop.number) from stop
+    raise AssertionError("there is always another folder")
 
 
 def _outcome(epoch: Mapping[str, Any]) -> str:
@@ -66,12 +85,13 @@ def _resume_command(options: argparse.Namespace, out: Path) -> str:
     again += ["--data", options.data] if options.data else []
     again += ["--device", options.device] if options.device else []
     again += ["--memory", f"{options.memory:g}"] if options.memory else []
+    again += ["--save-every", f"{options.save_every:g}"] if options.save_every != SAVE_EVERY else []
     return shlex.join(again)
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
     """The recipe asked for, or on --resume the one of the run."""
-    settings = dict(_name_and_value(text) for text in options.settings)
+    settings = dict(options.settings)
     if options.seed is not None:
         settings["seed"] = str(options.seed)
     if options.resume and options.out is None:
@@ -82,16 +102,14 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _name_and_value(text: str) -> tuple[str, str]:
+    """The type of --set."""
     name, equals, value = text.partition("=")
-    if not equals:
-        raise ScratchnetError(f"--set {text}: expected NAME=VALUE, such as lr=0.02")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=VALUE without spaces, such as {name or 'lr'}=0.02")
     return name, value
 
 
-def _fresh_folder(name: str) -> Path:
-    """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that is not there yet."""
-    folder, number = Path("runs") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+def _fresh_folders(name: str) -> Iterator[Path]:
+    """Of runs/NAME, runs/NAME-2, runs/NAME-3, ... those that are not there yet."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return (folder for folder in map(Path("runs").joinpath, names) if not folder.exists())

@@ -1,0 +1,28 @@
+"""Drawings: where they come from, and what is drawn from them. A module is loaded when it is first used."""
+
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "alphabets", "archive", "download", "drawings", "episodes", "fetch", "glyphs", "locate", "mnist", "omniglot",
+    "pairs", "splits",
+]
+
+if TYPE_CHECKING:
+    from scratchnet.data import (
+        alphabets,
+        archive,
+        download,
+        drawings,
+        episodes,
+        fetch,
+        glyphs,
+        locate,
+        mnist,
+        omniglot,
+        pairs,
+        splits,
+    )
+else:
+    from scratchnet.lazy import lazily
+
+    __getattr__, __dir__ = lazily(__name__, __all__)

@@ -1,11 +1,14 @@
 """Alphabets of drawn characters: the structure that Omniglot, the generated glyphs and the samplers share."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from scratchnet.errors import DataError
+from scratchnet.errors import DataError, ShapeError
+from scratchnet.ink import expect_ink
+from scratchnet.spelling import hint
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,24 @@ class Alphabet:
     """One alphabet: every character drawn once by every drawer.
 
     images: (characters, drawers, H, W) bool, ink True and paper False, one byte a pixel; or float ink, 0 to 1.
-    `images[:, d]` is the hand of one drawer.
+    `images[:, d]` is the hand of one drawer. Raises ShapeError for other dtypes and shapes; DataError, naming character
+    and drawer, for values outside of 0 to 1, NaN, infinity and negatives (paper 1, as `scratchnet.ink` judges it).
     """
 
     name: str
     images: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = self.images.shape
+        if len(shape) != 4 or 0 in shape[2:]:
+            raise ShapeError(f"alphabet {self.name!r} has images of shape {shape}, "
+                             "expected (characters, drawers, H, W)")
+        self.expect_ink()
+
+    def expect_ink(self) -> None:
+        """Raise as when it is made; for whoever reads images that may have changed since."""
+        expect_ink(f"images of alphabet {self.name!r}", self.images,
+                   lambda character, drawer: f"alphabet {self.name!r}, character {character}, drawer {drawer},")
 
     @property
     def characters(self) -> int:
@@ -37,10 +53,21 @@ def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
     by_name = {alphabet.name: alphabet for alphabet in alphabets}
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise DataError(f"no alphabet called {', '.join(missing)}; there are {', '.join(sorted(by_name))}")
+        raise DataError(f"no alphabet called {', '.join(missing)}{hint(missing[0], by_name)}; "
+                        f"there are {', '.join(sorted(by_name))}")
     return [by_name[name] for name in names]
 
 
 def without(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
     """The alphabets that are not called `names`: what is left for training."""
     return [alphabet for alphabet in alphabets if alphabet.name not in names]
+
+
+def digest(alphabets: Iterable[Alphabet]) -> str:
+    """The SHA-256 of the drawings in their order, whatever files they came from and whatever they are called."""
+    found = hashlib.sha256()
+    for alphabet in alphabets:
+        images = alphabet.images
+        found.update(f"{images.dtype.str} {images.shape} ".encode())
+        found.update((np.packbits(images) if images.dtype == bool else np.ascontiguousarray(images)).data)
+    return found.hexdigest()

@@ -2,64 +2,74 @@
 
 import hashlib
 import http.client
-import io
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from scratchnet.data.archive import open_tree
-from scratchnet.errors import DataError
-from scratchnet.images import read_bitmap
+from scratchnet.data.fetch import TIMEOUT, fetch
+from scratchnet.errors import DataError, InUseError
+from scratchnet.locks import locked
+from scratchnet.reading import open_file, reason
+from scratchnet.spelling import hint
 
 HOME = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
-TIMEOUT = 30  # seconds without a byte
-_BLOCK = 1 << 16
+WAIT = 0.2  # seconds between two looks at what another process downloads
 
 Progress = Callable[[str, int, int | None], None]  # name, bytes so far, bytes in all if the server says
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One of Lake's zips: its path below HOME, the SHA-256 of the file, and that of its content (`content_digest`).
+    """One of Lake's zips: its path below HOME, its bytes, its SHA-256, and that of its content (`content_digest`).
 
-    The second admits a copy that was packed anew; None where no copy was at hand to compute it from.
+    The last admits a copy that was packed anew; None where no copy was at hand to compute it from.
     """
 
     path: str
+    size: int
     file_digest: str
     content_digest: str | None
+
+    @property
+    def most(self) -> int:
+        """The bytes that a copy may have, packed anew perhaps."""
+        return 2 * self.size + (1 << 20)
 
 
 ARCHIVES = {
     "images_background.zip": Archive(
         "images_background.zip",
+        9_464_212,
         "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
         "18b00c42fcecd9b5ef3f59b5f722fe2f66c3b10a5686fa41eb057e15b96d3d2b",
     ),
     "images_evaluation.zip": Archive(
         "images_evaluation.zip",
+        6_462_886,
         "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
         None,
     ),
     "images_background_small1.zip": Archive(
         "images_background_small1.zip",
+        1_319_022,
         "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4",
         "dfb20112c91098472e25dc943a9eba8b4da5949a4954c3ae88535e7be9c1ca7d",
     ),
     "images_background_small2.zip": Archive(
         "images_background_small2.zip",
+        1_580_917,
         "3ccaa407515a8778e5d0861875af38b17e418f301ad5bb3b5a6b65d901a41c7f",
         "d699f15d838be1978e12ca4c1d0dcbb031a0113eae6aecd3d77d1be7b6a0d873",
     ),
     "all_runs.zip": Archive(
         "one-shot-classification/all_runs.zip",
+        352_787,
         "437c1eeab0af8484112e1b4cc0f3d541ec727f7c47b9b202da738af9dfd6c325",
         "91faf5c2d575a3051851c8b148b2877d271ddca94b3b55e724bf9887ea121d93",
     ),
@@ -72,29 +82,33 @@ def download(
     """Fetch the archives called `names` into `folder`, and return their paths.
 
     One that is there and intact is left alone, a damaged one is replaced. What a broken connection leaves behind,
-    NAME.part, is resumed; the final name appears only when the archive is complete, verified and on the disk.
+    NAME.part, is resumed; the final name appears only when the archive is complete, verified and on the disk. Where
+    another process is fetching the same, it is waited for, and what it brings is used.
 
-    Raises DataError when the folder is a file, an address is not https, the connection fails, or what arrives is not
-    Lake's archive.
+    Raises DataError when the folder is a file, an address is not https, the connection fails or is hardly any, or what
+    arrives is not Lake's archive; InUseError when another process holds the download and gets nowhere.
     """
     unknown = [name for name in names if name not in ARCHIVES]
     if unknown:
-        raise DataError(f"no archive called {', '.join(unknown)}; there are {', '.join(ARCHIVES)}")
+        raise DataError(f"no archive called {', '.join(unknown)}{hint(unknown[0], ARCHIVES)}; "
+                        f"there are {', '.join(ARCHIVES)}")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file, expected a folder: name another one")
     paths = [folder / name for name in names]
     for path in paths:
-        if path.exists() and _is_intact(path):
+        if _is_intact(path):
             continue
         url = f"{base_url.rstrip('/')}/{ARCHIVES[path.name].path}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _fetch_verified(url, path, progress)
-        except (OSError, http.client.HTTPException) as cause:
-            reason = " ".join(str(cause).split())
+            with _alone(path, progress):
+                if not _is_intact(path):
+                    _fetch_verified(url, path, progress)
+        except (OSError, http.client.HTTPException, ValueError) as cause:
             raise DataError(
-                f"fetching {url} into {folder} failed ({reason}): run it again, it resumes where it stopped"
+                f"fetching {url} into {folder} failed ({' '.join(str(cause).split())}): run it again, it resumes where "
+                "it stopped"
             ) from cause
     return paths
 
@@ -107,13 +121,15 @@ def verify(path: Path | str, name: str = "") -> None:
     path = Path(path)
     name = name or path.name
     if name not in ARCHIVES:
-        raise DataError(f"{path}: no archive is called {name}; there are {', '.join(ARCHIVES)}")
+        raise DataError(f"{path}: no archive is called {name}{hint(name, ARCHIVES)}; there are {', '.join(ARCHIVES)}")
+    expected = ARCHIVES[name]
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
+            if os.fstat(file.fileno()).st_size > expected.most:
+                raise DataError(f"{path} is not Lake's {name}, which has {expected.size:,} bytes: fetch it again")
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as cause:
-        raise DataError(f"{path} cannot be read ({cause.strerror}): fetch it with `scratchnet download`") from cause
-    expected = ARCHIVES[name]
+        raise DataError(f"{path} cannot be read ({reason(cause)}): fetch it with `scratchnet download`") from cause
     if found != expected.file_digest and content_digest(path) != expected.content_digest:
         raise DataError(
             f"{path} is not Lake's {name}: its SHA-256 is {found}, expected {expected.file_digest}; fetch it again"
@@ -127,15 +143,18 @@ def content_digest(path: Path | str) -> str:
     digest = hashlib.sha256()
     with open_tree(path) as tree:
         for name in sorted(tree.files):
-            content = tree.read(name)
             if name.endswith(".png"):
-                bitmap = read_bitmap(io.BytesIO(content), f"{name} in {path}")
+                bitmap = tree.read_bitmap(name)
                 content = str(bitmap.shape).encode() + np.packbits(bitmap).tobytes()
+            else:
+                content = tree.read(name)
             digest.update(f"{name} {len(content)} ".encode() + content)
     return digest.hexdigest()
 
 
 def _is_intact(path: Path) -> bool:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is no file: move it away, or name another folder")
     try:
         verify(path)
     except DataError:
@@ -143,71 +162,53 @@ def _is_intact(path: Path) -> bool:
     return True
 
 
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+@contextmanager
+def _alone(path: Path, progress: Progress | None) -> Iterator[None]:
+    """Hold the download of `path`. Another process that does is waited for, as long as its part file grows."""
+    with ExitStack() as held:
+        size, since = -1, time.monotonic()
+        while True:
+            try:
+                held.enter_context(locked(path.with_name(f".{path.name}.lock"), f"the download of {path}",
+                                          "wait until it is done, or name another folder"))
+                break
+            except InUseError:
+                now = _size(_part(path))
+                if now != size:
+                    size, since = now, time.monotonic()
+                    if progress:
+                        progress(path.name, size, None)
+                elif time.monotonic() - since > 3 * TIMEOUT:
+                    raise
+                time.sleep(WAIT)
+        yield
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _fetch_verified(url: str, path: Path, progress: Progress | None) -> None:
     """Fetch `url` to `path` by way of a part file that outlives a broken connection, but not a wrong digest."""
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
+    if part.exists() and not part.is_file():
+        raise DataError(f"{part} is no file: move it away, or name another folder")
     resumed = part.exists()
-    _fetch(url, part, lambda done, total: progress(path.name, done, total) if progress else None)
+    fetch(url, part, ARCHIVES[path.name].most,
+          lambda done, total: progress(path.name, done, total) if progress else None)
     try:
         verify(part, path.name)
-    except DataError:
+    except DataError as cause:
         part.unlink()
         if not resumed:
-            raise
+            raise DataError(f"{url} serves something else than Lake's archive, nothing is kept: {cause}") from cause
         _fetch_verified(url, path, progress)  # the part belonged to other bytes: once more, from the start
     else:
         os.replace(part, path)
-
-
-def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None]) -> None:
-    """Write what `url` serves to `part`, from where an earlier attempt stopped if the server can do that."""
-    done = part.stat().st_size if part.exists() else 0
-    _require_secure(url)
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        response = urllib.request.build_opener(_SecureRedirects).open(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        with error:
-            if done and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # there is no more than what we have: the digest tells whether that is all
-            raise
-    with response:
-        resumes = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-        if not resumes:
-            done = 0
-        total = None if response.length is None else done + response.length
-        with open(part, "ab" if resumes else "wb") as file:
-            progress(done, total)
-            while block := response.read1(_BLOCK):
-                file.write(block)
-                done += len(block)
-                progress(done, total)
-            file.flush()
-            os.fsync(file.fileno())
-    if total is not None and done < total:
-        raise ConnectionError(f"the connection broke after {done:,} of {total:,} bytes")
-
-
-def _require_secure(url: str) -> None:
-    """Refuse any address but https, except on this machine itself."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")):
-        raise DataError(f"{url} is not an https address, and nothing is fetched over an open line: use https")
-
-
-class _SecureRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        try:
-            _require_secure(newurl)
-        except DataError:
-            fp.close()
-            raise
-        return super().redirect_request(req, fp, code, msg, headers, newurl)

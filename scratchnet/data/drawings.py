@@ -8,7 +8,7 @@ import numpy as np
 
 from scratchnet.backend import Array, Device, array_module, device_of, to_device
 from scratchnet.data.alphabets import Alphabet
-from scratchnet.errors import DataError
+from scratchnet.errors import DataError, ShapeError
 from scratchnet.frames import find_frame
 
 SHARE = 1 / 4  # of the free memory of a device, at most, for the drawings
@@ -25,11 +25,17 @@ class Drawings:
     images: Array
     numbers: tuple[np.ndarray, ...]
 
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 3:
+            raise ShapeError(f"drawings are {self.images.dtype} {tuple(self.images.shape)}, "
+                             "expected uint8 (M, size, size): make them with Drawings.of")
+
     @classmethod
     def of(cls, alphabets: Sequence[Alphabet], size: int, frame: str = "page") -> "Drawings":
         """The drawings of `alphabets`, framed (a name of `frames.FRAMES`) at size x size pixels.
 
-        Raises DataError for no alphabets, or for NaN, and ScratchnetError for an unknown frame.
+        Raises DataError for no alphabets, and for images that are not ink 1 and paper 0; ScratchnetError for an unknown
+        frame.
         """
         if not alphabets:
             raise DataError("no alphabets to train on: expected at least one")
@@ -38,8 +44,7 @@ class Drawings:
         for alphabet in alphabets:
             n = alphabet.characters * alphabet.drawers
             flat = alphabet.images.reshape(n, *alphabet.images.shape[2:])
-            if not np.isfinite(flat).all():
-                raise DataError(f"alphabet {alphabet.name} has a NaN or an infinity in it: leave it out")
+            alphabet.expect_ink()
             images.append(np.rint(255 * fit(flat.astype(np.float32), size)).astype(np.uint8))
             numbers.append(np.arange(count, count + n).reshape(alphabet.characters, alphabet.drawers))
             count += n

@@ -4,7 +4,6 @@ The files are in the idx format: two zero bytes, 8 for unsigned bytes, the numbe
 as a big-endian 32-bit number, then the bytes.
 """
 
-import gzip
 import math
 import zlib
 from pathlib import Path
@@ -13,9 +12,15 @@ import numpy as np
 
 from scratchnet.data.locate import find_data
 from scratchnet.errors import DataError
+from scratchnet.reading import read_file, reason
 
 FETCH = "put the idx files of MNIST's test set there, or say with --data DIR where they are"
-MAX_BYTES = 1 << 28  # the 60,000 training images are 47 MB
+IMAGES, LABELS = (
+    [f"t10k-{kind}{dot}idx{axes}-ubyte{packed}" for dot in "-." for packed in (".gz", "")]
+    for kind, axes in (("images", 3), ("labels", 1))
+)
+MAX_DIGITS = 10_000  # in the test set
+SIZE = (28, 28)
 
 
 def load_mnist(option: Path | str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -25,36 +30,53 @@ def load_mnist(option: Path | str | None = None) -> tuple[np.ndarray, np.ndarray
 
     Raises DataError when a file is missing or damaged, or when the two do not belong together.
     """
-    image_path = find_data(option, "t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte", mend=FETCH)
-    label_path = find_data(option, "t10k-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte", mend=FETCH)
-    images, labels = read_idx(image_path, axes=3), read_idx(label_path, axes=1)
+    image_path = find_data(option, *IMAGES, remedy=FETCH)
+    label_path = find_data(option, *LABELS, remedy=FETCH)
+    images, labels = read_idx(image_path, *SIZE), read_idx(label_path)
     if len(images) != len(labels):
         raise DataError(
             f"{image_path} holds {len(images)} images but {label_path} {len(labels)} labels: fetch both again"
         )
-    if images.shape[1:] != (28, 28):
-        raise DataError(f"{image_path} holds images of (H, W) = {images.shape[1:]}, expected (28, 28)")
     if labels.size and labels.max() > 9:
         raise DataError(f"{label_path} holds a label {labels.max()}, expected 0 to 9: fetch it again")
-    return images.astype(np.float32) / 255, labels.astype(np.int64)
+    return np.divide(images, 255, dtype=np.float32), labels.astype(np.int64)
 
 
-def read_idx(path: Path | str, axes: int) -> np.ndarray:
-    """The array of unsigned bytes in an idx file: uint8 with `axes` axes. Raises DataError on damage."""
+def read_idx(path: Path | str, *size: int) -> np.ndarray:
+    """The array (N, *size) of unsigned bytes in an idx file: uint8, N up to MAX_DIGITS.
+
+    Raises DataError for damage and for another shape, before anything of that shape is read.
+    """
     path = Path(path)
+    axes = 1 + len(size)
+    begin = 4 + 4 * axes
+    most = begin + MAX_DIGITS * math.prod(size)
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            magic, lengths = file.read(4), file.read(4 * axes)
-            if magic != bytes([0, 0, 8, axes]) or len(lengths) != 4 * axes:
-                raise DataError(f"{path} does not begin as an idx file of bytes with {axes} axes: fetch it again")
-            shape = tuple(np.frombuffer(lengths, ">u4").tolist())
-            size = math.prod(shape)
-            if size > MAX_BYTES:
-                raise DataError(f"{path} declares the shape {shape}, more than {MAX_BYTES:,} bytes: fetch it again")
-            content = file.read(size + 1)  # one more, to see what should not be there
-    except (OSError, EOFError, zlib.error) as cause:
-        raise DataError(f"{path} cannot be read ({cause}): fetch it again") from cause
-    if len(content) != size:
-        found = "more" if len(content) > size else f"{len(content):,}"
-        raise DataError(f"{path} declares {size:,} bytes for the shape {shape} but holds {found}: fetch it again")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+        content = read_file(path, most + (most >> 8) + 1024)  # packed, it can be a little longer
+        if path.suffix == ".gz":
+            content = _gunzip(content, most)
+    except (OSError, ValueError) as cause:
+        raise DataError(f"{path} cannot be read ({reason(cause)}): fetch it again") from cause
+    if content[:4] != bytes([0, 0, 8, axes]) or len(content) < begin:
+        raise DataError(f"{path} does not begin as an idx file of bytes with {axes} axes: fetch it again")
+    shape = tuple(np.frombuffer(content[4:begin], ">u4").tolist())
+    if shape[1:] != size or not 1 <= shape[0] <= MAX_DIGITS:
+        expected = ", ".join(map(str, (f"1 to {MAX_DIGITS:,}", *size)))
+        raise DataError(f"{path} declares the shape {shape}, expected ({expected}): fetch it again")
+    held = len(content) - begin
+    if held != math.prod(shape):
+        raise DataError(f"{path} declares {math.prod(shape):,} bytes for the shape {shape} but holds {held:,}"
+                        f"{' or more' if held > math.prod(shape) else ''}: fetch it again")
+    return np.frombuffer(content, np.uint8, offset=begin).reshape(shape)
+
+
+def _gunzip(packed: bytes, most: int) -> bytes:
+    """The first `most` + 1 bytes of what is packed with gzip, all of which has to be there if it is no more."""
+    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        content = stream.decompress(packed, most + 1)
+    except zlib.error as cause:
+        raise ValueError(str(cause)) from cause
+    if len(content) <= most and (not stream.eof or stream.unused_data):
+        raise ValueError("it is cut off" if not stream.eof else "something follows it")
+    return content

@@ -14,6 +14,7 @@ from scratchnet.data.omniglot import load_omniglot
 from scratchnet.errors import DataError
 
 PAPER_DRAWERS = 20
+BACKGROUND_FILES = ("images_background.zip", "images_background")
 GLYPH_TRAIN, GLYPH_VALIDATION, GLYPH_TEST = 40, 5, 10  # generated alphabets, in this order
 
 
@@ -40,7 +41,7 @@ def background_split(data: Path | str | None, validation: Sequence[str], drawers
     The first `drawers` drawers are for training; the next four, or all where no others are left, draw the validation.
     Raises DataError when the data are missing or damaged, or have no such alphabet.
     """
-    alphabets = load_omniglot(find_data(data, "images_background.zip", "images_background"))
+    alphabets = load_omniglot(find_data(data, *BACKGROUND_FILES))
     others = slice(drawers, drawers + 4) if drawers < alphabets[0].drawers else slice(None)
     return Split(
         [alphabet.drawn_by(slice(drawers)) for alphabet in without(alphabets, validation)],

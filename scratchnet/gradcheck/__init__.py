@@ -12,3 +12,7 @@ __all__ = [
     "Mismatch", "PrecisionReport", "Report", "Sweep", "TensorCheck", "adjoint", "batch_sum", "check",
     "check_precision", "draw", "from_functions", "miss_probability", "sweep", "twin_sum",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

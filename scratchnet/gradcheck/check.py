@@ -22,6 +22,7 @@ from scratchnet.gradcheck.diagnose import ENTRIES, Suspect, diagnose
 from scratchnet.gradcheck.numeric import NoComplexError, central, complex_step, same_bits, spot_difference
 from scratchnet.gradcheck.point import MalformedError, Point, dot, gaussian_like, misfits, norm, not_finite
 from scratchnet.gradcheck.report import DETAILED, TOLERANCE, Report, TensorCheck
+from scratchnet.spelling import hint
 
 METHODS = ("auto", "complex", "central", "central4")
 VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # of the largest gradient; below it is rounding
@@ -53,7 +54,7 @@ def check(
     unknown method, anything that is not float64, a parameter called like an input, no complex numbers for "complex".
     """
     if method not in METHODS:
-        raise ScratchnetError(f"method {method!r} is none of {', '.join(METHODS)}")
+        raise ScratchnetError(f"method {method!r} is none of {', '.join(METHODS)}{hint(method, METHODS)}")
     if min(directions, attempts, entries) < 1:
         raise ScratchnetError("directions, attempts and entries are 1 or more")
     rng = np.random.default_rng([seed, 1])  # not the stream of `seed`: the inputs are often drawn from that one

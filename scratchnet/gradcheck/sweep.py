@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.gradcheck.numeric import slope
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+from scratchnet.spelling import hint
 
 STEPS = np.logspace(-1, -12, 45)
 MARKS = {2: "2", 4: "4"}
@@ -78,7 +79,7 @@ class Sweep:
             Figure = importlib.import_module("matplotlib.figure").Figure
         except ImportError as cause:
             raise ScratchnetError(
-                "a picture needs matplotlib, which is not installed: pip install 'scratchnet[plot]', or print the sweep"
+                f"a picture needs matplotlib, which is not installed; {install_extra('plot')}, or print the sweep"
             ) from cause
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
@@ -101,7 +102,8 @@ def sweep(
     rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
     name = name or next(iter(point.tensors))
     if name not in point.tensors:
-        raise ScratchnetError(f"no tensor is called {name}: there are {', '.join(point.tensors)}")
+        raise ScratchnetError(f"no tensor is called {name}{hint(name, point.tensors)}: "
+                              f"there are {', '.join(point.tensors)}")
     y, cache = point.forward()
     dy = gaussian_like(y, rng)
     gradient = point.backward(dy, cache).get(name)

@@ -15,3 +15,7 @@ __all__ = [
     "BatchNorm2d", "Conv2d", "ConvPoolReLU", "Flatten", "Layer", "Linear", "MaxPool2d", "ReLU", "Sequential", "Sigmoid",
     "WeightedL1", "sigmoid",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

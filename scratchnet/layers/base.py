@@ -10,7 +10,10 @@ arguments and return no view of dy. They raise ShapeError for arrays whose shape
 for arrays on different devices. `d<name>` is dL/d<name>, shaped like <name>.
 
 Axis letters: H, W rows and columns; N images; C, O channels in and out; D features; kh, kw kernel.
-Feature maps are (H, W, N, C). Arrays are float32 or float64, or complex128 where a derivative is checked.
+Feature maps are (H, W, N, C). A map whose channels are in the place of another axis is refused, with the line that
+turns it; one with images first and channels last, (N, H, W, C), cannot be told from ours unless it is smaller than a
+kernel: it would be taken for N rows of images. The same holds for images (H, W, N) in place of (N, H, W).
+Arrays are float32 or float64, or complex128 where a derivative is checked.
 """
 
 from collections.abc import Mapping

@@ -9,13 +9,15 @@ from scratchnet.backend import Array, Params, array_module, blocks, device_of, f
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import conv, conv_cost
 from scratchnet.ops.windows import output_size
-from scratchnet.shapes import expect_precision, expect_shape
+from scratchnet.shapes import expect_precision, expect_shape, images_first_hint
+from scratchnet.spelling import hint
 
 
 class Conv2dCache(NamedTuple):
     x: Array
     weight: Array
     kept: Any  # what the algorithm computed of them and can use again
+    algorithm: str  # the one that forward took: with other threads, "auto" might choose another by now
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Conv2d:
         if min(*self.weight_shape, self.stride) < 1 or self.padding < 0:
             raise ScratchnetError(f"{self}: channels, kernel and stride are at least 1, padding at least 0")
         if self.algorithm not in {"auto", *conv.ALGORITHMS}:
-            raise ScratchnetError(f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}")
+            raise ScratchnetError(f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}"
+                                  f"{hint(self.algorithm, ['auto', *conv.ALGORITHMS])}")
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -77,9 +80,10 @@ class Conv2d:
         height, width = (size + 2 * self.padding for size in x.shape[:2])
         if height < kh or width < kw:
             raise ShapeError(f"Conv2d: x is (H={height}, W={width}) with its padding, "
-                             f"smaller than the kernel (kh={kh}, kw={kw})")
-        y, kept = self._algorithm(x).forward(x, weight, self.stride, self.padding)
-        return y, Conv2dCache(x, weight, kept)
+                             f"smaller than the kernel (kh={kh}, kw={kw}){images_first_hint('x', x.shape, kh, kw)}")
+        algorithm = self._choose(x)
+        y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, self.stride, self.padding)
+        return y, Conv2dCache(x, weight, kept, algorithm)
 
     def backward(self, dy: Array, cache: Conv2dCache) -> tuple[Array, Params]:
         return self._backward(dy, cache, needs_dx=True)
@@ -96,20 +100,17 @@ class Conv2d:
 
     def pull_back(self, dy: Array, cache: Conv2dCache, needs_dx: bool) -> tuple[Array | None, Array]:
         """dx, or None where nobody needs it, and dweight."""
-        x, weight, kept = cache
+        x, weight, kept, algorithm = cache
         array_module(dy, x)
         kh, kw, _, O = weight.shape
         Ho, Wo = (output_size(n + 2 * self.padding, k, self.stride) for n, k in zip(x.shape, (kh, kw), strict=False))
         expect_shape("Conv2d: dy", dy, "Ho Wo N O", Ho=Ho, Wo=Wo, N=x.shape[2], O=O)
         expect_precision("Conv2d", dy=dy, x=x)
-        return self._algorithm(x).backward(dy, x, weight, self.stride, self.padding, kept, needs_dx)
+        return conv.ALGORITHMS[algorithm].backward(dy, x, weight, self.stride, self.padding, kept, needs_dx)
 
-    def algorithm_for(self, x: Array) -> str:
-        """The name of the algorithm that is used for x (H, W, N, C), which "auto" chooses where it is."""
+    def _choose(self, x: Array) -> str:
+        """The algorithm for x (H, W, N, C), by its name."""
         if self.algorithm != "auto":
             return self.algorithm
         on_gpu = device_of(x).gemm is not None
         return conv_cost.choose(x.shape, self.weight_shape, self.stride, self.padding, on_gpu)
-
-    def _algorithm(self, x: Array) -> conv.Algorithm:
-        return conv.ALGORITHMS[self.algorithm_for(x)]

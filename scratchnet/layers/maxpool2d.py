@@ -8,7 +8,7 @@ import numpy as np
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import pool
-from scratchnet.shapes import expect_precision, expect_shape
+from scratchnet.shapes import expect_precision, expect_shape, images_first_hint
 
 
 class MaxPool2dCache(NamedTuple):
@@ -61,9 +61,10 @@ class MaxPool2d:
 
     def expect_to_fit(self, x: Array) -> None:
         """Raise ShapeError when x (H, W, N, C) is smaller than the window."""
-        if min(x.shape[:2]) < self.kernel_size:
+        k = self.kernel_size
+        if min(x.shape[:2]) < k:
             raise ShapeError(f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
-                             f"smaller than the window (kh=kw={self.kernel_size})")
+                             f"smaller than the window (kh=kw={k}){images_first_hint('x', x.shape, k, k)}")
 
     @property
     def step(self) -> int:

@@ -8,3 +8,7 @@ __all__ = [
     "CATALOGUE", "Outcome", "PlantedBug", "Quiz", "contract", "correct_cases", "hunt", "make_quiz", "maps", "siamese",
     "vectors",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,7 +6,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import REINSTALL, CheckpointError
+from scratchnet.notes import expect, parse
+from scratchnet.reading import read_file, reason
+
+MAX_BYTES = 1 << 20
+KINDS = {
+    "name": str, "summary": str, "parameters": int, "recipe": dict, "seed": int, "hours": float, "machine": str,
+    "date": str, "limits": [str], "sha256": str, "commands": [str],
+    "data": {"name": str, "source": str, "licence": str, "used": str},
+    "storage": {"weights": str, "bytes": int, "stored_correct": int, "float32_correct": int},
+    "figures": [{"task": str, "way?": int, "shot?": int, "scope": str, "correct": int, "trials": int,
+                 "accuracy": float, "interval": [float]}],
+}
 
 
 @dataclass(frozen=True)
@@ -39,13 +51,17 @@ class Card:
     def read(cls, path: Path) -> "Card":
         """The card in a JSON file. Raises CheckpointError when it is missing, damaged or not complete."""
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if empty := [name for name, value in told.items() if value in ("", [], {}, None)]:
+            notes = parse(read_file(path, MAX_BYTES))
+            expect(notes, dict, "the card")
+            if empty := [name for name in KINDS if notes.get(name) in ("", [], {}, None)]:
                 raise ValueError(f"nothing under {empty[0]!r}")
-            return cls(**told)
-        except (OSError, ValueError, TypeError, AttributeError) as cause:
-            reason = " ".join(str(cause).split())[:200]
-            raise CheckpointError(f"{path} is no card of a network ({reason}): install scratchnet again") from cause
+            expect(notes, KINDS, "the card")
+            for figure in notes["figures"]:
+                if len(figure["interval"]) != 2 or ("way" in figure) != ("shot" in figure):
+                    raise ValueError("a figure has half of its interval, or of its way and shot")
+            return cls(**notes)
+        except (OSError, ValueError, TypeError) as cause:
+            raise CheckpointError(f"{path} is no card of a network ({reason(cause)}); {REINSTALL}") from cause
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -70,7 +86,7 @@ class Card:
         yield "\n## Limits\n"
         yield from (f"- {limit}" for limit in self.limits)
         yield f"\n## Training\n\n{self.data['used']}, from {self.data['name']} ({self.data['source']})."
-        yield f"Licence of the data: {self.data['licence']}."
+        yield f"Licence of the data: {self.data['licence']}. The weights have that of scratchnet, MIT."
         yield f"{self.hours:g} hours of training on {self.machine}, {self.date}, seed {self.seed}. Again:\n"
         yield from (f"    {command}" for command in self.commands)
         yield "\nThe recipe with all its settings:\n"

@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop, once the batch under way is finished."""
+"""Signals that ask a process to stop, once what is under way is finished."""
 
 import signal
 from collections.abc import Iterator
@@ -6,30 +6,63 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+# Ctrl-C, the request to end, and the loss of the terminal, which Windows does not have.
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
 
 class Interrupted(Exception):
-    """Training was asked to stop, and has saved its state."""
+    """The signal `number` asked training to stop, and the state is saved."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class StoppedAtOnce(KeyboardInterrupt):
+    """A second signal, `number`, came before the first had been answered."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("stopped at once, the state is that of the last save")
+        self.number = number
+
+
+def exit_code(stop: BaseException) -> int:
+    """What a shell reports of a program that a signal has ended: 128 and the signal's number."""
+    return 128 + (stop.number if isinstance(stop, Interrupted | StoppedAtOnce) else signal.SIGINT)
 
 
 @dataclass
 class Stop:
-    requested: bool = False
+    """The first signal that has asked to stop; 0 until then."""
+
+    number: int = 0
+
+    @property
+    def requested(self) -> bool:
+        return self.number != 0
 
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
-    """SIGINT and SIGTERM set a flag that the loop reads between two batches; a second one ends the program at once."""
+    """SIGINT, SIGTERM and SIGHUP set a flag to be read now and then; a second one raises StoppedAtOnce.
+
+    A signal that is ignored stays so: SIGHUP under nohup, SIGINT in the background of a script. Outside of the main
+    thread, where no signal arrives, nothing changes.
+    """
     stop = Stop()
 
     def request(number: int, _frame: Any) -> None:
         if stop.requested:
-            raise KeyboardInterrupt
-        stop.requested = True
+            raise StoppedAtOnce(number)
+        stop.number = number
 
+    previous = {}
     try:
-        previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where signals arrive
-        previous = {}
+        for number in STOPPING:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: set by C code, and not ours to restore
+                previous[number] = signal.signal(number, request)
+    except ValueError:  # not in the main thread
+        pass
     try:
         yield stop
     finally:

@@ -1,91 +1,172 @@
 """What a run folder holds, written and read: the log, the best network, and all that is needed to go on."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scratchnet import oneshot
 from scratchnet.averaging import WeightAverage
-from scratchnet.backend import Device, Params, to_device
+from scratchnet.backend import Params, to_device
 from scratchnet.batches import CALIBRATION, stream
-from scratchnet.checkpoint import WEIGHTS, fitting, load_arrays, save_arrays, save_model
+from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
 from scratchnet.data.splits import Split
 from scratchnet.errors import CheckpointError
 from scratchnet.files import write_bytes
+from scratchnet.models import describe
+from scratchnet.notes import MAX_BYTES, expect, parse
 from scratchnet.optim import SGD
-from scratchnet.progress import Progress
+from scratchnet.progress import CLOCK_TICK, Progress
+from scratchnet.reading import read_file, reason
 from scratchnet.recipes import Recipe
 from scratchnet.siamese import SiameseNet
+from scratchnet.train.folder import LOG, STATE
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
-STATE, RECIPE, LOG = "state.npz", "recipe.json", "log.jsonl"
+TIMES = ("seconds", "images_per_second")  # in the log alone, so that the same run writes the same weights file
+EPOCH = {"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}
+PARTS = ("params/", "velocity/", "average/")  # of a state: what the names of its arrays begin with
+NOTES = {  # of a state; those with a question mark are not in the states of 0.1
+    "recipe": dict, "data?": str, "environment?": dict, "epoch": int, "step": int, "losses": [float],
+    "history": [EPOCH],
+    "seconds?": float, "images?": int,
+}
 
 
-def record_epoch(
-    out: Path, optimiser: SGD, progress: Progress, validation: oneshot.Result | None, seconds: float,
-    images_per_second: float,
-) -> bool:
-    """Record the epoch in the log, and say whether its network is the best yet, or nothing tells."""
-    best = progress.best
-    progress.epoch += 1
-    progress.history.append({
-        "epoch": progress.epoch, "loss": float(np.mean(progress.losses)),
-        "validation": validation and validation.accuracy, "scope": validation and validation.scope,
-        "interval": validation and validation.interval, "lr": optimiser.rate, "seconds": round(seconds, 2),
-        "images_per_second": round(images_per_second, 1),
-    })
-    progress.step, progress.losses = 0, []
-    lines = "".join(json.dumps(record) + "\n" for record in progress.history)
-    write_bytes(out / LOG, lines.encode())
-    return validation is None or best is None or validation.accuracy > best["validation"]
+@dataclass
+class TrainingRun:
+    """A training under way, and the folder that keeps it.
 
-
-def save_result(out: Path, recipe: Recipe, net: SiameseNet, split: Split, progress: Progress) -> None:
-    """Write the network of the epoch just recorded; one trained on episodes gets its bias first.
-
-    The bias is found on validation drawings, or on training drawings where there are no others.
+    data: the digest of its drawings, without which it is not resumed. environment: what else its bits depend on.
     """
-    if recipe.objective == "episodes":
-        alphabets = split.validation if recipe.validates else split.train
-        net = oneshot.calibrated(net, alphabets, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
-    save_model(out / WEIGHTS, net, recipe=recipe.as_dict(), **progress.history[-1])
+
+    out: Path
+    recipe: Recipe
+    net: SiameseNet
+    optimiser: SGD
+    average: WeightAverage | None
+    data: str
+    environment: dict[str, str]
+    progress: Progress = field(default_factory=Progress)
+
+    def record(self, validation: oneshot.Result | None) -> bool:
+        """End the epoch with a line in the log, and say whether its network is the best yet, or nothing shows."""
+        progress, best = self.progress, self.progress.best
+        progress.epoch += 1
+        seconds = max(progress.seconds, CLOCK_TICK)
+        progress.history.append({
+            "epoch": progress.epoch, "loss": float(np.mean(progress.losses)),
+            "validation": validation and validation.accuracy, "scope": validation and validation.scope,
+            "interval": validation and validation.interval, "lr": self.optimiser.rate, "seconds": round(seconds, 2),
+            "images_per_second": round(progress.images / seconds, 1),
+        })
+        progress.start_epoch()
+        self._write_log()
+        return validation is None or best is None or validation.accuracy > best["validation"]
+
+    def save_result(self, result: SiameseNet, split: Split) -> None:
+        """Write the network of the epoch just recorded; one trained on episodes gets its bias first.
+
+        The bias is found on validation drawings, or on training drawings where there are no others.
+        """
+        recipe = self.recipe
+        if recipe.objective == "episodes":
+            alphabets = split.validation if recipe.validates else split.train
+            result = oneshot.calibrated(result, alphabets, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
+        notes = {name: value for name, value in self.progress.history[-1].items() if name not in TIMES}
+        save_model(self.out / WEIGHTS, result, recipe=recipe.as_dict(), **notes)
+
+    def save(self) -> None:
+        """Write all that is needed to go on from here, to the same bits."""
+        progress = self.progress
+        arrays = {f"params/{name}": value for name, value in self.net.params.items()}
+        arrays |= {f"velocity/{name}": value for name, value in self.optimiser.velocity.items()}
+        arrays |= {f"average/{name}": value for name, value in self.average.params.items()} if self.average else {}
+        save_arrays(self.out / STATE, arrays, {
+            "recipe": self.recipe.as_dict(), "data": self.data, "environment": self.environment,
+            "epoch": progress.epoch, "step": progress.step, "losses": progress.losses, "history": progress.history,
+            "seconds": progress.seconds, "images": progress.images,
+        })
+
+    def load(self) -> dict[str, str]:
+        """Go on where the run in `out` stopped; returns the environment in which that was, as far as it is recorded.
+
+        Raises CheckpointError when there is no such run, or when it was trained by another recipe or on other data.
+        """
+        path = self.out / STATE
+        arrays, saved = load_arrays(path, lambda _: len(PARTS) * bytes_of(self.net.params))
+        _expect_progress(saved, self.recipe, path)
+        expect_same_recipe(self.out, saved, self.recipe)
+        if saved.get("data", self.data) != self.data:
+            raise CheckpointError(f"{self.out} was trained on other drawings than these: resume it with the data that "
+                                  "it began with, or choose another --out")
+        if strangers := [name for name in arrays if not name.startswith(PARTS)]:
+            raise CheckpointError(f"{path} holds {strangers[0]}, which is no part of a state: use another copy")
+
+        def part(prefix: str, like: Params) -> Params:
+            found = {n.removeprefix(prefix): value for n, value in arrays.items() if n.startswith(prefix)}
+            return {n: to_device(value, self.net.device) for n, value in fitting(found, like, path).items()}
+
+        self.net.params = part("params/", self.net.params)
+        moving = [n.removeprefix("velocity/") for n in arrays if n.startswith("velocity/")]
+        self.optimiser.velocity = part("velocity/", {n: self.net.params[n] for n in moving if n in self.net.params})
+        averaged = part("average/", self.net.params if self.average else {})
+        if self.average:
+            self.average.params = averaged
+        self.progress = Progress(
+            saved["epoch"], saved["step"], saved["losses"], saved["history"],
+            seconds=saved.get("seconds", 0.0), images=saved.get("images", 0),  # not in states of 0.1
+        )
+        self._write_log()  # which may be older than the state, or gone
+        return {name: str(value) for name, value in saved.get("environment", {}).items()}
+
+    def _write_log(self) -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in self.progress.history)
+        write_bytes(self.out / LOG, lines.encode())
 
 
-def save_state(
-    out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, average: WeightAverage | None, progress: Progress
-) -> None:
-    arrays = {f"params/{name}": value for name, value in net.params.items()}
-    arrays |= {f"velocity/{name}": value for name, value in optimiser.velocity.items()}
-    arrays |= {f"average/{name}": value for name, value in average.params.items()} if average else {}
-    description = {
-        "recipe": recipe.as_dict(), "epoch": progress.epoch, "step": progress.step, "losses": progress.losses,
-        "history": progress.history,
-    }
-    save_arrays(out / STATE, arrays, description)
-
-
-def load_state(
-    out: Path, recipe: Recipe, net: SiameseNet, optimiser: SGD, average: WeightAverage | None, device: Device
-) -> Progress:
-    """Set the network, the optimiser and the average to the state of the run in `out`, of the same recipe."""
-    if not (out / STATE).is_file():
+def expect_resumable(out: Path, recipe: Recipe) -> None:
+    """Raise CheckpointError unless `out` holds the state of a run by this recipe; nothing of its size is made yet."""
+    path = out / STATE
+    if not path.exists():
         raise CheckpointError(f"{out} holds no run to resume: start it without --resume")
-    arrays, saved = load_arrays(out / STATE)
-    if missing := {"recipe", "epoch", "step", "losses", "history"} - saved.keys():
-        raise CheckpointError(f"{out / STATE} is no state of a run, it has no {min(missing)}: use another copy")
+    outlines, saved = look_into(path)
+    _expect_progress(saved, recipe, path)
+    expect_same_recipe(out, saved, recipe)
+    found = {name.removeprefix(PARTS[0]): value for name, value in outlines.items() if name.startswith(PARTS[0])}
+    fitting(found, describe(recipe.architecture)[1], path)
+
+
+def expect_same_recipe(out: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
+    """Raise CheckpointError unless the saved run has this recipe."""
     for name, value in recipe.as_dict().items():
         if saved["recipe"].get(name) != value:
             raise CheckpointError(f"{out} was trained with {name}={saved['recipe'].get(name)}, not {name}={value}: "
                                   "resume it as it began, or choose another --out")
 
-    def part(prefix: str, like: Params) -> Params:
-        found = {n.removeprefix(prefix): value for n, value in arrays.items() if n.startswith(prefix)}
-        return {n: to_device(value, device) for n, value in fitting(found, like, out / STATE).items()}
 
-    net.params = part("params/", net.params)
-    moving = [n.removeprefix("velocity/") for n in arrays if n.startswith("velocity/")]
-    optimiser.velocity = part("velocity/", {n: net.params[n] for n in moving if n in net.params})
-    if average:
-        average.params = part("average/", net.params)
-    return Progress(saved["epoch"], saved["step"], saved["losses"], saved["history"])
+def read_log(out: Path) -> list[dict[str, Any]]:
+    """A record an epoch. Raises CheckpointError when the log is missing or damaged."""
+    try:
+        records = [parse(line) for line in read_file(out / LOG, MAX_BYTES).splitlines()]
+        expect(records, [EPOCH], "the log")
+        return records
+    except (OSError, ValueError) as cause:
+        raise CheckpointError(
+            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it anew") from cause
+
+
+def _expect_progress(saved: Any, recipe: Recipe, path: Path) -> None:
+    """Raise CheckpointError unless the notes of a state agree with each other."""
+    try:
+        expect(saved, NOTES, "the state")
+        epochs = [record["epoch"] for record in saved["history"]]
+        if not 0 <= saved["epoch"] <= recipe.epochs or epochs != list(range(1, saved["epoch"] + 1)):
+            raise ValueError(f"it is in epoch {saved['epoch']} and has a record of {len(epochs)}")
+        if len(saved["losses"]) != saved["step"]:
+            raise ValueError(f"it is at step {saved['step']} and has {len(saved['losses'])} losses")
+    except ValueError as cause:
+        raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause

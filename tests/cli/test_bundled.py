@@ -131,3 +131,13 @@ def test_the_script_writes_the_cards_for_people_again(bundle, bundle_script, tin
     path.write_text("out of date")
     bundle_script(["--cards"])
     assert path.read_text() == pretrained.card("one").as_markdown()
+
+
+def test_a_folder_called_as_the_bundled_network_hides_it_from_no_command(ask, glyphs, omniglot):
+    Path("omniglot", "images_background").mkdir(parents=True)
+    support, query = glyphs
+    for command in (["compare", query, query, "--model", "omniglot"],
+                    ["classify", query, "--support", support, "--model", "omniglot"],
+                    ["evaluate", "omniglot", "--on", "glyphs", "--trials", "20", "--no-baselines"],
+                    ["bench", "--network", "omniglot", "--pairs", "2", "--rounds", "1"]):
+        assert ask(*command, "--json").json

@@ -46,8 +46,9 @@ def test_options_of_random_trials_are_refused_on_the_official_runs(option, run, 
     assert f"{option[0]} means nothing on the official runs: name other data with --on" in message
 
 
-def test_the_background_set_is_refused_as_the_evaluation_set(run, refused, real_data):
-    data = real_data / "omniglot" / "images_background.zip"
+def test_the_background_set_is_refused_as_the_evaluation_set(run, refused, real_data, tmp_path):
+    data = tmp_path / "images_evaluation.zip"
+    data.symlink_to(real_data / "omniglot" / "images_background.zip")
     assert "is not the evaluation set, it has " in refused("evaluate", run, "--on", "evaluation", "--data", data)
 
 

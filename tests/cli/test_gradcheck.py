@@ -72,7 +72,7 @@ def few_bugs(monkeypatch):
 def test_the_self_test_counts_what_is_caught(few_bugs, ask):
     answer = ask("gradcheck", "--self-test", "--seeds", "2")
     assert (answer.code, answer.err) == (0, "")
-    *bugs, caught, alarms = answer.out.splitlines()
+    _code, *bugs, caught, alarms = answer.out.splitlines()
     assert [line.split("  ")[2] for line in bugs] == list(planted.CATALOGUE)
     assert all(line.startswith("caught   2 of 2  ") for line in bugs)
     assert caught.startswith("3 planted bugs at 2 points each: 6 of 6 caught; 0 points drawn again")
@@ -86,7 +86,7 @@ def test_the_self_test_fails_when_the_checker_is_blind(few_bugs, ask, monkeypatc
     monkeypatch.setattr(gradcases, "check", lambda *args, seed, **options: Report((), seed, properties=("blind",)))
     answer = ask("gradcheck", "--self-test", "--seeds", "1")
     assert answer.code == 1
-    assert [line.split()[0] for line in answer.out.splitlines()[:3]] == ["MISSED"] * 3
+    assert [line.split()[0] for line in answer.out.splitlines()[1:4]] == ["MISSED"] * 3
     assert "3 planted bugs at 1 points each: 0 of 3 caught" in answer.out
 
 
@@ -150,7 +150,7 @@ def test_a_quiz_at_a_terminal_asks_and_tells(ask, reader):
 
 def test_a_quiz_as_json_has_its_answer_only_when_asked_for(ask):
     quiz = ask("gradcheck", "--quiz", "--json").json
-    assert quiz.keys() == {"seed", "layer", "report", "stories"}
+    assert quiz.keys() == {"code", "seed", "layer", "report", "stories"}
     told = ask("gradcheck", "--quiz", "--seed", quiz["seed"], "--answer", "--json").json
     assert told["stories"] == quiz["stories"]
     assert told["stories"][told["answer"] - 1] == planted.CATALOGUE[told["bug"]].story

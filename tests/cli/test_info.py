@@ -54,8 +54,8 @@ def test_info_tells_a_device_that_cannot_be_used(ask, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_DEVICE", "tpu")
     answer = ask("info", "--json")
     assert (answer.code, answer.json["device"]) == (
-        0, "not available: unknown device 'tpu': choose one of cpu, cuda"
-    )  # fmt: skip
+        0, "not available: SCRATCHNET_DEVICE=tpu: choose one of cpu, cuda"
+    )
 
 
 def test_a_download_into_a_file_is_refused(refused, tmp_path):

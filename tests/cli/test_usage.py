@@ -117,14 +117,14 @@ def test_an_output_that_cannot_be_written_is_one_line():
         environment = os.environ | {"PYTHONUNBUFFERED": ""}
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("scratchnet: a file: No space left on device, check the path")
+    assert done.stderr.startswith("scratchnet: stdout: No space left on device, check the path")
 
 
 def test_the_precision_is_the_option_or_the_variable_or_float32(ask, monkeypatch):
-    monkeypatch.setattr(backend, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
+    monkeypatch.setattr(backend.products, "_precision", "tf32")  # as SCRATCHNET_PRECISION would
     assert json.loads(ask("info", "--json").out)["precision"] == "tf32"
     assert ask("compare", "a.png", "b.png", "--precision", "float32").code == 2  # no such pictures
     assert json.loads(ask("info", "--json").out)["precision"] == "float32"
-    monkeypatch.setattr(backend, "_precision", "half")
+    monkeypatch.setattr(backend.products, "_precision", "half")
     answer = ask("info")
     assert answer == Answer(2, "", "scratchnet: SCRATCHNET_PRECISION=half: choose one of float32, tf32\n")

@@ -11,7 +11,7 @@ from scratchnet.errors import DataError
 def alphabets() -> list[Alphabet]:
     """Three alphabets of 2, 3 and 4 characters by 5 drawers; no two drawings are alike."""
     names = {"Greek": 2, "Latin": 3, "Korean": 4}
-    return [Alphabet(name, np.arange(n * 5.0).reshape(n, 5, 1, 1)) for name, n in names.items()]
+    return [Alphabet(name, np.arange(n * 5).reshape(n, 5, 1, 1) / 64) for name, n in names.items()]
 
 
 def test_an_alphabet_counts_its_characters_and_its_drawers(alphabets):
@@ -22,7 +22,8 @@ def test_an_alphabet_counts_its_characters_and_its_drawers(alphabets):
 def test_some_drawers_of_an_alphabet_are_all_its_characters_in_their_hands(drawers, kept, alphabets):
     part = alphabets[1].drawn_by(drawers)
     assert part.name == "Latin"
-    assert part.images[:, :, 0, 0].tolist() == [[5 * character + drawer for drawer in kept] for character in range(3)]
+    numbers = 64 * part.images[:, :, 0, 0]
+    assert numbers.tolist() == [[5 * character + drawer for drawer in kept] for character in range(3)]
 
 
 def test_picked_alphabets_come_in_the_order_of_their_names(alphabets):

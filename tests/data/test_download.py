@@ -2,9 +2,13 @@
 
 import hashlib
 import io
+import os
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,10 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratchnet.data import download as module
+from scratchnet.data import fetch as module
 from scratchnet.data.download import ARCHIVES, HOME, Archive, content_digest, download, verify
 from scratchnet.data.locate import find_data
-from scratchnet.errors import DataError
+from scratchnet.errors import DataError, InUseError
+from scratchnet.locks import locked
 
 NAME = "images_background.zip"
 PART = f"{NAME}.part"
@@ -104,7 +109,7 @@ def original(images, server, tmp_path, monkeypatch) -> bytes:
     content = pack(images, zipfile.ZIP_DEFLATED)
     (tmp_path / "original.zip").write_bytes(content)
     digests = hashlib.sha256(content).hexdigest(), content_digest(tmp_path / "original.zip")
-    monkeypatch.setitem(ARCHIVES, NAME, Archive(NAME, *digests))
+    monkeypatch.setitem(ARCHIVES, NAME, Archive(NAME, len(content), *digests))
     server.content = content
     return content
 
@@ -235,7 +240,7 @@ def test_the_content_digest_sees_names_and_texts(tmp_path):
 
 
 def test_without_a_content_digest_only_the_very_file_counts(original, images, tmp_path, monkeypatch):
-    monkeypatch.setitem(ARCHIVES, NAME, Archive(NAME, ARCHIVES[NAME].file_digest, None))
+    monkeypatch.setitem(ARCHIVES, NAME, replace(ARCHIVES[NAME], content_digest=None))
     (tmp_path / NAME).write_bytes(original)
     verify(tmp_path / NAME)
     (tmp_path / NAME).write_bytes(pack(images, zipfile.ZIP_STORED))
@@ -309,5 +314,44 @@ def test_the_runs_lie_in_their_own_folder_of_the_repository():
 @pytest.mark.parametrize("name", [name for name, archive in ARCHIVES.items() if archive.content_digest])
 def test_the_real_archives_verify_by_their_content(real_data, name, monkeypatch):
     archive = ARCHIVES[name]
-    monkeypatch.setitem(ARCHIVES, name, Archive(archive.path, "other bytes", archive.content_digest))
+    monkeypatch.setitem(ARCHIVES, name, replace(archive, file_digest="other bytes"))
     verify(find_data(real_data, name))
+
+
+DOWNLOAD = """
+import sys
+from pathlib import Path
+from scratchnet.data import download as module
+folder, url, size, digest, content = sys.argv[1:]
+module.ARCHIVES["images_background.zip"] = module.Archive("images_background.zip", int(size), digest, content)
+module.download(folder, ["images_background.zip"], url)
+"""
+
+
+def test_several_processes_fetch_one_archive_once_and_all_of_them_succeed(server, original, folder):
+    archive = ARCHIVES[NAME]
+    arguments = [str(folder), server.url, str(archive.size), archive.file_digest, archive.content_digest]
+    processes = [subprocess.Popen([sys.executable, "-c", DOWNLOAD, *arguments]) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert (folder / NAME).read_bytes() == original
+    assert [path.name for path in folder.iterdir()] == [NAME]
+    assert len(server.requests) == 1
+
+
+def test_a_download_that_gets_nowhere_is_not_waited_for_without_end(server, original, folder, monkeypatch):
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("scratchnet.data.download.TIMEOUT", 0.05)
+    with locked(folder / f".{NAME}.lock", "it", "wait"), pytest.raises(InUseError, match="the download of"):
+        download(folder, [NAME], server.url)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("name", [NAME, PART])
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_where_one_is_to_come_is_refused_at_once(name, kind, server, original, folder):
+    if kind == "pipe" and not hasattr(os, "mkfifo"):
+        pytest.skip("needs pipes in folders")
+    folder.mkdir(parents=True)
+    (folder / name).mkdir() if kind == "folder" else os.mkfifo(folder / name)
+    assert f"{folder / name} is no file" in refusal_of(folder, server.url)
+    assert server.requests == []

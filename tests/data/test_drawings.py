@@ -81,7 +81,7 @@ def test_drawings_that_would_fill_a_device_stay_on_the_host_and_come_batch_by_ba
     here = Drawings.of(alphabets, 16)
     size = here.images.nbytes
     small = replace(STRICT, free_memory=lambda: int(free * size))
-    monkeypatch.setitem(backend._devices, "strict", small)
+    monkeypatch.setitem(backend.device._devices, "strict", small)
     there = here.to_device(small, memory=cap * size)
     assert device_of(there.images) is (small if fit else CPU)
     numbers = np.array([3, 21, 3])
@@ -113,6 +113,7 @@ def test_an_unknown_frame_is_refused(alphabets):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_drawing_that_is_no_number_is_refused_by_the_name_of_its_alphabet(value, rng):
     images = rng.random((2, 2, 16, 16)).astype(np.float32)
+    alphabet = Alphabet("Spoilt", images)
     images[1, 0, 3, 4] = value
-    with pytest.raises(DataError, match="alphabet Spoilt has a NaN or an infinity"):
-        Drawings.of([Alphabet("Spoilt", images)], 16)
+    with pytest.raises(DataError, match="alphabet 'Spoilt', character 1, drawer 0, has a NaN or an infinity"):
+        Drawings.of([alphabet], 16)

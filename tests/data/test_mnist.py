@@ -1,11 +1,14 @@
 """The idx files of MNIST are read strictly: one wrong byte of structure, and they are refused."""
 
 import gzip
+import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from disk import little_memory
 
 from scratchnet.data.mnist import load_mnist
 from scratchnet.errors import DataError
@@ -84,6 +87,40 @@ def test_a_count_beyond_reason_is_refused_before_it_is_read(folder):
     assert "declares the shape" in refusal_of(folder)
 
 
+@pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 28, 28), (0, 28, 28), (10_001, 28, 28)])
+def test_a_shape_that_no_test_set_has_is_refused(folder, shape):
+    (folder / IMAGES).write_bytes(struct.pack(">4I", 0x0803, *shape))
+    assert "declares the shape" in refusal_of(folder)
+    assert "expected (1 to 10,000, 28, 28)" in refusal_of(folder)
+
+
+def test_a_little_gzip_of_a_great_many_zeros_is_not_unpacked(folder):
+    for name, head in ((IMAGES, (0x0803, 100_000, 28, 28)), (LABELS, (0x0801, 100_000))):
+        packer = zlib.compressobj(wbits=31)
+        packed = packer.compress(struct.pack(f">{len(head)}I", *head))
+        packed += b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
+        (folder / name).unlink()
+        (folder / f"{name}.gz").write_bytes(packed)
+    with little_memory():
+        assert "declares the shape (100000, 28, 28)" in refusal_of(folder)
+
+
+def test_what_follows_a_packed_file_is_refused(folder, digits):
+    (folder / f"{IMAGES}.gz").write_bytes(2 * gzip.compress(idx(digits)))
+    assert "something follows it" in refusal_of(folder)
+
+
+def test_a_vast_file_is_not_read_whole(folder):
+    os.truncate(folder / IMAGES, 3 << 30)
+    assert "it has more than" in refusal_of(folder)
+
+
+def test_names_with_a_dot_are_found(folder, digits):
+    (folder / IMAGES).rename(folder / "t10k-images.idx3-ubyte")
+    (folder / LABELS).rename(folder / "t10k-labels.idx1-ubyte")
+    assert load_mnist(folder)[0].shape == digits.shape
+
+
 def test_images_and_labels_must_be_equally_many(folder):
     (folder / LABELS).write_bytes(idx(np.array([7, 0])))
     assert "3 images" in refusal_of(folder)
@@ -91,7 +128,7 @@ def test_images_and_labels_must_be_equally_many(folder):
 
 def test_images_of_another_size_are_refused(folder, digits):
     (folder / IMAGES).write_bytes(idx(digits[:, :27]))
-    assert "(27, 28)" in refusal_of(folder)
+    assert "(3, 27, 28)" in refusal_of(folder)
 
 
 def test_a_label_above_nine_is_refused(folder):

@@ -1,13 +1,10 @@
 """Omniglot is read from zips and folders alike, in an order that depends on names alone, and never by halves."""
 
-import io
 import tracemalloc
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from disk import SIZE, assert_same, bitmap, pack, png, refusal_of, unpack
 
 from scratchnet.data import archive
 from scratchnet.data.alphabets import Alphabet
@@ -15,75 +12,6 @@ from scratchnet.data.locate import find_data
 from scratchnet.data.omniglot import load_omniglot, read_runs
 from scratchnet.data.splits import paper_split
 from scratchnet.errors import DataError
-
-SIZE = 6
-
-
-def bitmap(number: int) -> np.ndarray:
-    """A drawing that shows its number, (H, W) = (6, 5) bool, the bits as ink."""
-    return np.array([number >> bit & 1 for bit in range(SIZE * (SIZE - 1))], bool).reshape(SIZE, SIZE - 1)
-
-
-def png(number: int, grow: int = 0) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(~np.pad(bitmap(number), (0, grow))).save(file, "PNG")
-    return file.getvalue()
-
-
-@pytest.fixture
-def files() -> dict[str, bytes]:
-    """Two alphabets of 3 and 11 characters and 4 drawers; a drawing shows 1000 alphabet + 10 character + drawer."""
-    sizes = {"Greek": 3, "Arcadian": 11}
-    return {
-        f"images_background/{name}/character{character:02}/{character:04}_{drawer:02}.png": png(
-            1000 * ord(name[0]) + 10 * character + drawer
-        )
-        for name, size in sizes.items()
-        for character in range(1, size + 1)
-        for drawer in range(1, 5)
-    }
-
-
-@pytest.fixture
-def runs() -> dict[str, bytes]:
-    """Two runs of three trials; a query shows 100 + the number of its support."""
-    files = {}
-    for run, order in {"run01": (2, 3, 1), "run02": (1, 3, 2)}.items():
-        lines = [f"{run}/test/item{i:02}.png {run}/training/class{c:02}.png" for i, c in enumerate(order, 1)]
-        files[f"{run}/class_labels.txt"] = "\n".join([*lines, ""]).encode()
-        for item, match in enumerate(order, 1):
-            files[f"{run}/test/item{item:02}.png"] = png(100 + match)
-            files[f"{run}/training/class{match:02}.png"] = png(match)
-    return files
-
-
-def pack(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def unpack(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def assert_same(one: list[Alphabet], other: list[Alphabet]) -> None:
-    assert [alphabet.name for alphabet in one] == [alphabet.name for alphabet in other]
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a.images, b.images)
-
-
-def refusal_of(read, path: Path) -> str:
-    with pytest.raises(DataError) as refusal:
-        read(path)
-    message = str(refusal.value)
-    assert "\n" not in message
-    assert path.name in message
-    return message
 
 
 def test_every_drawing_comes_to_its_place(files, tmp_path):
@@ -126,7 +54,9 @@ def test_what_operating_systems_leave_behind_is_ignored(files, tmp_path):
         "images_background/.DS_Store": b"junk",
         "images_background/Greek/Thumbs.db": b"junk",
         "images_background/Greek/": b"",
-        "images_background/Two\nLines/character01/0001_01.png": b"junk",
+        "images_background/Icon\r": b"",
+        "images_background/Greek/character01/@eaDir/0001_01.png/SYNOPHOTO_THUMB_M.jpg": b"junk",
+        "images_background/Greek/desktop.ini": b"junk",
     }
     assert_same(load_omniglot(pack(tmp_path / "b.zip", files | litter)), expected)
 
@@ -289,7 +219,7 @@ def test_labels_that_pair_nothing_are_refused(runs, tmp_path, labels):
 
 def numbered(names: str, drawers: int = 20) -> list[Alphabet]:
     """Alphabets of two characters whose images, of one pixel, lie in numbered order of the drawers."""
-    images = np.arange(drawers).reshape(1, drawers, 1, 1).repeat(2, axis=0)
+    images = (np.arange(drawers) / 64).reshape(1, drawers, 1, 1).repeat(2, axis=0)
     return [Alphabet(name, images) for name in names]
 
 
@@ -303,7 +233,7 @@ def test_the_split_of_the_paper_has_its_alphabets_and_drawers():
     for part, drawers in ((split.train, range(12)), (split.validation, range(12, 16)), (split.test, range(16, 20))):
         for alphabet in part:
             assert alphabet.characters == 2
-            assert alphabet.images[0, :, 0, 0].tolist() == list(drawers)
+            assert (64 * alphabet.images[0, :, 0, 0]).tolist() == list(drawers)
 
 
 def test_the_seed_alone_decides_which_alphabets_validate():

@@ -18,8 +18,8 @@ def names(alphabets: list[Alphabet]) -> set[str]:
 
 @pytest.fixture
 def background(monkeypatch) -> list[Alphabet]:
-    """A background set of three alphabets and 20 drawers; each drawing shows its drawer's number."""
-    hands = np.broadcast_to(np.arange(20.0).reshape(1, 20, 1, 1), (4, 20, 1, 1))
+    """A background set of three alphabets and 20 drawers; each drawing shows its drawer's number, of 64."""
+    hands = np.broadcast_to((np.arange(20) / 64).reshape(1, 20, 1, 1), (4, 20, 1, 1))
     alphabets = [Alphabet(name, hands) for name in ("Greek", "Korean", "Latin")]
     monkeypatch.setattr(splits, "find_data", lambda data, *names: data)
     monkeypatch.setattr(splits, "load_omniglot", lambda path: alphabets)
@@ -64,8 +64,8 @@ def test_the_validation_alphabets_are_cut_out_of_the_background(background):
 def test_the_first_drawers_train_and_the_next_four_validate_where_there_are_any(background, drawers, validating):
     split = background_split("unused", ["Greek"], drawers)
     for alphabet in split.train:
-        assert alphabet.images[0, :, 0, 0].tolist() == list(range(drawers))
-    assert split.validation[0].images[0, :, 0, 0].tolist() == list(validating)
+        assert (64 * alphabet.images[0, :, 0, 0]).tolist() == list(range(drawers))
+    assert (64 * split.validation[0].images[0, :, 0, 0]).tolist() == list(validating)
 
 
 def test_a_validation_alphabet_that_is_not_there_is_an_error_and_not_trained_on(background):

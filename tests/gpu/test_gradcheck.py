@@ -26,7 +26,7 @@ def downloads(device, monkeypatch):
         fetched.append(array.shape)
         return device.download(array)
 
-    monkeypatch.setitem(backend._devices, device.name, replace(device, download=download))
+    monkeypatch.setitem(backend.device._devices, device.name, replace(device, download=download))
     return fetched
 
 

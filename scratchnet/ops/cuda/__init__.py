@@ -9,15 +9,21 @@ A source is compiled when it is first used. The tests compile the same sources a
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of
+from scratchnet.lazy import lazily
+
+__all__ = ["FOLDER", "NAMES", "THREADS", "blocks_for", "contiguous", "launch", "usable"]
 
 THREADS = 256  # of a block
 FOLDER = Path(__file__).parent
 NAMES = {"float32": "float", "float64": "double"}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, __all__)  # the kernels of each topic
 
 
 def usable(*arrays: Array) -> bool:

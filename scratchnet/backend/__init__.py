@@ -1,0 +1,40 @@
+"""Where arrays live: NumPy on the CPU, CuPy on a GPU. Only `cuda.py` imports cupy.
+
+Code on activations begins with `xp = array_module(x, weight)` and then uses `xp` for everything:
+the arrays say where they live, and nothing moves between memories unless `to_device` or `to_host`
+is called by name.
+"""
+
+from scratchnet.backend.blas import blas_kernels, one_blas_thread
+from scratchnet.backend.cuda import load_cuda
+from scratchnet.backend.device import (
+    CPU,
+    Array,
+    Device,
+    Gemm,
+    Launch,
+    Params,
+    array_module,
+    device_of,
+    get_device,
+    register_device,
+    register_loader,
+    to_device,
+    to_host,
+)
+from scratchnet.backend.memory import keep_freed_memory, memory_errors, resident_memory, traced_peak
+from scratchnet.backend.products import add_product, get_precision, matmul, product, set_precision
+from scratchnet.backend.threads import blocks, for_each, map_blocks, sum_blocks, thread_count
+
+register_loader("cuda", load_cuda)
+
+__all__ = [
+    "CPU", "Array", "Device", "Gemm", "Launch", "Params", "add_product", "array_module", "blas_kernels", "blocks",
+    "device_of", "for_each", "get_device", "get_precision", "keep_freed_memory", "map_blocks", "matmul",
+    "memory_errors", "one_blas_thread", "product", "register_device", "register_loader", "resident_memory",
+    "set_precision", "sum_blocks", "thread_count", "to_device", "to_host", "traced_peak",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

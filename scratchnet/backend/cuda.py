@@ -1,0 +1,103 @@
+"""CuPy as a device: the only file that imports cupy."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from scratchnet.backend.device import Device, Launch
+from scratchnet.cublas import Cublas
+from scratchnet.errors import BackendError, install_extra
+
+
+def load_cuda() -> Device:
+    """CuPy as a device, or a BackendError that tells apart the three ways in which it can be missing."""
+    if importlib.util.find_spec("cupy") is None:
+        raise BackendError(
+            "device 'cuda' needs CuPy, which is not installed; "
+            f"{install_extra('cuda12x', 'cuda13x')}, whichever matches your CUDA version"
+        )
+    try:
+        cupy = importlib.import_module("cupy")
+        gpu_present = cupy.cuda.is_available()
+    except Exception as cause:  # a broken installation fails in many ways; the user needs to see which
+        raise _libraries_missing(cause) from cause
+    if not gpu_present:
+        raise BackendError("CuPy is installed but finds no GPU: check the driver with nvidia-smi, or use device 'cpu'")
+    try:
+        (cupy.ones(2) @ cupy.ones(2) + 1).item()  # needs the compiler and cuBLAS, which load late
+    except Exception as cause:
+        raise _libraries_missing(cause) from cause
+
+    def free_memory() -> int:
+        pool = cupy.get_default_memory_pool()
+        free = cupy.cuda.Device().mem_info[0] + pool.free_bytes()
+        limit = pool.get_limit()  # 0 for none
+        return min(free, limit - pool.used_bytes()) if limit else free
+
+    return Device(
+        "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
+        lambda: cupy.get_default_memory_pool().used_bytes(), partial(_peak_of_pool, cupy),
+        _launcher(cupy), _cublas(cupy).gemm, free_memory, asynchronous=True,
+    )
+
+
+def _cublas(cupy: Any) -> Cublas:
+    runtime = cupy.cuda.runtime
+    return Cublas(cupy.cuda.cublas, cupy.cuda.device.get_cublas_handle,
+                  {"float32": runtime.CUDA_R_32F, "float64": runtime.CUDA_R_64F})
+
+
+def _peak_of_pool(cupy: Any, function: Callable[[], object]) -> int:
+    """What CuPy's pool takes of the GPU while `function` runs, with what is lost between its blocks.
+
+    At least what it hands out at one time: some of that may lie in a block that it held before and could not give
+    back, because another part of the block is in use.
+    """
+
+    class HandedOut(cupy.cuda.MemoryHook):  # type: ignore[misc]
+        name = "scratchnet: peak memory"
+        now = peak = 0
+
+        def malloc_postprocess(self, *, mem_size: int, **_: Any) -> None:
+            self.now += mem_size
+            self.peak = max(self.peak, self.now)
+
+        def free_postprocess(self, *, mem_size: int, **_: Any) -> None:
+            self.now -= mem_size
+
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.total_bytes()
+    with HandedOut() as handed_out:
+        function()
+    return max(handed_out.peak, pool.total_bytes() - before)
+
+
+def _launcher(cupy: Any) -> Launch:
+    """Compiles through NVRTC, once for each file and precision; CuPy keeps the binaries on disk."""
+
+    @lru_cache(maxsize=64)
+    def module(source: Path, real: str) -> Any:
+        return cupy.RawModule(code=source.read_text(encoding="utf-8"), options=("-std=c++17", f"-DReal={real}"))
+
+    @lru_cache(maxsize=256)
+    def function(source: Path, kernel: str, real: str) -> Any:
+        return module(source, real).get_function(kernel)
+
+    def launch(
+        source: Path, kernel: str, real: str, grid: tuple[int, ...], threads: int, arguments: Sequence[Any]
+    ) -> None:
+        function(source, kernel, real)(grid, (threads,), tuple(arguments))
+
+    return launch
+
+
+def _libraries_missing(cause: Exception) -> BackendError:
+    reason = " ".join(str(cause).split())[:300]
+    return BackendError(
+        f"CuPy is installed but its libraries do not load ({type(cause).__name__}: {reason}); "
+        f"{install_extra('cuda12x', 'cuda13x')}, whichever matches the CUDA version of your driver"
+    )

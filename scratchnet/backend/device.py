@@ -1,0 +1,127 @@
+"""Devices: a memory, the array module that computes in it, and the ways across."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend.memory import resident_memory, traced_peak
+from scratchnet.errors import BackendError
+from scratchnet.spelling import hint
+
+Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
+Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
+# launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with Real for
+# "float" or "double", on a grid of blocks of so many threads. Arguments: contiguous arrays, and NumPy numbers by value.
+Launch = Callable[[Path, str, str, tuple[int, ...], int, Sequence[Any]], None]
+Gemm = Callable[[Array, Array, Array, float, float, str], None]  # as Cublas.gemm
+
+
+@dataclass(frozen=True)
+class Device:
+    """A memory, the array module that computes in it, the two ways across, and how to wait until it has computed.
+
+    held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
+    launch: runs a CUDA kernel; None where there are none, and array operations do it all.
+    gemm: out <- alpha a @ b + beta out for batches of matrices; None where the array module's matmul is all there is.
+    free_memory: the bytes that can still be taken; None on the host, whose memory is for other programs, too.
+    asynchronous: it computes while Python goes on, so that reading a result means waiting for it.
+    """
+
+    name: str
+    module: Any
+    array_types: tuple[type, ...]
+    upload: Callable[[np.ndarray], Array]
+    download: Callable[[Array], np.ndarray]
+    synchronise: Callable[[], None] = lambda: None
+    held_memory: Callable[[], int] = resident_memory
+    peak_memory: Callable[[Callable[[], object]], int] = traced_peak
+    launch: Launch | None = None
+    gemm: Gemm | None = None
+    free_memory: Callable[[], int] | None = None
+    asynchronous: bool = False
+
+
+CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
+_devices = {"cpu": CPU}
+_loaders: dict[str, Callable[[], Device]] = {}  # of devices that take long to load, or may be missing
+
+
+def get_device(name: str | Device | None = None) -> Device:
+    """The device called `name`: "cpu" or "cuda"; None asks SCRATCHNET_DEVICE, then takes "cpu".
+
+    Raises BackendError when the device is unknown or cannot be used, and says why.
+    """
+    if isinstance(name, Device):
+        return name
+    given = f"unknown device {name!r}" if name else f"SCRATCHNET_DEVICE={os.environ.get('SCRATCHNET_DEVICE')}"
+    name = name or os.environ.get("SCRATCHNET_DEVICE") or "cpu"
+    if name not in _devices and name in _loaders:
+        register_device(_loaders[name]())
+    if name not in _devices:
+        known = ", ".join(sorted(_devices.keys() | _loaders))
+        raise BackendError(f"{given}{hint(name, _devices.keys() | _loaders)}: choose one of {known}")
+    return _devices[name]
+
+
+def register_device(device: Device) -> None:
+    """Make a device known by its name and its array types."""
+    _devices[device.name] = device
+
+
+def register_loader(name: str, load: Callable[[], Device]) -> None:
+    """Have `load` make the device when it is first asked for by its name. It raises BackendError where it cannot."""
+    _loaders[name] = load
+
+
+def _lose_devices() -> None:
+    """In a forked process: a device that was loaded before belongs to the parent, as CUDA does."""
+
+    def refuse(name: str) -> Device:
+        raise BackendError(f"device {name!r} was in use when this process was forked, and does not survive that: "
+                           "start processes by multiprocessing's \"spawn\" or \"forkserver\"")
+
+    for name in _loaders.keys() & _devices:
+        del _devices[name]
+        _loaders[name] = partial(refuse, name)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lose_devices)
+
+
+def device_of(array: Array) -> Device:
+    """The device whose memory holds `array`. Raises BackendError for anything but an array."""
+    for device in _devices.values():
+        if isinstance(array, device.array_types):
+            return device
+    if type(array).__module__.partition(".")[0] == "cupy":  # made by the caller, so cupy is loaded
+        return get_device("cuda")
+    raise BackendError(f"expected a NumPy or CuPy array, got {type(array).__name__}: convert it with numpy.asarray")
+
+
+def array_module(*arrays: Array) -> Any:
+    """`numpy` or `cupy`, whichever the arrays belong to.
+
+    Raises BackendError when they live on different devices.
+    """
+    devices = [device_of(array) for array in arrays]
+    if any(device is not devices[0] for device in devices):
+        places = ", ".join(f"{tuple(a.shape)} on {d.name}" for a, d in zip(arrays, devices, strict=True))
+        raise BackendError(f"the arrays live on different devices ({places}): move them with to_device or to_host")
+    return devices[0].module
+
+
+def to_device(array: Array, device: str | Device | None = None) -> Array:
+    """`array` in the memory of `device`; itself if it is there already."""
+    source, target = device_of(array), get_device(device)
+    return array if source is target else target.upload(source.download(array))
+
+
+def to_host(array: Array) -> np.ndarray:
+    """`array` as a NumPy array. Waits for the device: the one place where Python reads its results."""
+    return device_of(array).download(array)

@@ -1,0 +1,52 @@
+"""Processes that run a module of ours and end with the process that started them, however that ends."""
+
+import os
+import runpy
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scratchnet.version import CODE
+
+
+def run_module(module: str, argument: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m module argument`, of the code that runs here, and return what it has printed and its exit code.
+
+    The child is killed when this is left by an exception, such as KeyboardInterrupt.
+    """
+    search = os.pathsep.join([os.path.dirname(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with _lifeline() as end:
+        return subprocess.run(  # -P: the current folder may hold another json.py, or another scratchnet
+            [sys.executable, "-P", "-m", __name__, module, argument], stdin=end, capture_output=True, check=False,
+            encoding="utf-8", errors="replace", env=os.environ | {"PYTHONPATH": search, "PYTHONIOENCODING": "utf-8"},
+        )
+
+
+@contextmanager
+def _lifeline() -> Iterator[int]:
+    """The end of a pipe to read from, of which the other end is closed when this process is no more."""
+    read, write = os.pipe()
+    try:
+        yield read
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def _end_with_parent() -> None:
+    """In the child: end at once when the parent has, even if that was killed."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == "__main__":
+    _end_with_parent()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

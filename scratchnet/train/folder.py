@@ -1,0 +1,30 @@
+"""The folder of a run: one process at a time, and nothing in it that a killed one left behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from scratchnet.checkpoint import WEIGHTS
+from scratchnet.files import sweep
+from scratchnet.locks import locked
+
+STATE, RECIPE, LOG, LOCK = "state.npz", "recipe.json", "log.jsonl", ".lock"
+
+
+@contextmanager
+def run_folder(out: Path) -> Iterator[None]:
+    """Make the folder if need be, lock it, and sweep the temporary files of its last process.
+
+    Folders that are made here and left empty are removed again. Raises InUseError when another process holds it.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out / LOCK, str(out), "wait until it is done, or name another folder with --out"):
+            for name in (RECIPE, STATE, WEIGHTS, LOG):
+                sweep(out, name)
+            yield
+    finally:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
