@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +36,15 @@ SMOKE = tuple(str(Path(__file__).parent / name) for name in (
     "test_cupy_names.py", "test_files.py", "test_images.py", "test_installing.py", "test_package.py",
     "test_pretrained.py", "test_pytest_plugin.py", "test_readme.py", "test_storage.py",
 ))  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Heeds the signals that tests send: nohup and scripts have them ignored, and children would inherit that."""
+    handlers = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    for name, usual in handlers.items():
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
