@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands import everything_in
-from runs import RUNS, TINY, outcome, stop_at
+from short_runs import RUNS, TINY, outcome, stop_at
 
 from scratchnet.checkpoint import WEIGHTS, load_arrays, save_arrays
 from scratchnet.data.alphabets import Alphabet, digest

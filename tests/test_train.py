@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands import everything_in
-from runs import RUNS, TINY, copied, outcome, same_bits, stop_at
+from short_runs import RUNS, TINY, copied, outcome, same_bits, stop_at
 from standin import STRICT, strict
 
 from scratchnet import backend, oneshot
