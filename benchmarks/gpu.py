@@ -35,7 +35,9 @@ from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
 from scratchnet.files import write_bytes
+from scratchnet.layers import Conv2d
 from scratchnet.models import koch2015
+from scratchnet.ops import conv_cost
 from scratchnet.recipes import Recipe, find_recipe
 from scratchnet.siamese import SiameseNet
 from scratchnet.train import LOG, train, train_step
@@ -48,6 +50,12 @@ SIZE = 4096  # of a square matrix
 TORCH_DEVICE = "cuda"
 PAIRS = 128
 FREQUENCIES, IMAGES, IN, OUT, MAP = 1200, 2 * PAIRS, 64, 128, 48  # of conv2: maps of MAP x MAP, MAP x 25 frequencies
+CONVOLUTIONS = [  # H, N, C, O, k, stride, padding: the layers of koch2015, those of compact, and others
+    (105, IMAGES, 1, 64, 10, 1, 0), (48, IMAGES, 64, 128, 7, 1, 0), (21, IMAGES, 128, 128, 4, 1, 0),
+    (9, IMAGES, 128, 256, 4, 1, 0), (48, IMAGES, 1, 64, 3, 1, 1), (24, IMAGES, 64, 64, 3, 1, 1),
+    (12, IMAGES, 64, 64, 3, 1, 1), (6, IMAGES, 64, 64, 3, 1, 1), (28, 64, 16, 32, 5, 1, 2), (56, 32, 64, 128, 3, 2, 1),
+    (32, 64, 128, 128, 5, 1, 2), (48, IMAGES, 3, 32, 7, 2, 3),
+]
 STEPS = 5  # in a round of training steps
 ALPHABETS = 10
 EPOCH, FEW_PAIRS = 150_000, 640  # what is measured on few pairs, each nine times in an epoch, is scaled up to EPOCH
@@ -203,6 +211,37 @@ def transforms(device: Device) -> Record:
     return {"rows": rows}
 
 
+def convolutions(device: Device) -> Record:
+    """Both algorithms of a GPU for the layers of koch2015 and some others, beside what ops/conv_cost.py expects."""
+    rows: list[Record] = []
+    for precision in PRECISIONS:
+        set_precision(precision)
+        for H, N, C, O, k, stride, padding in CONVOLUTIONS:
+            shape, first = (H, H, N, C), C <= conv_cost.IMAGE_CHANNELS
+            x = normal(device.module, 1, *shape)
+            expected = conv_cost.costs_on_gpu(shape, (k, k, C, O), stride, padding)
+            for algorithm, seconds in expected.items():
+                layer = Conv2d(C, O, k, stride=stride, padding=padding, algorithm=algorithm)
+                what = f"{precision}, {algorithm}: {shape} by {k} x {k} to {O}, stride {stride}, padding {padding}"
+                found = row(what, partial(_forward_and_backward, device, layer, x, first))
+                rows.append(found | {"algorithm": algorithm, "expected_ms": 1e3 * seconds})
+    return {"rows": rows}
+
+
+def _forward_and_backward(device: Device, layer: Conv2d, x: Array, first: bool) -> Record:
+    cp = device.module
+    host = layer.init(np.random.default_rng(2))
+    params = {name: device.upload(value) for name, value in host.items()}
+    y, cache = layer.forward(params, x)
+    dy = normal(cp, 3, *y.shape)
+    backward = layer.backward_params if first else layer.backward
+    forward_ms, backward_ms = (
+        milliseconds(call_seconds(cp, call)) for call in (partial(layer.forward, params, x), partial(backward, dy, cache))
+    )
+    return {"forward_ms": forward_ms, "backward_ms": backward_ms,
+            "sum_ms": forward_ms["median"] + backward_ms["median"]}
+
+
 # Training
 
 
@@ -336,6 +375,7 @@ def torch_encoders(peer: Any, net: SiameseNet) -> Iterator[tuple[str, Any, Any]]
 
 MEASUREMENTS: dict[str, Callable[[Device], Record]] = {
     "copies": copies, "products": products, "batched products": batched_products, "transforms": transforms,
+    "convolutions": convolutions,
     "steps": steps, "epochs": epochs, "layers of PyTorch": torch_layers, "kernels of cuDNN": cudnn_kernels,
 }
 

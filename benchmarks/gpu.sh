@@ -7,6 +7,7 @@
 #
 # Needs a driver of CUDA 12 or 13 and Python 3.11 or newer. A Python that has CuPy and pytest is used as it is; for
 # another one, a virtual environment with them, and PyTorch if it installs, is made in a temporary folder.
+# Of a part that fails, gpu-PART.log in FOLDER is all that it said.
 # Exit code: 0, 1 where a part has failed (the others ran all the same), 2 where nothing could run.
 set -euo pipefail
 
@@ -64,6 +65,7 @@ part() {
     printf '%s\t%s\t%s\n' "$name" "$code" "$((SECONDS - started))" >>"$work/parts.tsv"
     if ((code != 0)); then
         echo "gpu.sh: $name ended with $code: $(tail -n 1 "$work/$name.err")"
+        cat "$work/$name".{out,err} >"$out/gpu-$name.log" || true
         failed=1
     fi
     "$python" benchmarks/gpu_report.py "$work" --out "$out" || failed=1
@@ -79,11 +81,11 @@ SECONDS=0  # what installing took does not count
 plugin=()
 "$python" -c 'from importlib.metadata import version; version("scratchnet-oneshot")' 2>/dev/null ||
     plugin=(-p scratchnet.pytest_plugin)
+part tests 180 "$python" -m pytest -m gpu -q -W default "${plugin[@]}" --junitxml="$work/tests.xml"
 for precision in float32 tf32; do
     part "bench_$precision" 120 "$python" -m scratchnet bench --device cuda --network koch2015 --pairs 128 \
         --rounds 20 --precision "$precision" --against torch --json
 done
 part measurements 160 "$python" benchmarks/gpu.py "$work"
-part tests 180 "$python" -m pytest -m gpu -q -W default "${plugin[@]}" --junitxml="$work/tests.xml"
 echo "gpu.sh: wrote $out/gpu.json and $out/gpu.md"
 exit $failed

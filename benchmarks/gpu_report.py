@@ -24,6 +24,10 @@ MESSAGE = 200  # characters of one
 
 COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {  # of a row: what stands above, and how a figure is written
     "ms": ("ms", lambda ms: f"{ms['median']:.3f} ({ms['least']:.3f} - {ms['most']:.3f})"),
+    "forward_ms": ("forward, ms", lambda ms: f"{ms['median']:.3f}"),
+    "backward_ms": ("backward, ms", lambda ms: f"{ms['median']:.3f}"),
+    "sum_ms": ("both, ms", "{:.3f}".format),
+    "expected_ms": ("expected, ms", "{:.3f}".format),
     "tflops": ("TFLOP/s", "{:.1f}".format),
     "gigabytes_per_second": ("GB/s", "{:.0f}".format),
     "error": ("relative error", "{:.0e}".format),
