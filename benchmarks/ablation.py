@@ -22,19 +22,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from scratchnet import oneshot
 from scratchnet.backend import CPU
-from scratchnet.batches import OBJECTIVES, VALIDATION, stream
 from scratchnet.bench.machine import Machine
 from scratchnet.data.alphabets import pick, without
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.locate import find_data
 from scratchnet.data.omniglot import load_omniglot
-from scratchnet.data.splits import Split
-from scratchnet.files import write_bytes
-from scratchnet.models import build
-from scratchnet.recipes import VALIDATION_ALPHABETS, Recipe, find_recipe, override
+from scratchnet.data.splits import VALIDATION_ALPHABETS, Split
+from scratchnet.files.atomic import write_bytes
+from scratchnet.models.networks import build
+from scratchnet.oneshot import trials as oneshot
 from scratchnet.train import LOG, train, train_step
+from scratchnet.train.batches import OBJECTIVES, VALIDATION, stream
+from scratchnet.train.recipes import Recipe, find_recipe, override
 
 HERE = Path(__file__).parent
 EPOCHS, TRIALS, WAY = 8, 4000, 20
@@ -45,7 +45,11 @@ NEITHER_SMALL = ("Armenian", "Futurama", "Bengali", "Gujarati", "Hebrew")
 ROWS: dict[str, dict[str, str]] = {
     "the recipe": {},
     "pair cross-entropy (no episodes, so no turns)": {
-        "objective": "pairs", "pairs": "100000", "batch_size": "80", "hands": "1", "both_ways": "false",
+        "objective": "pairs",
+        "pairs": "100000",
+        "batch_size": "80",
+        "hands": "1",
+        "both_ways": "false",
         "symmetries": "false",
     },
     "no batch norm": {"architecture.norm": "false"},
@@ -76,7 +80,9 @@ def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | 
     split = _split(name, data)
     recipe = replace(
         override(find_recipe("omniglot"), ROWS.get(name, {})),
-        epochs=EPOCHS, validation_trials=1, validation_alphabets=tuple(a.name for a in split.validation),
+        epochs=EPOCHS,
+        validation_trials=1,
+        validation_alphabets=tuple(a.name for a in split.validation),
     )
     recipe = _lasting(recipe, split, minutes)
     with tempfile.TemporaryDirectory() as out:
@@ -87,9 +93,15 @@ def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | 
     images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in log)
     trials = oneshot.sample_runs(split.validation, TRIALS // WAY, stream(0, VALIDATION), WAY)
     result = oneshot.evaluate(net, trials)
-    return {"name": name, "minutes": minutes, "images": round(images), "processor_seconds": round(seconds),
-            "accuracy": result.accuracy, "interval": result.interval,
-            "alphabets": ", ".join(recipe.validation_alphabets)}
+    return {
+        "name": name,
+        "minutes": minutes,
+        "images": round(images),
+        "processor_seconds": round(seconds),
+        "accuracy": result.accuracy,
+        "interval": result.interval,
+        "alphabets": ", ".join(recipe.validation_alphabets),
+    }
 
 
 def _split(name: str, data: str | None) -> Split:
@@ -111,8 +123,11 @@ def _lasting(recipe: Recipe, split: Split, minutes: float) -> Recipe:
         train_step(net, optimiser, a, b, target, batches.loss)
         seconds.append(time.process_time() - started)
     steps = max(1, round(60 * minutes / EPOCHS / sorted(seconds[2:])[3]))
-    return replace(recipe, steps=steps) if recipe.objective == "episodes" else replace(
-        recipe, pairs=steps * recipe.batch_size)
+    return (
+        replace(recipe, steps=steps)
+        if recipe.objective == "episodes"
+        else replace(recipe, pairs=steps * recipe.batch_size)
+    )
 
 
 def main() -> None:
@@ -120,8 +135,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="of one processor for each row (default 5)")
     parser.add_argument("--jobs", type=int, default=2, help="rows at a time, each with one thread (default 2)")
     parser.add_argument("--data", help="where Omniglot is (default: SCRATCHNET_DATA)")
-    parser.add_argument("--rows", nargs="+", choices=[*ROWS, *DATA_ROWS], default=[*ROWS, *DATA_ROWS], metavar="NAME",
-                        help="only some of them")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=[*ROWS, *DATA_ROWS],
+        default=[*ROWS, *DATA_ROWS],
+        metavar="NAME",
+        help="only some of them",
+    )
     parser.add_argument("--row", help=argparse.SUPPRESS)  # what each process of ours is started with
     options = parser.parse_args()
     if options.row:
@@ -160,8 +181,10 @@ def write(record: Path, done: dict[str, dict]) -> None:
         against = reference["DATA" if each["name"] in DATA_ROWS else "ROWS"]
         change = f"{100 * (each['accuracy'] - against['accuracy']):+.1f}" if against and against is not each else ""
         low, high = each["interval"]
-        lines.append(f"| {each['name']} | {each['processor_seconds']} | {each['images']:,} | {each['accuracy']:.1%} "
-                     f"| {low:.1%} - {high:.1%} | {change} |")
+        lines.append(
+            f"| {each['name']} | {each['processor_seconds']} | {each['images']:,} | {each['accuracy']:.1%} "
+            f"| {low:.1%} - {high:.1%} | {change} |"
+        )
     write_bytes(record.with_suffix(".md"), "\n".join([*lines, ""]).encode())
 
 

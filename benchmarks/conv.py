@@ -19,23 +19,49 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.backend import keep_freed_memory, one_blas_thread, thread_count
-from scratchnet.files import write_bytes
-from scratchnet.ops import conv, conv_bands, conv_cost, conv_dft, conv_im2col, dft, windows
+from scratchnet.files.atomic import write_bytes
+from scratchnet.ops import conv, windows
+from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, dft
 
 # (H = W, N, C, O, kernel size, stride, padding)
 GRID = [
     # the paper's layers, for 4, 16 and 32 pairs
-    *((size, n, c, o, k, 1, 0) for size, c, o, k in [(105, 1, 64, 10), (48, 64, 128, 7), (21, 128, 128, 4),
-                                                     (9, 128, 256, 4)] for n in (8, 32, 64)),
+    *(
+        (size, n, c, o, k, 1, 0)
+        for size, c, o, k in [(105, 1, 64, 10), (48, 64, 128, 7), (21, 128, 128, 4), (9, 128, 256, 4)]
+        for n in (8, 32, 64)
+    ),
     # a network of 3 x 3 kernels that keep the size, and its 5 x 5 first layer, for one image, 20 and 160
-    *((size, n, c, o, k, 1, k // 2) for size, c, o, k in [(48, 1, 32, 5), (24, 32, 64, 3), (24, 64, 64, 3),
-                                                          (12, 64, 128, 3), (12, 128, 128, 3), (6, 128, 128, 3)]
-      for n in (1, 20, 160)),
+    *(
+        (size, n, c, o, k, 1, k // 2)
+        for size, c, o, k in [
+            (48, 1, 32, 5),
+            (24, 32, 64, 3),
+            (24, 64, 64, 3),
+            (12, 64, 128, 3),
+            (12, 128, 128, 3),
+            (6, 128, 128, 3),
+        ]
+        for n in (1, 20, 160)
+    ),
     # other kernels, strides and numbers of channels
-    *((size, n, c, o, k, 1, 0) for size, c, o, k in [(32, 16, 16, 1), (14, 128, 64, 1), (32, 3, 16, 3), (32, 16, 16, 5),
-                                                     (32, 8, 8, 9), (28, 1, 8, 7)] for n in (16, 64)),
-    *((size, n, c, o, k, 2, k // 2) for size, c, o, k in [(64, 3, 32, 7), (32, 32, 64, 3), (16, 64, 64, 5)]
-      for n in (16, 64)),
+    *(
+        (size, n, c, o, k, 1, 0)
+        for size, c, o, k in [
+            (32, 16, 16, 1),
+            (14, 128, 64, 1),
+            (32, 3, 16, 3),
+            (32, 16, 16, 5),
+            (32, 8, 8, 9),
+            (28, 1, 8, 7),
+        ]
+        for n in (16, 64)
+    ),
+    *(
+        (size, n, c, o, k, 2, k // 2)
+        for size, c, o, k in [(64, 3, 32, 7), (32, 32, 64, 3), (16, 64, 64, 5)]
+        for n in (16, 64)
+    ),
 ]
 
 
@@ -52,14 +78,20 @@ def main() -> None:
     rows = []
     for H, N, C, O, k, stride, padding in GRID:
         milliseconds = measure(H, N, C, O, k, stride, padding, options.rounds)
-        rows.append({"H": H, "N": N, "C": C, "O": O, "k": k, "stride": stride, "padding": padding,
-                     "milliseconds": milliseconds})
+        rows.append(
+            {"H": H, "N": N, "C": C, "O": O, "k": k, "stride": stride, "padding": padding, "milliseconds": milliseconds}
+        )
         chosen = conv_cost.choose((H, H, N, C), (k, k, C, O), stride, padding)
         cells = (f"{'*' if name == chosen else ' '}{time:.2f}" for name, time in milliseconds.items())
         print(f"{H:4}{N:5}{C:5}{O:5}{k:4}{stride:3}{padding:3}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
     record = {
-        "algorithms": digest(), "date": datetime.date.today().isoformat(), "processor": platform.processor(),
-        "threads": thread_count(), "numpy": np.__version__, "rounds": options.rounds, "rows": rows,
+        "algorithms": digest(),
+        "date": datetime.date.today().isoformat(),
+        "processor": platform.processor(),
+        "threads": thread_count(),
+        "numpy": np.__version__,
+        "rounds": options.rounds,
+        "rows": rows,
     }
     write_bytes(options.out, json.dumps(record, indent=1).encode())
 

@@ -24,7 +24,7 @@ from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 from scratchnet.bench.machine import Machine
 from scratchnet.bench.measure import OURS, compare
 from scratchnet.bench.workload import Workload
-from scratchnet.files import write_bytes
+from scratchnet.files.atomic import write_bytes
 
 BATCHES = (8, 16, 32, 64, 128, 256)
 # koch2015 takes 65 pixels or more. At 210 its dense layer would have 379 million weights, hence fewer features.
@@ -84,17 +84,28 @@ def measure(workload: Workload) -> Point:
     if problems := [f"{their['name']}: {their['problem']}" for their in theirs if "problem" in their]:
         raise SystemExit(f"{workload}: {'; '.join(problems)}")
     best = min(theirs, key=lambda their: their["median_ms"])
-    return {"workload": asdict(workload), "image_size": size, "rounds": rounds, "machine": asdict(Machine.this()),
-            OURS: ours, "torch": best}
+    return {
+        "workload": asdict(workload),
+        "image_size": size,
+        "rounds": rounds,
+        "machine": asdict(Machine.this()),
+        OURS: ours,
+        "torch": best,
+    }
 
 
 def row(point: Point) -> str:
     workload, theirs = point["workload"], point["torch"]
     ratio = theirs["ratio"]
     cells = [
-        workload["network"], point["image_size"], workload["pairs"], spread(point[OURS]), spread(theirs),
+        workload["network"],
+        point["image_size"],
+        workload["pairs"],
+        spread(point[OURS]),
+        spread(theirs),
         theirs["name"].removeprefix("PyTorch "),
-        f"{ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['most']:.2f})", point["rounds"],
+        f"{ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['most']:.2f})",
+        point["rounds"],
     ]
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
@@ -104,14 +115,18 @@ def spread(figures: Point) -> str:
 
 
 def table(points: list[Point]) -> str:
-    machines = {(point["machine"]["processor"], point["machine"]["threads"], point["machine"]["date"])
-                for point in points}
+    machines = {
+        (point["machine"]["processor"], point["machine"]["threads"], point["machine"]["date"]) for point in points
+    }
     lines = [
-        "# The cost of a training step", "",
-        *(f"{processor}, threads: {threads}, {date}." for processor, threads, date in sorted(machines)), "",
+        "# The cost of a training step",
+        "",
+        *(f"{processor}, threads: {threads}, {date}." for processor, threads, date in sorted(machines)),
+        "",
         "`python benchmarks/curve.py`. Milliseconds: median (least - most) of the rounds, scratchnet and PyTorch in",
         "turns; the ratio is scratchnet's time over that of the better of PyTorch's formats, round by round. The rows",
-        f"of {SIZE_PAIRS} pairs at the end, by image size, have {SIZE_FEATURES} features in the dense layer.", "",
+        f"of {SIZE_PAIRS} pairs at the end, by image size, have {SIZE_FEATURES} features in the dense layer.",
+        "",
         "| network | pixels | pairs | scratchnet, ms | PyTorch, ms | version and format | ratio | rounds |",
         "|---|---|---|---|---|---|---|---|",
         *(row(point) for point in points),
@@ -138,8 +153,7 @@ def plot(points: list[Point], path: Path) -> None:
     for network, line in zip(SIZES, ("--", "-"), strict=True):
         found = [p for p in points if p["workload"]["options"] and p["workload"]["network"] == network]
         draw(right, found, [point["image_size"] for point in found], network, line)
-    right.set(xlabel="image size, pixels a side",
-              title=f"By image size: {SIZE_PAIRS} pairs, {SIZE_FEATURES} features")
+    right.set(xlabel="image size, pixels a side", title=f"By image size: {SIZE_PAIRS} pairs, {SIZE_FEATURES} features")
     for axes, ticks in ((left, BATCHES), (right, sorted({size for sizes in SIZES.values() for size in sizes}))):
         axes.set(xscale="log", yscale="log", ylabel="one training step, ms", xticks=_apart(ticks))
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -156,8 +170,10 @@ def draw(axes: Axes, points: list[Point], x: list[int], network: str, line: str)
     """A line for scratchnet and one for PyTorch, their bars from the least to the most."""
     for name, colour in ((OURS, "tab:blue"), ("torch", "tab:orange")):
         median, least, most = ([point[name][f"{what}_ms"] for point in points] for what in ("median", "least", "most"))
-        bars = [[m - low for m, low in zip(median, least, strict=True)],
-                [high - m for m, high in zip(median, most, strict=True)]]
+        bars = [
+            [m - low for m, low in zip(median, least, strict=True)],
+            [high - m for m, high in zip(median, most, strict=True)],
+        ]
         label = f"{network}, {'PyTorch, better format' if name == 'torch' else name}"
         axes.errorbar(x, median, bars, fmt=f"o{line}", color=colour, markersize=4, capsize=3, label=label)
 

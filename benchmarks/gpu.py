@@ -25,22 +25,22 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Device, get_device, matmul, set_precision, to_host
-from scratchnet.batches import PairBatches
+from scratchnet.backend.cublas import PRECISIONS
 from scratchnet.bench.machine import Machine
 from scratchnet.bench.peers import in_one_line
 from scratchnet.bench.timing import Spread, in_turns
-from scratchnet.cublas import PRECISIONS
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
-from scratchnet.files import write_bytes
+from scratchnet.files.atomic import write_bytes
 from scratchnet.layers import Conv2d
-from scratchnet.models import koch2015
-from scratchnet.ops import conv_cost
-from scratchnet.recipes import Recipe, find_recipe
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.networks import koch2015
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.ops.fast import conv_cost
 from scratchnet.train import LOG, train, train_step
+from scratchnet.train.batches import PairBatches
+from scratchnet.train.recipes import Recipe, find_recipe
 
 ROUNDS = 7
 ROUND, WARM_UP = 0.02, 0.2  # seconds
@@ -51,10 +51,18 @@ TORCH_DEVICE = "cuda"
 PAIRS = 128
 FREQUENCIES, IMAGES, IN, OUT, MAP = 1200, 2 * PAIRS, 64, 128, 48  # of conv2: maps of MAP x MAP, MAP x 25 frequencies
 CONVOLUTIONS = [  # H, N, C, O, k, stride, padding: the layers of koch2015, those of compact, and others
-    (105, IMAGES, 1, 64, 10, 1, 0), (48, IMAGES, 64, 128, 7, 1, 0), (21, IMAGES, 128, 128, 4, 1, 0),
-    (9, IMAGES, 128, 256, 4, 1, 0), (48, IMAGES, 1, 64, 3, 1, 1), (24, IMAGES, 64, 64, 3, 1, 1),
-    (12, IMAGES, 64, 64, 3, 1, 1), (6, IMAGES, 64, 64, 3, 1, 1), (28, 64, 16, 32, 5, 1, 2), (56, 32, 64, 128, 3, 2, 1),
-    (32, 64, 128, 128, 5, 1, 2), (48, IMAGES, 3, 32, 7, 2, 3),
+    (105, IMAGES, 1, 64, 10, 1, 0),
+    (48, IMAGES, 64, 128, 7, 1, 0),
+    (21, IMAGES, 128, 128, 4, 1, 0),
+    (9, IMAGES, 128, 256, 4, 1, 0),
+    (48, IMAGES, 1, 64, 3, 1, 1),
+    (24, IMAGES, 64, 64, 3, 1, 1),
+    (12, IMAGES, 64, 64, 3, 1, 1),
+    (6, IMAGES, 64, 64, 3, 1, 1),
+    (28, 64, 16, 32, 5, 1, 2),
+    (56, 32, 64, 128, 3, 2, 1),
+    (32, 64, 128, 128, 5, 1, 2),
+    (48, IMAGES, 3, 32, 7, 2, 3),
 ]
 STEPS = 5  # in a round of training steps
 ALPHABETS = 10
@@ -178,9 +186,29 @@ def cublas_product(cp: Any, a: Array, b: Array, out: Array, compute_type: int) -
     cublas, real = cp.cuda.cublas, cp.cuda.runtime.CUDA_R_32F
     one, zero = np.array(1, np.float32), np.array(0, np.float32)
     cublas.gemmStridedBatchedEx(
-        cp.cuda.device.get_cublas_handle(), cublas.CUBLAS_OP_N, cublas.CUBLAS_OP_N, N, M, K, one.ctypes.data,
-        b.data.ptr, real, N, K * N, a.data.ptr, real, K, M * K, zero.ctypes.data, out.data.ptr, real, N, M * N,
-        a.size // (M * K), compute_type, cublas.CUBLAS_GEMM_DEFAULT,
+        cp.cuda.device.get_cublas_handle(),
+        cublas.CUBLAS_OP_N,
+        cublas.CUBLAS_OP_N,
+        N,
+        M,
+        K,
+        one.ctypes.data,
+        b.data.ptr,
+        real,
+        N,
+        K * N,
+        a.data.ptr,
+        real,
+        K,
+        M * K,
+        zero.ctypes.data,
+        out.data.ptr,
+        real,
+        N,
+        M * N,
+        a.size // (M * K),
+        compute_type,
+        cublas.CUBLAS_GEMM_DEFAULT,
     )
 
 
@@ -197,7 +225,8 @@ def transforms(device: Device) -> Record:
     cp = device.module
     rows = []
     for where, shape, axes in (
-        ("leading", (MAP, MAP, IMAGES * IN), (0, 1)), ("trailing", (IMAGES * IN, MAP, MAP), (1, 2)),
+        ("leading", (MAP, MAP, IMAGES * IN), (0, 1)),
+        ("trailing", (IMAGES * IN, MAP, MAP), (1, 2)),
     ):
         x = normal(cp, 1, *shape)
         spectrum = cp.fft.rfft2(x, axes=axes)
@@ -212,7 +241,7 @@ def transforms(device: Device) -> Record:
 
 
 def convolutions(device: Device) -> Record:
-    """Both algorithms of a GPU for the layers of koch2015 and some others, beside what ops/conv_cost.py expects."""
+    """Both algorithms of a GPU for some layers, beside what ops/fast/conv_cost.py expects."""
     rows: list[Record] = []
     for precision in PRECISIONS:
         set_precision(precision)
@@ -235,11 +264,13 @@ def _forward_and_backward(device: Device, layer: Conv2d, x: Array, first: bool) 
     y, cache = layer.forward(params, x)
     dy = normal(cp, 3, *y.shape)
     backward = layer.backward_params if first else layer.backward
-    forward_ms, backward_ms = (
-        milliseconds(call_seconds(cp, call)) for call in (partial(layer.forward, params, x), partial(backward, dy, cache))
-    )
-    return {"forward_ms": forward_ms, "backward_ms": backward_ms,
-            "sum_ms": forward_ms["median"] + backward_ms["median"]}
+    calls = partial(layer.forward, params, x), partial(backward, dy, cache)
+    forward_ms, backward_ms = (milliseconds(call_seconds(cp, call)) for call in calls)
+    return {
+        "forward_ms": forward_ms,
+        "backward_ms": backward_ms,
+        "sum_ms": forward_ms["median"] + backward_ms["median"],
+    }
 
 
 # Training
@@ -305,8 +336,10 @@ def paper() -> Recipe:
 def torch_layers(device: Device) -> Record:
     """Milliseconds of each layer in PyTorch, forward and backward, in three modes."""
     peer, net = torch_peer(), koch2015(seed=0, device="cpu")
-    ways = {way: _layers_in_torch(device.module, net.image_size, encoder, layout)
-            for way, layout, encoder in torch_encoders(peer, net)}
+    ways = {
+        way: _layers_in_torch(device.module, net.image_size, encoder, layout)
+        for way, layout, encoder in torch_encoders(peer, net)
+    }
     return {"layers": ways, "torch": peer.torch.__version__, "cudnn": peer.torch.backends.cudnn.version()}
 
 
@@ -330,8 +363,12 @@ def _layers_in_torch(cp: Any, image_size: int, encoder: Any, layout: Any) -> dic
 def cudnn_kernels(device: Device) -> Record:
     """What runs for conv2, 7 x 7, in PyTorch: the names of the kernels tell the algorithms that cuDNN has picked."""
     peer = torch_peer()
-    return {"kernels": {way: _kernels_of(peer.torch, encoder.conv2, layout)
-                        for way, layout, encoder in torch_encoders(peer, koch2015(seed=0, device="cpu"))}}
+    return {
+        "kernels": {
+            way: _kernels_of(peer.torch, encoder.conv2, layout)
+            for way, layout, encoder in torch_encoders(peer, koch2015(seed=0, device="cpu"))
+        }
+    }
 
 
 def _kernels_of(torch: Any, conv: Any, layout: Any) -> dict[str, list[Record]]:
@@ -351,8 +388,11 @@ def _profiled(torch: Any, call: Callable[[], object]) -> list[Record]:
     with torch.profiler.profile(activities=[activity.CPU, activity.CUDA]) as profiler:
         call()
         torch.cuda.synchronize()
-    kernels = [{"kernel": event.key, "ms": event.self_device_time_total / 1e3}
-               for event in profiler.key_averages() if event.device_type == on_gpu]
+    kernels = [
+        {"kernel": event.key, "ms": event.self_device_time_total / 1e3}
+        for event in profiler.key_averages()
+        if event.device_type == on_gpu
+    ]
     return sorted(kernels, key=lambda kernel: -kernel["ms"])
 
 
@@ -364,8 +404,7 @@ def torch_peer() -> Any:
 
 
 def torch_encoders(peer: Any, net: SiameseNet) -> Iterator[tuple[str, Any, Any]]:
-    """The memory format and the encoder in PyTorch, in each of the ways that are not compiled, with its settings made.
-    """
+    """The memory format and the encoder in PyTorch, in each way that is not compiled, with its settings made."""
     for way, (mode, layout, compiled) in peer.GPU_WAYS.items():
         if not compiled:
             mode.set()
@@ -374,9 +413,15 @@ def torch_encoders(peer: Any, net: SiameseNet) -> Iterator[tuple[str, Any, Any]]
 
 
 MEASUREMENTS: dict[str, Callable[[Device], Record]] = {
-    "copies": copies, "products": products, "batched products": batched_products, "transforms": transforms,
+    "copies": copies,
+    "products": products,
+    "batched products": batched_products,
+    "transforms": transforms,
     "convolutions": convolutions,
-    "steps": steps, "epochs": epochs, "layers of PyTorch": torch_layers, "kernels of cuDNN": cudnn_kernels,
+    "steps": steps,
+    "epochs": epochs,
+    "layers of PyTorch": torch_layers,
+    "kernels of cuDNN": cudnn_kernels,
 }
 
 

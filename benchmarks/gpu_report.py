@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from scratchnet.backend.cublas import PRECISIONS
 from scratchnet.bench import report
-from scratchnet.cublas import PRECISIONS
-from scratchnet.files import write_bytes
+from scratchnet.files.atomic import write_bytes
 
 Record = dict[str, Any]
 MESSAGE = 200  # characters of one
@@ -37,6 +37,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {  # of a row: what stand
     "problem": ("problem", str),
 }
 
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     record = gather(options.folder)
     write_bytes(options.out / "gpu.json", json.dumps(record, indent=1).encode())
     write_bytes(options.out / "gpu.md", markdown(record).encode())
+
 
 def gather(folder: Path) -> Record:
     """All results in the folder as one record, each under a key of its own where it is there."""
@@ -68,12 +70,14 @@ def _figures(path: Path) -> Record | None:
         return None
     return {name: section for name, section in sections.items() if name != "code"}
 
+
 def _part(folder: Path, name: str, code: str, seconds: str) -> Record:
     """How a part ended; where it failed, with the last line that it said, on stderr if there."""
     logs = [log for kind in ("out", "err") if (log := folder / f"{name}.{kind}").exists()]
     said = [line for log in logs for line in log.read_text(errors="replace").splitlines() if line.strip()]
     failed = code != "0" and said
     return {"name": name, "code": int(code), "seconds": int(seconds), "said": said[-1][:MESSAGE] if failed else ""}
+
 
 def read_tests(path: Path) -> Record:
     """How many tests of a JUnit file passed, a line for each that failed, and how many were skipped for each reason."""
@@ -88,9 +92,11 @@ def read_tests(path: Path) -> Record:
                 failed.append(f"{case.get('classname')}::{case.get('name')}: {message}")
     return {"passed": len(cases) - len(failed) - skipped.total(), "failed": failed, "skipped": dict(skipped)}
 
+
 def markdown(record: Record) -> str:
     sections = (_heading, _parts, _tests, _measurements, _benchmarks)
     return "\n".join(line for section in sections for line in section(record))
+
 
 def _heading(record: Record) -> Iterator[str]:
     yield from ("# On a GPU", "", "`benchmarks/gpu.sh`. Medians; in brackets the least and the most of the rounds.", "")
@@ -99,10 +105,12 @@ def _heading(record: Record) -> Iterator[str]:
     if record.get("driver"):
         yield from (f"nvidia-smi: {record['driver']}", "")
 
+
 def _parts(record: Record) -> Iterator[str]:
     if parts := record.get("parts"):
         rows = [(part["name"], part["seconds"], part["code"], part["said"]) for part in parts]
         yield from _table(("part", "seconds", "exit code", ""), rows)
+
 
 def _tests(record: Record) -> Iterator[str]:
     if tests := record.get("tests"):
@@ -113,6 +121,7 @@ def _tests(record: Record) -> Iterator[str]:
             yield from (f"- failed: {test}", "")
         for reason, count in tests["skipped"].items():
             yield from (f"- {count} skipped: {reason}", "")
+
 
 def _measurements(record: Record) -> Iterator[str]:
     for name, found in record.get("measurements", {}).items():
@@ -126,11 +135,13 @@ def _measurements(record: Record) -> Iterator[str]:
         if "kernels" in found:
             yield from _kernels(found["kernels"])
 
+
 def _rows(rows: Sequence[Record]) -> Iterator[str]:
     columns = {name: column for name, column in COLUMNS.items() if any(name in row for row in rows)}
     cells = [[written(row[name]) if name in row else "" for name, (_, written) in columns.items()] for row in rows]
     heads = [head for head, _ in columns.values()]
     yield from _table(("", *heads), [(row["what"], *others) for row, others in zip(rows, cells, strict=True)])
+
 
 def _layers(ways: dict[str, dict[str, Record]]) -> Iterator[str]:
     def cell(layer: Record) -> str:
@@ -140,11 +151,13 @@ def _layers(ways: dict[str, dict[str, Record]]) -> Iterator[str]:
     names = next(iter(ways.values()))
     yield from _table(("layer", *ways), [(name, *(cell(way[name]) for way in ways.values())) for name in names])
 
+
 def _kernels(ways: dict[str, dict[str, list[Record]]]) -> Iterator[str]:
     for way, passes in ways.items():
         for name, kernels in passes.items():
             yield from (f"{way}, {name}:", "")
             yield from _verbatim("\n".join(f"{kernel['ms']:8.3f} ms  {kernel['kernel']}" for kernel in kernels))
+
 
 def _benchmarks(record: Record) -> Iterator[str]:
     for precision, sections in record["bench"].items():
@@ -152,13 +165,16 @@ def _benchmarks(record: Record) -> Iterator[str]:
         texts = (report.render(name, section) for name, section in sections.items() if name != "machine")
         yield from _verbatim("\n".join(texts))
 
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
     for cells in (head, ["---"] * len(head), *rows):
         yield f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
     yield ""
 
+
 def _verbatim(text: str) -> tuple[str, ...]:
     return "```", text, "```", ""
+
 
 if __name__ == "__main__":
     main()

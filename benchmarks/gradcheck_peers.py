@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.gradcases import Case
 from scratchnet.planted import CATALOGUE
+from scratchnet.planted.cases import Case
 
 Tensors = list[np.ndarray]
 
@@ -63,7 +63,7 @@ class Function:
 
     def forward(self, *tensors: np.ndarray) -> tuple[np.ndarray, Any]:
         params, inputs = self._drawn
-        changed = dict(zip(self._trainable, tensors[len(inputs):], strict=True))
+        changed = dict(zip(self._trainable, tensors[len(inputs) :], strict=True))
         y, cache = self.case.layer.forward(params | changed, *tensors[: len(inputs)], **self.case.options)
         return np.asarray(y), cache
 
@@ -75,8 +75,9 @@ class Function:
 
     def slope(self, directions: Tensors, h: float) -> np.ndarray:
         """The central difference of y as all tensors move by h times their direction."""
-        ends = [self.forward(*(t + step * r for t, r in zip(self.tensors, directions, strict=True)))[0]
-                for step in (h, -h)]
+        ends = [
+            self.forward(*(t + step * r for t, r in zip(self.tensors, directions, strict=True)))[0] for step in (h, -h)
+        ]
         return (ends[0] - ends[1]) / (2 * h)
 
     def gradients(self, dy: np.ndarray) -> Tensors:
@@ -174,8 +175,9 @@ def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
         # Copied into tensors of torch's own making: NumPy's empty arrays have strides of 0, which it refuses.
         tensors = [torch.zeros(t.shape, dtype=torch.float64).copy_(torch.from_numpy(t)) for t in function.tensors]
         tensors = [t.requires_grad_() for t in tensors]
-        return torch.autograd.gradcheck(lambda *t: Wrapped.apply(function, *t), tensors, fast_mode=fast_mode,
-                                        raise_exception=False)
+        return torch.autograd.gradcheck(
+            lambda *t: Wrapped.apply(function, *t), tensors, fast_mode=fast_mode, raise_exception=False
+        )
 
     return check
 
@@ -215,8 +217,12 @@ def jax_check_grads() -> Callable[[Function], bool]:
 def checkers() -> dict[str, Callable[[Function], bool]]:
     """The checkers that can run here, by name."""
     found = {
-        "scratchnet": scratchnet, "CS231n rule": cs231n_rule, "torch slow rule": torch_slow_rule,
-        "torch fast rule": torch_fast_rule, "chainer rule": chainer_rule, "jax rule": jax_rule,
+        "scratchnet": scratchnet,
+        "CS231n rule": cs231n_rule,
+        "torch slow rule": torch_slow_rule,
+        "torch fast rule": torch_fast_rule,
+        "chainer rule": chainer_rule,
+        "jax rule": jax_rule,
     }
     if importlib.util.find_spec("torch"):
         found |= {"torch slow": torch_gradcheck(False), "torch fast": torch_gradcheck(True)}
@@ -239,15 +245,22 @@ def rows(names: list[str], seeds: int) -> Iterator[tuple[str, dict[str, int]]]:
     chosen = {name: check for name, check in checkers().items() if name in names}
     for bug in CATALOGUE.values():
         points = [bug.visible_seed(seed)[0] for seed in range(seeds)]
-        yield bug.name, {
-            name: sum(not passes(check, Function(bug.broken_case(), point)) for point in points)
-            for name, check in chosen.items() if not (bug.contract and name.endswith("rule"))
-        }
+        yield (
+            bug.name,
+            {
+                name: sum(not passes(check, Function(bug.broken_case(), point)) for point in points)
+                for name, check in chosen.items()
+                if not (bug.contract and name.endswith("rule"))
+            },
+        )
     correct = {bug.case.name: bug.case for bug in CATALOGUE.values()}
-    yield "", {
-        name: sum(not passes(check, Function(case, seed)) for case in correct.values() for seed in range(seeds))
-        for name, check in chosen.items()
-    }
+    yield (
+        "",
+        {
+            name: sum(not passes(check, Function(case, seed)) for case in correct.values() for seed in range(seeds))
+            for name, check in chosen.items()
+        },
+    )
 
 
 def table(results: dict[str, Any]) -> str:
@@ -301,7 +314,10 @@ def main() -> None:
         bugs[bug] = catches
         print(bug or "false alarms", catches, file=sys.stderr, flush=True)
     results = {
-        "seeds": options.seeds, "checkers": names, "false_alarms": bugs.pop(""), "bugs": bugs,
+        "seeds": options.seeds,
+        "checkers": names,
+        "false_alarms": bugs.pop(""),
+        "bugs": bugs,
         "contract": [bug.name for bug in CATALOGUE.values() if bug.contract],
         "correct_checks": options.seeds * len({bug.case.name for bug in CATALOGUE.values()}),
     }

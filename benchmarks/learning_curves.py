@@ -14,7 +14,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from scratchnet.files import write_bytes
+from scratchnet.files.atomic import write_bytes
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ weight decay, in float32.
 
 import argparse
 
-from scratchnet import models
 from scratchnet.bench.workload import Workload
+from scratchnet.models import networks as models
 
 STEPS, ENOUGH = 300, 0.05
 

@@ -23,17 +23,17 @@ from PIL import Image, ImageDraw, ImageFilter
 from scratchnet import pretrained
 from scratchnet.bench.machine import Machine
 from scratchnet.checkpoint import load_model
-from scratchnet.contrast import best_contrast, ink_above_noise
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import glyph_split
 from scratchnet.errors import DataError, ScratchnetError
-from scratchnet.files import write_bytes
-from scratchnet.images import read_colours
-from scratchnet.oneshot import sample_runs
-from scratchnet.photo import read_character, to_working_size, without_edges
-from scratchnet.ruling import without_ruling
+from scratchnet.files.atomic import write_bytes
+from scratchnet.images.contrast import best_contrast, ink_above_noise
+from scratchnet.images.photo import read_character, to_working_size, without_edges
+from scratchnet.images.pictures import read_colours
+from scratchnet.images.ruling import without_ruling
+from scratchnet.oneshot.trials import sample_runs
 
 SIDE = 400  # pixels of a picture
 ROOM = 30  # pixels of a drawing of 105 that the paper is larger on every side
@@ -97,8 +97,9 @@ class Paper:
         dash, gap = self.dash or (length, 1)
         for at in range(0, length, dash + gap):
             to = min(at + dash, length)
-            yield tuple(tuple(round(s + (e - s) * part / length) for s, e in zip(start, end, strict=True))
-                        for part in (at, to))
+            yield tuple(
+                tuple(round(s + (e - s) * part / length) for s, e in zip(start, end, strict=True)) for part in (at, to)
+            )
 
 
 def _sides(left: int, top: int, right: int, bottom: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
@@ -231,13 +232,24 @@ def write_card(options: argparse.Namespace, rows: list[dict[str, Any]], clean: d
     """Puts the figures on the card in place of those of an earlier measurement."""
     card, machine = pretrained.card(options.model), Machine.this()
     command = f"python benchmarks/papers.py {options.model} --trials {options.trials} --card --data DIR"
-    figures = [{"task": f"{TASK}{row['photos']} ({row['no character found']} refused)", "way": 20, "shot": 1,
-                "scope": "within one alphabet"}
-               | {key: row[key] for key in ("correct", "trials", "accuracy", "interval")} for row in rows]
-    kinds = "; ".join(f"{each['drawings']:,} ({name}), {each['refused']} refused, {each['lost']} with more than 1 % "
-                      "of the ink lost" for name, each in clean.items())
-    limit = (f"Lines that are no character, such as ruled lines and boxes, are taken away. Figures of {machine.date}, "
-             f"on {machine.processor} ({machine.threads} of its threads), by `{command}`; clean drawings: {kinds}.")
+    figures = [
+        {
+            "task": f"{TASK}{row['photos']} ({row['no character found']} refused)",
+            "way": 20,
+            "shot": 1,
+            "scope": "within one alphabet",
+        }
+        | {key: row[key] for key in ("correct", "trials", "accuracy", "interval")}
+        for row in rows
+    ]
+    kinds = "; ".join(
+        f"{each['drawings']:,} ({name}), {each['refused']} refused, {each['lost']} with more than 1 % of the ink lost"
+        for name, each in clean.items()
+    )
+    limit = (
+        f"Lines that are no character, such as ruled lines and boxes, are taken away. Figures of {machine.date}, "
+        f"on {machine.processor} ({machine.threads} of its threads), by `{command}`; clean drawings: {kinds}."
+    )
     limits = [each for each in card.limits if not each.startswith(limit[:28])]
     kept = [each for each in card.figures if not each["task"].startswith(TASK)]
     commands = [each for each in card.commands if "benchmarks/papers.py" not in each]

@@ -22,11 +22,11 @@ from scratchnet.checkpoint import load_model_with_notes
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.splits import background_split, glyph_split
 from scratchnet.errors import DataError, ScratchnetError
-from scratchnet.figures import kept_out
-from scratchnet.frames import find_frame
-from scratchnet.oneshot import Result, Run, count_correct, sample_runs
-from scratchnet.siamese import SiameseNet
-from scratchnet.strokes import thickened
+from scratchnet.images.frames import find_frame
+from scratchnet.images.strokes import thickened
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot.tasks import kept_out
+from scratchnet.oneshot.trials import Result, Run, count_correct, sample_runs
 
 Colour = tuple[float, float, float]
 
@@ -109,8 +109,17 @@ CAMERAS = {
     "small and off-centre": Camera(side=100, room=(900, 100, 80, 800)),
     "rim of the table": Camera(room=(0, 0, 0, 50), table=45, light=0.5, noise=0.02),
     "all together": Camera(
-        side=200, pen=2, ink=(0.35, 0.1, 0.4), paper=(0.85, 0.8, 0.6), room=(100, 60, 20, 130), table=20, light=0.5,
-        shadow=0.4, noise=0.05, blur=1, jpeg=50,
+        side=200,
+        pen=2,
+        ink=(0.35, 0.1, 0.4),
+        paper=(0.85, 0.8, 0.6),
+        room=(100, 60, 20, 130),
+        table=20,
+        light=0.5,
+        shadow=0.4,
+        noise=0.05,
+        blur=1,
+        jpeg=50,
     ),
 }
 

@@ -3,31 +3,61 @@
 A module is loaded when it is first used: pytest imports this package at the start of every run, for its plugin.
 """
 
-from scratchnet.version import VERSION
+from scratchnet.common.version import VERSION
 
 __version__ = VERSION
 
 __all__ = [
-    "SGD", "BackendError", "CheckpointError", "DataError", "InUseError", "NWayCrossEntropy", "NonFiniteError",
-    "PairCrossEntropy", "ScratchnetError", "ShapeError", "SiameseNet", "augment", "backend", "bench", "checkpoint",
-    "data", "errors", "frames", "gradcheck", "images", "ink", "layers", "load_model", "losses", "models", "oneshot",
-    "ops", "optim", "photo", "planted", "pretrained", "recipes", "save_model", "set_precision", "siamese",
-    "storage", "to_device", "to_host", "train", "train_step",
+    "SGD",
+    "BackendError",
+    "CheckpointError",
+    "DataError",
+    "InUseError",
+    "NWayCrossEntropy",
+    "NonFiniteError",
+    "PairCrossEntropy",
+    "ScratchnetError",
+    "ShapeError",
+    "SiameseNet",
+    "backend",
+    "bench",
+    "checkpoint",
+    "common",
+    "data",
+    "errors",
+    "files",
+    "gradcheck",
+    "images",
+    "layers",
+    "load_model",
+    "losses",
+    "models",
+    "oneshot",
+    "ops",
+    "optim",
+    "photo",
+    "planted",
+    "pretrained",
+    "save_model",
+    "set_precision",
+    "to_device",
+    "to_host",
+    "train",
+    "train_step",
 ]
 
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes as long as all the rest
 if TYPE_CHECKING:
     from scratchnet import (
-        augment,
         backend,
         bench,
         checkpoint,
+        common,
         data,
         errors,
-        frames,
+        files,
         gradcheck,
         images,
-        ink,
         layers,
         losses,
         models,
@@ -37,9 +67,6 @@ if TYPE_CHECKING:
         photo,
         planted,
         pretrained,
-        recipes,
-        siamese,
-        storage,
         train,
     )
     from scratchnet.backend import set_precision, to_device, to_host
@@ -54,17 +81,32 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
-    from scratchnet.optim import SGD
-    from scratchnet.siamese import SiameseNet
+    from scratchnet.models.siamese import SiameseNet
+    from scratchnet.optim.sgd import SGD
     from scratchnet.train import train_step
 else:
-    from scratchnet.lazy import lazily
+    from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(__name__, ["__version__", *__all__], {
-        "set_precision": "backend", "to_device": "backend", "to_host": "backend",
-        "load_model": "checkpoint", "save_model": "checkpoint",
-        "BackendError": "errors", "CheckpointError": "errors", "DataError": "errors", "InUseError": "errors",
-        "NonFiniteError": "errors", "ScratchnetError": "errors", "ShapeError": "errors",
-        "NWayCrossEntropy": "losses", "PairCrossEntropy": "losses", "SGD": "optim", "SiameseNet": "siamese",
-        "train_step": "train",
-    })
+    __getattr__, __dir__ = lazily(
+        __name__,
+        ["__version__", *__all__],
+        {
+            "set_precision": "backend",
+            "to_device": "backend",
+            "to_host": "backend",
+            "load_model": "checkpoint",
+            "save_model": "checkpoint",
+            "BackendError": "errors",
+            "CheckpointError": "errors",
+            "DataError": "errors",
+            "InUseError": "errors",
+            "NonFiniteError": "errors",
+            "ScratchnetError": "errors",
+            "ShapeError": "errors",
+            "NWayCrossEntropy": "losses",
+            "PairCrossEntropy": "losses",
+            "SGD": "optim",
+            "SiameseNet": "models",
+            "train_step": "train",
+        },
+    )

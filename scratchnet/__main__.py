@@ -37,11 +37,13 @@ def main() -> int:
 
 def _not_started(error: Exception) -> int:
     """Say in one line why the program cannot be imported; returns the exit code."""
-    from scratchnet.console import note  # noqa: PLC0415
+    from scratchnet.common.console import note  # noqa: PLC0415
 
     reason = (str(error).strip().splitlines() or [""])[0]
-    note(f"scratchnet: cannot be imported, {type(error).__name__}: {reason}; "
-         f'{sys.executable} -c "import scratchnet.cli" shows where')
+    note(
+        f"scratchnet: cannot be imported, {type(error).__name__}: {reason}; "
+        f'{sys.executable} -c "import scratchnet.cli" shows where'
+    )
     return 2
 
 

@@ -16,16 +16,16 @@ import numpy as np
 
 from scratchnet import pretrained
 from scratchnet.backend import Array, Device, Params, to_host
+from scratchnet.common.notes import MAX_BYTES, dump, expect, parse
+from scratchnet.common.spelling import hint
 from scratchnet.errors import CheckpointError
-from scratchnet.files import atomic_write
+from scratchnet.files.atomic import atomic_write
+from scratchnet.files.npz import KINDS, MAX_ARRAYS, Npz, open_npz
+from scratchnet.files.quantise import pack, unpack
+from scratchnet.files.reading import reason
 from scratchnet.layers.conv_pool_relu import fused
-from scratchnet.models import describe
-from scratchnet.notes import MAX_BYTES, dump, expect, parse
-from scratchnet.npz import KINDS, MAX_ARRAYS, Npz, open_npz
-from scratchnet.reading import reason
-from scratchnet.siamese import SiameseNet
-from scratchnet.spelling import hint
-from scratchnet.storage import pack, unpack
+from scratchnet.models.networks import describe
+from scratchnet.models.siamese import SiameseNet
 
 DESCRIPTION = "description.json"
 VERSION = 1
@@ -101,10 +101,15 @@ def _opened(path: Path) -> Iterator[tuple[Npz, Params, dict[str, Any]]]:
     try:
         with open_npz(path) as file:
             description = _read_description(file, path)
-            yield file, {
-                name: np.broadcast_to(np.zeros((), outline.dtype), outline.shape)
-                for name, outline in file.outlines.items() if name != DESCRIPTION
-            }, description
+            yield (
+                file,
+                {
+                    name: np.broadcast_to(np.zeros((), outline.dtype), outline.shape)
+                    for name, outline in file.outlines.items()
+                    if name != DESCRIPTION
+                },
+                description,
+            )
     except (OSError, ValueError) as cause:
         raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason(cause)}): use another copy") from cause
 
@@ -116,8 +121,9 @@ def _read_description(file: Npz, path: Path) -> dict[str, Any]:
     description: dict[str, Any] = parse(file.read(DESCRIPTION).tobytes())
     expect(description, {"version": int, "arrays?": [str]}, "the description")
     if description["version"] != VERSION:
-        raise CheckpointError(f"{path} has format {description['version']}, expected {VERSION}: "
-                              "use the scratchnet that wrote it")
+        raise CheckpointError(
+            f"{path} has format {description['version']}, expected {VERSION}: use the scratchnet that wrote it"
+        )
     names = [name for name in file.outlines if name != DESCRIPTION]
     if (listed := description.pop("arrays", [])) != names:
         raise ValueError(f"it lists {len(listed)} arrays and holds {len(names)}, not the same")
@@ -128,10 +134,10 @@ def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **no
     """Write a network: its architecture, its parameters, and notes for the reader.
 
     storage: "float32", bit for bit; or "float16" or "int8", a half or a quarter of the size, with the rounding errors
-    that `scratchnet.storage` states. The description lists what is stored small; whatever the storage, loading gives
-    float32. What is written, `load_model` gives back. Raises CheckpointError for anything else: a network that is not
-    what its `architecture` describes, parameters that are missing or of another shape or dtype, NaN and infinity,
-    weights that the storage cannot hold, and notes that JSON cannot.
+    that `scratchnet.files.quantise` states. The description lists what is stored small; whatever the storage,
+    loading gives float32. What is written, `load_model` gives back. Raises CheckpointError for anything else: a network
+    that is not what its `architecture` describes, parameters that are missing or of another shape or dtype, NaN and
+    infinity, weights that the storage cannot hold, and notes that JSON cannot.
     """
     try:
         params = _savable(net)
@@ -147,22 +153,32 @@ def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **no
 def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
     """The parameters of a network on the host, if a network built by its architecture can take them."""
     if not net.architecture:
-        raise CheckpointError("the network has no architecture to build it by: "
-                              "give SiameseNet the `architecture` that models.build takes")
+        raise CheckpointError(
+            "the network has no architecture to build it by: give SiameseNet the `architecture` that models.build takes"
+        )
     try:
         again, outlines = describe(parse(dump(dict(net.architecture))))
     except (TypeError, ValueError) as cause:
         raise CheckpointError(f"the network's architecture could not be read again: {cause}") from cause
     for name, found, built in (
-        ("image_size", net.image_size, again.image_size), ("frame", net.frame, again.frame),
-        ("head", net.head, again.head), ("encoder", fused(net.encoder), fused(again.encoder)),
+        ("image_size", net.image_size, again.image_size),
+        ("frame", net.frame, again.frame),
+        ("head", net.head, again.head),
+        ("encoder", fused(net.encoder), fused(again.encoder)),
     ):
         if repr(found) != repr(built):  # with the order of the layers
-            raise CheckpointError(f"the network has another {name} than its architecture describes: "
-                                  "build it by the architecture that it should have")
-    return fitting({name: to_host(value) for name, value in net.params.items()}, outlines, "the network",
-                   precision="write net.params[name].astype(np.float32)", finite="go back to a network saved earlier",
-                   shape="build it by the architecture that it should have")
+            raise CheckpointError(
+                f"the network has another {name} than its architecture describes: "
+                "build it by the architecture that it should have"
+            )
+    return fitting(
+        {name: to_host(value) for name, value in net.params.items()},
+        outlines,
+        "the network",
+        precision="write net.params[name].astype(np.float32)",
+        finite="go back to a network saved earlier",
+        shape="build it by the architecture that it should have",
+    )
 
 
 def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
@@ -176,9 +192,7 @@ def load_model(source: Path | str, device: str | Device | None = None) -> Siames
     return load_model_with_notes(source, device)[0]
 
 
-def load_model_with_notes(
-    source: Path | str, device: str | Device | None = None
-) -> tuple[SiameseNet, dict[str, Any]]:
+def load_model_with_notes(source: Path | str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
     """The network and the notes that were saved with it; otherwise as `load_model`."""
     path = Path(source)
     if isinstance(source, str) and source in pretrained.names() and not _holds_a_run(path):
@@ -186,9 +200,11 @@ def load_model_with_notes(
     if path.is_dir():
         path = path / WEIGHTS
     elif not path.exists():
-        raise CheckpointError(f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
-                              f"or the name of a bundled network ({pretrained.list_names()})"
-                              f"{hint(source, pretrained.names())}")
+        raise CheckpointError(
+            f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
+            f"or the name of a bundled network ({pretrained.list_names()})"
+            f"{hint(source, pretrained.names())}"
+        )
     return _read_model(path, device)
 
 
@@ -231,8 +247,11 @@ def bytes_of(arrays: Mapping[str, Array]) -> int:
 
 
 def fitting(
-    arrays: Mapping[str, np.ndarray], params: Mapping[str, Array], place: Path | str,
-    shape: str = "it belongs to another architecture", precision: str = "another program wrote it, convert it there",
+    arrays: Mapping[str, np.ndarray],
+    params: Mapping[str, Array],
+    place: Path | str,
+    shape: str = "it belongs to another architecture",
+    precision: str = "another program wrote it, convert it there",
     finite: str = "use another copy",
 ) -> dict[str, np.ndarray]:
     """`arrays` in the order of `params`, or a CheckpointError that names the first that is missing or does not fit.
@@ -244,8 +263,10 @@ def fitting(
             raise CheckpointError(f"{place} has no {name}: {shape}")
         found = arrays[name]
         if found.shape != value.shape or found.dtype != value.dtype:
-            raise CheckpointError(f"{place} has {name} as {found.dtype} {found.shape}, expected {value.dtype} "
-                                  f"{value.shape}: {precision if found.shape == value.shape else shape}")
+            raise CheckpointError(
+                f"{place} has {name} as {found.dtype} {found.shape}, expected {value.dtype} "
+                f"{value.shape}: {precision if found.shape == value.shape else shape}"
+            )
         if not np.isfinite(found).all():
             raise CheckpointError(f"{place} has a NaN or an infinity in {name}: {finite}")
     if extra := sorted(arrays.keys() - params.keys(), key=str):

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend.expect import expect_precision, expect_same_shape, expect_shape
 from scratchnet.errors import ShapeError
 from scratchnet.layers.activations import exp_minus_abs, sigmoid
-from scratchnet.shapes import expect_precision, expect_same_shape, expect_shape
 
 
 class Loss(Protocol):
@@ -61,7 +61,7 @@ class PairCrossEntropy:
 
     def backward(self, dloss: Array | float, cache: PairCrossEntropyCache) -> Array:
         logits, labels = cache
-        return ((1 - labels) * sigmoid(logits) - labels * sigmoid(-logits)) * (dloss / logits.shape[0])     # (1)
+        return ((1 - labels) * sigmoid(logits) - labels * sigmoid(-logits)) * (dloss / logits.shape[0])  # (1)
 
 
 class NWayCrossEntropyCache(NamedTuple):
@@ -100,18 +100,20 @@ class NWayCrossEntropy:
         probabilities, logarithms = _softmax(scores, axis=-1)
         if self.both_ways:
             if scores.ndim < 2 or scores.shape[-2] != scores.shape[-1]:
-                raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected (..., Q, S) with Q = S: "
-                                 "both ways, each support has one query")
+                raise ShapeError(
+                    f"NWayCrossEntropy: scores has shape {scores.shape}, expected (..., Q, S) with Q = S: "
+                    "both ways, each support has one query"
+                )
             of_columns, log_of_columns = _softmax(scores, axis=-2)
             probabilities = (probabilities + of_columns) / 2
-            logarithms = logarithms / 2 + log_of_columns / 2                                                # (2)
+            logarithms = logarithms / 2 + log_of_columns / 2  # (2)
         loss = _mean(-(target * logarithms).sum(axis=-1))
         return loss, NWayCrossEntropyCache(probabilities, target)
 
     def backward(self, dloss: Array | float, cache: NWayCrossEntropyCache) -> Array:
         probabilities, target = cache
         rows = probabilities.size // probabilities.shape[-1]
-        return (probabilities - target) * (dloss / rows)        # (1), (3)
+        return (probabilities - target) * (dloss / rows)  # (1), (3)
 
 
 def _softmax(scores: Array, axis: int) -> tuple[Array, Array]:

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 import scratchnet
+from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
-from scratchnet.spelling import hint
 
 DTYPES = ("float64", "float32")
 DEVICE_OF = {"numpy": "cpu", "cupy": "cuda"}  # by array module
@@ -27,7 +27,9 @@ DEVICE_OF = {"numpy": "cpu", "cupy": "cuda"}  # by array module
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("scratchnet", "gradient checks")
     group.addoption(
-        "--gradcheck-seed", type=int, metavar="N",
+        "--gradcheck-seed",
+        type=int,
+        metavar="N",
         help="the seed of every gradient check; without it each test has its own, made of its name",
     )
 
@@ -69,9 +71,16 @@ class GradientCheck:
     origin: str
 
     def __call__(
-        self, layer: Any, *inputs: Any, params: Mapping[str, Any] | None = None, seed: int | None = None,
-        dtype: str = "float64", array_module: str = "numpy", may_vanish: Collection[str] = (),
-        summands: int | None = None, **options: Any,
+        self,
+        layer: Any,
+        *inputs: Any,
+        params: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        dtype: str = "float64",
+        array_module: str = "numpy",
+        may_vanish: Collection[str] = (),
+        summands: int | None = None,
+        **options: Any,
     ) -> "scratchnet.gradcheck.Report":
         """Fail the test unless layer.backward is the derivative of layer.forward; return the report.
 
@@ -112,7 +121,9 @@ class GradientCheck:
 
 
 def gradcheck_cases(
-    layers: Iterable[Any] | Mapping[str, Any], shapes: Iterable[Any], dtypes: Iterable[str] = ("float64",),
+    layers: Iterable[Any] | Mapping[str, Any],
+    shapes: Iterable[Any],
+    dtypes: Iterable[str] = ("float64",),
     array_modules: Iterable[str] = ("numpy",),
 ) -> list[Any]:
     """Every layer with every shape, dtype and array module, for pytest.mark.parametrize("case", gradcheck_cases(...)).

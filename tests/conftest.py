@@ -14,27 +14,27 @@ import fake_cublas
 import host_cuda
 import numpy as np
 import pytest
-import standin
+import strict_array
 
 from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
+from scratchnet.backend.cublas import Cublas
 from scratchnet.checkpoint import save_model
-from scratchnet.cublas import Cublas
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
-from scratchnet.models import compact, parameter_count
-from scratchnet.oneshot import Result
-from scratchnet.optim import SGD
+from scratchnet.models.networks import compact, parameter_count
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot.trials import Result
+from scratchnet.optim.sgd import SGD
 from scratchnet.pretrained.card import Card
-from scratchnet.siamese import SiameseNet
 from scratchnet.train import loop
 
 # What other versions of Python, NumPy, Pillow, tqdm or pytest would break first. The kernels on the host take g++ long.
 SMOKE = tuple(str(Path(__file__).parent / name) for name in (
     "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "test_backend", "test_checkpoint.py",
-    "test_cupy_names.py", "test_files.py", "test_images.py", "test_installing.py", "test_package.py",
-    "test_pretrained.py", "test_pytest_plugin.py", "test_readme.py", "test_storage.py",
+    "support/test_cupy_names.py", "files", "images/test_pictures.py", "test_installing.py", "test_package.py",
+    "test_pretrained.py", "test_pytest_plugin.py", "test_readme.py",
 ))  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
     if request.param == "kernels":
         request.getfixturevalue("kernels")
     if request.param == "strict":
-        monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
+        monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     try:
         return get_device(request.param)
     except BackendError as error:
@@ -95,7 +95,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
     if host_cuda.COMPILER is None:
         pytest.skip("needs g++, to run the CUDA kernels on the host")
     cublas = Cublas(fake_cublas, handle=lambda: 0, real_types=fake_cublas.REAL_TYPES)
-    device = replace(standin.STRICT, name="kernels", launch=host_cuda.launch, gemm=cublas.gemm)
+    device = replace(strict_array.STRICT, name="kernels", launch=host_cuda.launch, gemm=cublas.gemm)
     monkeypatch.setitem(backend.device._devices, "kernels", device)
     return device
 

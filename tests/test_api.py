@@ -37,7 +37,8 @@ def run(code: str) -> str:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_module_of_a_folder_is_there_after_importing_scratchnet_alone(folder):
-    missing = json.loads(run(f"""
+    missing = json.loads(
+        run(f"""
         import json, scratchnet
         path = {folder.split(".")[1:]!r}
         missing = []
@@ -50,7 +51,8 @@ def test_every_module_of_a_folder_is_there_after_importing_scratchnet_alone(fold
                     assert error.name in {OPTIONAL!r}, name
             missing += [name] * (place is None)
         print(json.dumps(missing))
-    """))
+    """)
+    )
     assert missing == []
 
 
@@ -102,13 +104,16 @@ def test_the_errors_are_public_and_one_family():
 
 
 def test_a_user_who_knows_the_package_alone_can_catch_what_it_raises():
-    assert run("""
+    assert (
+        run("""
         import scratchnet as sn
         try:
             sn.load_model("no such network")
         except sn.ScratchnetError as error:
             print(type(error) is sn.CheckpointError)
-    """) == "True\n"
+    """)
+        == "True\n"
+    )
 
 
 @pytest.mark.parametrize("folder", ["scratchnet", "scratchnet.data", "scratchnet.ops", "scratchnet.bench"])

@@ -14,7 +14,7 @@ from types import ModuleType, SimpleNamespace
 import fake_cublas
 import numpy as np
 import pytest
-from standin import STRICT, strict
+from strict_array import STRICT, strict
 
 import scratchnet
 from scratchnet import backend

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import standin
+import strict_array
 
 from scratchnet import backend
 from scratchnet.backend import CPU
@@ -26,7 +26,7 @@ from scratchnet.checkpoint import save_model
 from scratchnet.cli import main
 from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.layers import Conv2d, Linear, MaxPool2d, ReLU
-from scratchnet.ops import conv_cost
+from scratchnet.ops.fast import conv_cost
 
 TINY = Workload("compact", pairs=2, device="cpu", options={"image_size": 16, "width": 2, "features": 8})
 SMALL = ["--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds", "1", "--device", "cpu"]
@@ -437,14 +437,14 @@ def test_embedding_has_no_other_peers(bench):
 
 @pytest.mark.parametrize("embed", [[], ["--embed"]], ids=["steps", "embedding"])
 def test_peers_are_not_compared_with_another_device(embed, bench, monkeypatch):
-    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     code, _, err = bench("--against", "torch", *embed, "--device", "strict")
     assert code == 2
     assert "--against torch compares on cpu or cuda, not on strict: leave out it or --device strict" in err
 
 
 def test_embedding_runs_on_another_device(bench, monkeypatch):
-    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     assert bench("--embed", "--device", "strict")[0] == 0
 
 
@@ -521,7 +521,7 @@ def test_the_command_embeds_on_every_device(bench, device):
 
 
 def test_a_peer_embeds_images_that_it_takes_from_the_host_once(monkeypatch, tiny_net, rng):
-    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     taken = []
 
     def upload(images):
@@ -535,7 +535,7 @@ def test_a_peer_embeds_images_that_it_takes_from_the_host_once(monkeypatch, tiny
         return np.array(found, np.float32)
 
     monkeypatch.setattr(peers, "load_embedders", lambda name, device: [Embedder("peer", build, upload, download)])
-    images = standin.upload(rng.random((3, 16, 16)).astype(np.float32))
+    images = strict_array.upload(rng.random((3, 16, 16)).astype(np.float32))
     _, row = embedding.measure(tiny_net.to_device("strict"), images, 2, ["torch"])
     assert row["difference"] < 1e-6
     assert row["images_per_second"]["median"] > 0
@@ -555,8 +555,10 @@ def test_shares_are_of_the_measured_product_and_the_measured_copy():
 def test_the_rate_of_a_copy_counts_what_is_read_and_what_is_written(monkeypatch):
     copied = []
     monkeypatch.setattr(machine, "in_turns", lambda steps, rounds, device: {"calls": [steps["calls"]() or 0.5]})
-    monkeypatch.setattr(standin.strict, "copyto", lambda target, source: copied.append(source.nbytes), raising=False)
-    assert machine.copy_rate(standin.STRICT) == pytest.approx(2 * sum(copied) / 0.5)
+    monkeypatch.setattr(
+        strict_array.strict, "copyto", lambda target, source: copied.append(source.nbytes), raising=False
+    )
+    assert machine.copy_rate(strict_array.STRICT) == pytest.approx(2 * sum(copied) / 0.5)
     assert len(copied) == machine.GPU_REPEATS
 
 
@@ -602,7 +604,7 @@ def test_the_report_names_the_gpu_and_its_versions():
         runtimeGetVersion=lambda: 12090,
     )  # fmt: skip
     cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime), __version__="14.2.0")
-    this = machine.Machine.this(replace(standin.STRICT, name="cuda", module=cupy))
+    this = machine.Machine.this(replace(strict_array.STRICT, name="cuda", module=cupy))
     *_, first, second = report.render("machine", asdict(this)).splitlines()
     assert first == "GPU 1, 3.00 GiB, 132 multiprocessors, compute capability 9.0"
     assert second == "driver for CUDA 13.0, CUDA 12.9, CuPy 14.2.0"
@@ -618,7 +620,7 @@ def test_rounds_in_which_a_gpu_warms_up_are_not_counted(monkeypatch):
         taken.append(len(taken))
         clock[0] += 1 + len(taken)  # each round takes a second longer
 
-    found = in_turns({"step": step}, 2, standin.STRICT)["step"]
+    found = in_turns({"step": step}, 2, strict_array.STRICT)["step"]
     assert (len(taken), found) == (4, [4.0, 5.0])
     clock[0] = 0.0
     taken.clear()
@@ -633,7 +635,7 @@ def test_the_peak_memory_of_a_step_is_that_of_its_device(monkeypatch):
         return 24
 
     monkeypatch.setitem(
-        backend.device._devices, "strict", replace(standin.STRICT, held_memory=lambda: 1000, peak_memory=peak)
+        backend.device._devices, "strict", replace(strict_array.STRICT, held_memory=lambda: 1000, peak_memory=peak)
     )
     task = {"workload": asdict(replace(TINY, device="strict"))}
     assert memory._measure(task)["peak_bytes"] == 1024
@@ -654,7 +656,7 @@ def test_a_peer_may_differ_by_the_rounding_of_the_coarser_of_both(ours, theirs, 
 
 
 def test_the_precision_is_set_and_told(bench, monkeypatch):
-    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     asked = []
     monkeypatch.setattr(workload, "set_precision", asked.append)
     assert "TF32" not in bench("--device", "strict")[1]
@@ -688,7 +690,7 @@ def torch(monkeypatch):
 
 @pytest.fixture
 def cuda():
-    return replace(standin.STRICT, name="cuda")
+    return replace(strict_array.STRICT, name="cuda")
 
 
 def test_pytorch_has_other_ways_on_a_gpu(torch, cuda):
@@ -707,7 +709,7 @@ def test_pytorch_has_other_ways_on_a_gpu(torch, cuda):
 
 
 def test_each_way_of_pytorch_makes_its_settings_before_its_step(torch, cuda, monkeypatch):
-    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     training = replace(TINY, device="strict").prepare()  # not a device that PyTorch could read
     found = []
     for variant in peers.load("torch", cuda)[:-1]:  # the last one is compiled

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchnet import checkpoint, files
+from scratchnet import checkpoint
 from scratchnet.backend import array_module, device_of, to_host
 from scratchnet.checkpoint import (
     DESCRIPTION,
@@ -23,7 +23,8 @@ from scratchnet.checkpoint import (
     save_model,
 )
 from scratchnet.errors import CheckpointError
-from scratchnet.models import build
+from scratchnet.files import atomic as files
+from scratchnet.models.networks import build
 
 ARCHITECTURES = {
     "compact": {"name": "compact", "image_size": 16, "width": 2, "features": 3, "frame": "ink"},
@@ -161,9 +162,11 @@ def test_a_file_cut_off_anywhere_is_refused(saved):
         assert "use another copy" in refusal_of(load_arrays, saved)
 
 
-@pytest.mark.parametrize("content", [b"", b"lr=0.1\n", bytes(100), b"PK\5\6" + bytes(18), npy()], ids=[
-    "empty", "text", "zeros", "empty zip", "npy",
-])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"lr=0.1\n", bytes(100), b"PK\5\6" + bytes(18), npy()],
+    ids=["empty", "text", "zeros", "empty zip", "npy"],
+)
 def test_a_file_of_another_kind_is_refused(content, tmp_path):
     path = tmp_path / WEIGHTS
     path.write_bytes(content)
@@ -214,13 +217,21 @@ def test_a_file_of_another_version_says_which_it_is(tmp_path, arrays):
     assert "has format 99" in refusal_of(load_arrays, path)
 
 
-@pytest.mark.parametrize("description", [
-    {}, {"architecture": None}, {"architecture": 3}, {"architecture": {"name": ["compact"]}},
-    {"architecture": {"name": "vgg"}},
-    {"architecture": {"name": "compact", "width": "wide"}}, {"architecture": {"name": "compact", "width": -1}},
-    {"architecture": {"name": "compact", "colour": 1}}, {"architecture": {"name": "koch2015", "channels": [1, 2]}},
-    {"architecture": ARCHITECTURES["compact"], "notes": 3},
-])
+@pytest.mark.parametrize(
+    "description",
+    [
+        {},
+        {"architecture": None},
+        {"architecture": 3},
+        {"architecture": {"name": ["compact"]}},
+        {"architecture": {"name": "vgg"}},
+        {"architecture": {"name": "compact", "width": "wide"}},
+        {"architecture": {"name": "compact", "width": -1}},
+        {"architecture": {"name": "compact", "colour": 1}},
+        {"architecture": {"name": "koch2015", "channels": [1, 2]}},
+        {"architecture": ARCHITECTURES["compact"], "notes": 3},
+    ],
+)
 def test_a_description_of_no_network_is_refused(description, tmp_path, tiny_net):
     path = tmp_path / WEIGHTS
     resave(path, tiny_net.params, **description)
@@ -240,16 +251,23 @@ def with_nan(value):
     return value
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda value: {}, "has no head.weight"),
-    (lambda value: {"head.weight": value.astype(np.float64)}, "has head.weight as float64 (8,), expected float32 (8,)"),
-    (lambda value: {"head.weight": value.astype(">f4")}, "has head.weight as >f4 (8,), expected float32 (8,)"),
-    (lambda value: {"head.weight": value[:5]}, "has head.weight as float32 (5,), expected float32 (8,)"),
-    (lambda value: {"head.weight": value[:, None]}, "has head.weight as float32 (8, 1), expected float32 (8,)"),
-    (lambda value: {"head.weight": value, "zebra": value}, "has zebra, which the architecture lacks"),
-    (lambda value: {"head.weight": with_nan(value)}, "has a NaN or an infinity in head.weight"),
-    (lambda value: {"head.weight": value / np.float32(0)}, "has a NaN or an infinity in head.weight"),
-], ids=["missing", "dtype", "byte order", "length", "axes", "extra", "NaN", "infinity"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: {}, "has no head.weight"),
+        (
+            lambda value: {"head.weight": value.astype(np.float64)},
+            "has head.weight as float64 (8,), expected float32 (8,)",
+        ),
+        (lambda value: {"head.weight": value.astype(">f4")}, "has head.weight as >f4 (8,), expected float32 (8,)"),
+        (lambda value: {"head.weight": value[:5]}, "has head.weight as float32 (5,), expected float32 (8,)"),
+        (lambda value: {"head.weight": value[:, None]}, "has head.weight as float32 (8, 1), expected float32 (8,)"),
+        (lambda value: {"head.weight": value, "zebra": value}, "has zebra, which the architecture lacks"),
+        (lambda value: {"head.weight": with_nan(value)}, "has a NaN or an infinity in head.weight"),
+        (lambda value: {"head.weight": value / np.float32(0)}, "has a NaN or an infinity in head.weight"),
+    ],
+    ids=["missing", "dtype", "byte order", "length", "axes", "extra", "NaN", "infinity"],
+)
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_arrays_that_do_not_fit_the_architecture_are_named(change, message, tmp_path, tiny_net):
     path = tmp_path / WEIGHTS

@@ -16,14 +16,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import standin
+import strict_array
 
 from scratchnet import backend
 from scratchnet.bench import timing
 from scratchnet.cli import main
 from scratchnet.errors import install_extra
-from scratchnet.models import compact
-from scratchnet.recipes import Recipe
+from scratchnet.models.networks import compact
+from scratchnet.train.recipes import Recipe
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPT = FOLDER / "gpu.sh"
@@ -119,7 +119,7 @@ def cuda():
             device=SimpleNamespace(get_cublas_handle=lambda: 1), runtime=runtime,
         ),
     )  # fmt: skip
-    return replace(standin.STRICT, name="cuda", module=cp)
+    return replace(strict_array.STRICT, name="cuda", module=cp)
 
 
 # Measurements
@@ -171,7 +171,7 @@ def test_a_line_that_cannot_be_measured_says_why_and_the_others_go_on(gpu, cuda)
 @pytest.fixture
 def tiny(gpu, monkeypatch):
     """A small network in place of the paper's, on the stand-in for a GPU."""
-    monkeypatch.setitem(backend.device._devices, "strict", standin.STRICT)
+    monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     architecture = {"image_size": 16, "width": 2, "features": 8}
     recipe = Recipe("tiny", "omniglot", {"name": "compact", **architecture}, "pairs", 2, 4, 0.01, pairs=8)
     monkeypatch.setattr(gpu, "paper", lambda: recipe)
@@ -180,13 +180,13 @@ def tiny(gpu, monkeypatch):
 
 
 def test_steps_and_epochs_run_on_a_device_and_are_scaled_up(tiny):
-    rows = tiny.steps(standin.STRICT)["rows"]
+    rows = tiny.steps(strict_array.STRICT)["rows"]
     assert [row["what"] for row in rows] == [
         "batch, float32", "batch and train_step, float32", "batch, tf32", "batch and train_step, tf32",
     ]  # fmt: skip
     assert rows[1]["ms"]["median"] > rows[0]["ms"]["median"]
     assert rows[1]["epoch_seconds"] == pytest.approx(rows[1]["ms"]["median"] / 1e3 * 1000 / 2)
-    for row in tiny.epochs(standin.STRICT)["rows"]:
+    for row in tiny.epochs(strict_array.STRICT)["rows"]:
         assert row["epoch_seconds"] == pytest.approx(2000 / row["images_per_second"])
 
 
@@ -341,7 +341,7 @@ def test_a_report_of_nothing_is_one(tmp_path):
 # The script of all
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-PARTS = ["bench_float32", "bench_tf32", "measurements", "tests"]
+PARTS = ["tests", "bench_float32", "bench_tf32", "measurements"]
 
 
 def run(python, out):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_pytest_plugin import run_pytest
+from run_pytest import run_pytest
 
 from scratchnet.errors import install_extra
 from scratchnet.gradcheck import check, draw, from_functions

@@ -8,20 +8,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands import everything_in
-from standin import STRICT, StrictArray
+from strict_array import STRICT, StrictArray
 
-from scratchnet import backend, oneshot
+from scratchnet import backend
 from scratchnet.backend import to_device, to_host, traced_peak
 from scratchnet.backend.memory import HEAP_GAPS
 from scratchnet.cli import main
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
-from scratchnet.models import compact
-from scratchnet.optim import SGD
-from scratchnet.recipes import RECIPES
+from scratchnet.models.networks import compact
+from scratchnet.oneshot import trials as oneshot
+from scratchnet.optim.sgd import SGD
 from scratchnet.train import loop as training
 from scratchnet.train import train, train_step
+from scratchnet.train.recipes import RECIPES
 
 PAIRS = replace(
     RECIPES["glyphs"],

@@ -45,13 +45,16 @@ def test_the_same_seed_and_number_give_the_same_damage(harness):
     assert len({harness.mutant(plain, content, 0, number)[0] for number in range(20)}) > 10
 
 
-@pytest.mark.parametrize(("load", "outcome"), [
-    (lambda path: "digest", "same"),
-    (lambda path: "another", "silently different"),
-    (lambda path: {}["x"], "stray KeyError: 'x'"),
-    (lambda path: zipfile.ZipFile(path), "stray FileNotFoundError"),
-    (lambda path: sys.exit(3), "stray SystemExit: 3"),
-])
+@pytest.mark.parametrize(
+    ("load", "outcome"),
+    [
+        (lambda path: "digest", "same"),
+        (lambda path: "another", "silently different"),
+        (lambda path: {}["x"], "stray KeyError: 'x'"),
+        (lambda path: zipfile.ZipFile(path), "stray FileNotFoundError"),
+        (lambda path: sys.exit(3), "stray SystemExit: 3"),
+    ],
+)
 def test_the_harness_tells_faults(load, outcome, harness, tmp_path):
     subject = replace(harness.DATA[0], load=load)
     assert harness.judge(subject, tmp_path / "absent", "digest", may_differ=False).startswith(outcome)

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from standin import strict
+from strict_array import strict
 
-from scratchnet.averaging import WeightAverage
 from scratchnet.backend import to_device, to_host
-from scratchnet.batches import Batch, EpisodeBatches
 from scratchnet.checkpoint import load_arrays
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
@@ -23,12 +21,14 @@ from scratchnet.errors import NonFiniteError
 from scratchnet.layers.base import backward_params, running_statistics
 from scratchnet.layers.sequential import Sequential
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
-from scratchnet.models import compact, koch2015
+from scratchnet.models.networks import compact, koch2015
 from scratchnet.ops.finite import new_flag
-from scratchnet.optim import SGD
-from scratchnet.recipes import RECIPES
+from scratchnet.optim.averaging import WeightAverage
+from scratchnet.optim.sgd import SGD
 from scratchnet.train import STATE, queue_step, train, train_step
 from scratchnet.train import step as step_module
+from scratchnet.train.batches import Batch, EpisodeBatches
+from scratchnet.train.recipes import RECIPES
 
 NETS = {
     "compact": functools.partial(compact, seed=1, image_size=16, width=2, features=8, device="cpu"),
@@ -197,7 +197,8 @@ def test_an_image_of_a_later_piece_has_its_index_in_the_whole_batch(rng):
     net, optimiser, items = started("koch2015", "cpu", rng)
     pieces = itertools.count(1)
     first_twin_of_every_fourth = with_hook(
-        net, "conv2", lambda y: y if next(pieces) % 4 else poisoned(y, np.inf, (0, 0, 0, 0)))
+        net, "conv2", lambda y: y if next(pieces) % 4 else poisoned(y, np.inf, (0, 0, 0, 0))
+    )
     line = refusal(first_twin_of_every_fourth, optimiser, items, pieces=4)
     assert line.startswith("encoder.conv2, forward: NaN or infinity in its output for the images a[3] ("), line
     assert "look at these, or lower the learning rate" in line
@@ -305,8 +306,14 @@ def test_nothing_is_applied_from_the_step_that_fails_on_until_somebody_reads(how
 
 
 TINY = replace(
-    RECIPES["glyphs"], architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8}, epochs=3, steps=4,
-    n_way=5, batch_size=2, validation_trials=20, weight_average=0.9,
+    RECIPES["glyphs"],
+    architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8},
+    epochs=3,
+    steps=4,
+    n_way=5,
+    batch_size=2,
+    validation_trials=20,
+    weight_average=0.9,
 )
 
 

@@ -14,73 +14,76 @@ PACKAGE = Path(scratchnet.__file__).parent
 
 # The layout of the design: a file imports only from lines above its own.
 LAYOUT = """
-version lazy
+common.version common.lazy
 errors
-notes reading console
-zips
-npz
-claims
-locks
-files spelling
-shapes cublas
-backend.native
+common.notes common.console common.spelling
+common
+backend.native backend.expect backend.cublas
 backend.memory backend.blas
 backend.device
 backend.threads backend.cuda
 backend.products
 backend
-blocks strokes
-channels lines
-images ruling environment ink
-contrast
-photo
-ops.windows ops.dft ops.cuda
-ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
-ops.cuda.stroke ops.cuda.warp
-ops.finite
-ops.conv_im2col ops.conv_bands ops.conv_dft
-ops.conv ops.conv_cost
-ops.norm ops.pool ops.resize ops.warp
-ops.frame
-ops
-frames
+files.reading files.zips files.claims files.quantise
+files.npz files.locks
+files.atomic
+files
 gradcheck.adapters gradcheck.draw
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
 gradcheck.numeric
 gradcheck.algebra gradcheck.diagnose gradcheck.sweep gradcheck.precision
 gradcheck.check
 gradcheck
+ops.windows ops.fast.dft ops.cuda
+ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
+ops.cuda.stroke ops.cuda.warp
+ops.finite
+ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft
+ops.fast.conv_cost
+ops.fast
+ops.conv ops.norm ops.pool
+ops
 layers.base
 layers.activations layers.batchnorm2d layers.conv2d layers.flatten layers.linear layers.maxpool2d layers.weighted_l1
 layers.sequential
 layers.conv_pool_relu
 layers
 losses
-siamese
+optim.sgd optim.averaging
+optim
+images.blocks images.strokes
+images.channels images.lines images.ink images.resize images.warp
+images.pictures images.ruling images.framing
+images.contrast images.augment
+images.photo
+images.frames
+images
+photo
+models.siamese
+models.networks
 models
-optim averaging
-augment
 data.alphabets data.archive data.fetch data.locate
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
 data
+oneshot.trials
+oneshot.tasks
 oneshot
 pretrained.card
 pretrained
-storage
 checkpoint
-recipes
-figures
-batches progress
-gradcases microbatches
+planted.cases
 planted.parts
 planted.bug
 planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.signals train.folder train.diagnosis
-train.step train.state
+train.recipes train.signals train.folder train.environment
+train.batches train.progress
+train.gradients
+train.diagnosis train.state
+train.step
 train.loop
 train
 bench.timing bench.workload bench.channels_first bench.child
@@ -138,9 +141,7 @@ def test_a_module_imports_only_from_lines_above_it(name):
 def loaded_by(code: str) -> set[str]:
     """The libraries that a fresh interpreter has loaded after running `code`."""
     code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
-    return set(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    )
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_the_public_names_import_no_optional_library():

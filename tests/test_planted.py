@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratchnet import gradcases, planted
+from scratchnet import planted
 from scratchnet.errors import ScratchnetError
-from scratchnet.gradcases import Case
 from scratchnet.gradcheck import Report
 from scratchnet.layers import Linear, ReLU
 from scratchnet.planted import CATALOGUE, bug
+from scratchnet.planted import cases as gradcases
+from scratchnet.planted.cases import Case
 
 SEEDS = range(3)
 every_bug = pytest.mark.parametrize("bug", CATALOGUE.values(), ids=CATALOGUE)

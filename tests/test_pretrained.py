@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 import scratchnet
-from scratchnet import figures, oneshot, pretrained
+from scratchnet import pretrained
 from scratchnet.checkpoint import load_bundled, load_model, load_model_with_notes, save_model
 from scratchnet.data.locate import find_data
 from scratchnet.errors import REINSTALL, CheckpointError
-from scratchnet.models import compact, parameter_count
-from scratchnet.oneshot import wilson_interval
+from scratchnet.models.networks import compact, parameter_count
+from scratchnet.oneshot import tasks as figures
+from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.trials import wilson_interval
 from scratchnet.pretrained.card import Card
 
 LARGEST = 5_000_000  # bytes

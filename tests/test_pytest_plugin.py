@@ -1,25 +1,18 @@
 """The pytest plugin: in a project of its own, run by another pytest, and its parts by themselves."""
 
-import os
 import re
-import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from run_pytest import run_pytest
 
-import scratchnet
 from scratchnet import backend, pytest_plugin
 from scratchnet.backend import array_module
 from scratchnet.errors import BackendError, ScratchnetError
 from scratchnet.layers import Linear, Sigmoid, WeightedL1
 from scratchnet.pytest_plugin import GradientCase, GradientCheck, gradcheck_cases
-
-PACKAGES = Path(scratchnet.__file__).parents[1]
-INSTALLED = any(entry.name == "scratchnet" for entry in metadata.entry_points(group="pytest11"))
-PLUGIN = "scratchnet" if INSTALLED else "scratchnet.pytest_plugin"  # by its entry point where there is one
 
 LAYERS = """
 import numpy as np
@@ -70,18 +63,6 @@ def project(tmp_path_factory) -> Path:
     (folder / "test_layers.py").write_text(TESTS)
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\npythonpath = .\n")
     return folder
-
-
-def run_pytest(folder: Path, *arguments: str) -> str:
-    """What pytest prints in a process of its own."""
-    # on a CI server (a variable tells) pytest repeats the whole failure in its last lines
-    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
-    found = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", PLUGIN, *arguments],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=300,
-        env=environment | {"PYTHONPATH": str(PACKAGES), "COLUMNS": "120", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-    )  # fmt: skip
-    return found.stdout + found.stderr
 
 
 def seeds(printed: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from scratchnet.checkpoint import load_model
 from scratchnet.cli import main
 from scratchnet.data.locate import find_data
-from scratchnet.oneshot import official_runs
+from scratchnet.oneshot.trials import official_runs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

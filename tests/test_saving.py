@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 from scratchnet.backend import to_host
 from scratchnet.checkpoint import DESCRIPTION, load_arrays, load_model_with_notes, save_arrays, save_model
 from scratchnet.errors import CheckpointError
+from scratchnet.files.quantise import STORAGES
 from scratchnet.layers import Conv2d, Sequential, WeightedL1
-from scratchnet.models import build, compact
-from scratchnet.storage import STORAGES
+from scratchnet.models.networks import build, compact
 
 files = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TINY = {"name": "compact", "image_size": 8, "width": 1, "features": 2}
@@ -25,8 +25,11 @@ WEIGHT = "encoder.conv1.weight"
 
 def edited(**changes):
     """Changes some parameters of a network."""
-    return lambda net: replace(net, params=net.params | {name.replace("__", "."): change(net.params[name.replace(
-        "__", ".")]) for name, change in changes.items()})
+    return lambda net: replace(
+        net,
+        params=net.params
+        | {name.replace("__", "."): change(net.params[name.replace("__", ".")]) for name, change in changes.items()},
+    )
 
 
 def with_value(value, array):
@@ -58,8 +61,10 @@ REFUSED = {
     "a number for an array": (edited(head__bias=lambda v: v[0]), r"head.bias as float32 \(\), expected float32 \(1,\)"),
     "a missing one": (partial(without, "head.bias"), "the network has no head.bias"),
     "none at all": (lambda net: replace(net, params={}), "the network has no encoder.conv1.weight"),
-    "one too many": (lambda net: replace(net, params=net.params | {"more": net.params["head.bias"]}),
-                     "has more, which the architecture lacks"),
+    "one too many": (
+        lambda net: replace(net, params=net.params | {"more": net.params["head.bias"]}),
+        "has more, which the architecture lacks",
+    ),
     "no architecture": (lambda net: replace(net, architecture={}), "no architecture to build it by"),
     "None for one": (lambda net: replace(net, architecture=None), "no architecture to build it by"),
     "an unknown one": (partial(described, name="resnet"), "unknown architecture 'resnet'"),
@@ -105,8 +110,10 @@ def test_what_holds_itself_is_no_note(tmp_path, tiny_net):
 
 LARGEST = float(np.finfo(np.float32).max)
 weights = st.floats(-LARGEST, LARGEST, width=32) | st.sampled_from([np.nan, np.inf, LARGEST, -LARGEST, 65504, 1e-45])
-notes = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+notes = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
 
 
 @files
@@ -142,9 +149,12 @@ array_names = st.text(max_size=8) | st.sampled_from(["a/b", "a.npy", "..", "/", 
 
 
 @files
-@given(held=st.dictionaries(array_names, arrays(scalar_dtypes(), array_shapes(min_dims=0, min_side=0, max_side=3)),
-                            max_size=3),
-       description=st.dictionaries(st.text(max_size=3) | st.sampled_from(["version", "arrays"]), notes, max_size=2))
+@given(
+    held=st.dictionaries(
+        array_names, arrays(scalar_dtypes(), array_shapes(min_dims=0, min_side=0, max_side=3)), max_size=3
+    ),
+    description=st.dictionaries(st.text(max_size=3) | st.sampled_from(["version", "arrays"]), notes, max_size=2),
+)
 def test_whatever_save_arrays_accepts_load_arrays_gives_back(held, description, tmp_path):
     path = tmp_path / "arrays.npz"
     path.unlink(missing_ok=True)

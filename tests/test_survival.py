@@ -127,11 +127,24 @@ def test_a_system_without_sighup_has_the_other_two(monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
 def test_the_command_saves_says_how_to_go_on_and_leaves_no_child(tmp_path):
-    settings = [f"--set={setting}" for setting in ("architecture.image_size=16", "architecture.width=2", "steps=2000",
-                                                   "architecture.features=8", "n_way=2", "batch_size=1")]
+    settings = [
+        f"--set={setting}"
+        for setting in (
+            "architecture.image_size=16",
+            "architecture.width=2",
+            "steps=2000",
+            "architecture.features=8",
+            "n_way=2",
+            "batch_size=1",
+        )
+    ]
     command = [sys.executable, "-m", "scratchnet", "train", *settings, "--save-every", "1e-6", "--out"]
-    running = {how: subprocess.Popen([*command, tmp_path / how.name], stderr=subprocess.PIPE, text=True,
-                                     start_new_session=True) for how in CODES}
+    running = {
+        how: subprocess.Popen(
+            [*command, tmp_path / how.name], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        for how in CODES
+    }
     for how, process in running.items():
         while not (tmp_path / how.name / STATE).exists():
             assert process.poll() is None
@@ -161,10 +174,15 @@ def test_a_power_cut_loses_nothing_but_steps_since_the_last_save(number, split, 
     assert outcome(tmp_path) == whole
 
 
-@pytest.mark.parametrize(("minutes", "expected"), [
-    (1.0, [(0, 2), (0, 4), (1, 0), (1, 2), (1, 4), (2, 0)]), (1.5, [(0, 3), (1, 0), (1, 3), (2, 0)]),
-    (10.0, [(1, 0), (2, 0)]), (training.SAVE_EVERY, [(1, 0), (2, 0)]),
-])
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        (1.0, [(0, 2), (0, 4), (1, 0), (1, 2), (1, 4), (2, 0)]),
+        (1.5, [(0, 3), (1, 0), (1, 3), (2, 0)]),
+        (10.0, [(1, 0), (2, 0)]),
+        (training.SAVE_EVERY, [(1, 0), (2, 0)]),
+    ],
+)
 def test_states_are_saved_within_epochs_each_time_so_many_minutes_have_passed(
     minutes, expected, split, tmp_path, steps, saves, monkeypatch
 ):
@@ -213,7 +231,7 @@ def test_a_second_training_in_the_folder_is_refused_at_the_start_and_the_first_g
 DYING = """
 import os, sys
 from pathlib import Path
-from scratchnet.files import atomic_write
+from scratchnet.files.atomic import atomic_write
 from scratchnet.train.folder import run_folder
 with run_folder(Path(sys.argv[1])), atomic_write(Path(sys.argv[1]) / "state.npz") as file:
     file.write(b"half")
@@ -273,8 +291,16 @@ def test_drawings_that_nothing_looks_at_may_change(split, tmp_path, steps):
 def test_the_digest_knows_pixels_shapes_and_their_order():
     (alphabet,) = generate_alphabets(1, characters=2, drawers=2, image_size=16, seed=1)
     images = alphabet.images
-    shown = [images, images[::-1], images[:, ::-1], one_pixel_other([alphabet])[0].images, images[..., :8], images[:1],
-             images.reshape(1, 4, 16, 16), images.astype(np.float32)]
+    shown = [
+        images,
+        images[::-1],
+        images[:, ::-1],
+        one_pixel_other([alphabet])[0].images,
+        images[..., :8],
+        images[:1],
+        images.reshape(1, 4, 16, 16),
+        images.astype(np.float32),
+    ]
     assert len({digest([Alphabet("a", each)]) for each in shown}) == len(shown)
     assert digest([alphabet]) == digest(renamed([alphabet]))
     halves = [Alphabet("a", images[:1]), Alphabet("b", images[1:])]

@@ -11,9 +11,10 @@ import pytest
 from commands import TINY
 
 import scratchnet
-from scratchnet import backend, environment
+from scratchnet import backend
 from scratchnet.backend import native
 from scratchnet.bench import machine
+from scratchnet.train import environment
 
 PACKAGE = Path(scratchnet.__file__).parent
 
@@ -59,10 +60,34 @@ assert os.path.exists("run/weights.npz")
 print(threading.active_count(), "threads")
 """
 WINDOWS = [
-    "fcntl", "resource", "termios", "pwd", "grp", "os.fork", "os.register_at_fork", "os.sched_getaffinity",
-    "os.sysconf", "os.getuid", "os.geteuid", "os.uname", "os.getpgid", "os.killpg", "os.setsid", "os.O_DIRECTORY",
-    "os.O_NOFOLLOW", "os.O_NONBLOCK", "os.fchmod", "os.chown", "os.getloadavg", "os.pread", "signal.SIGHUP",
-    "signal.SIGPIPE", "signal.SIGKILL", "signal.pthread_sigmask", "time.clock_gettime", "/proc",
+    "fcntl",
+    "resource",
+    "termios",
+    "pwd",
+    "grp",
+    "os.fork",
+    "os.register_at_fork",
+    "os.sched_getaffinity",
+    "os.sysconf",
+    "os.getuid",
+    "os.geteuid",
+    "os.uname",
+    "os.getpgid",
+    "os.killpg",
+    "os.setsid",
+    "os.O_DIRECTORY",
+    "os.O_NOFOLLOW",
+    "os.O_NONBLOCK",
+    "os.fchmod",
+    "os.chown",
+    "os.getloadavg",
+    "os.pread",
+    "signal.SIGHUP",
+    "signal.SIGPIPE",
+    "signal.SIGKILL",
+    "signal.pthread_sigmask",
+    "time.clock_gettime",
+    "/proc",
 ]
 MACOS = ["os.sched_getaffinity", "os.posix_fadvise", "os.O_TMPFILE", "msvcrt", "/proc"]
 BARE = ["ctypes", "_ctypes", "fcntl", "msvcrt", "resource", "/proc", "os.sched_getaffinity", "os.cpu_count"]
@@ -72,12 +97,20 @@ BARE = ["ctypes", "_ctypes", "fcntl", "msvcrt", "resource", "/proc", "os.sched_g
 def test_training_and_all_else_work_without_what_only_some_systems_have(missing, tmp_path):
     code = WITHOUT.format(missing=[name for name in missing if name != "os.cpu_count"], tiny=[*TINY, "--set=epochs=1"])
     environment = os.environ | {
-        "PYTHONPATH": str(PACKAGE.parent), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
-        "SCRATCHNET_THREADS": "2", "XDG_CACHE_HOME": str(tmp_path),
+        "PYTHONPATH": str(PACKAGE.parent),
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "SCRATCHNET_THREADS": "2",
+        "XDG_CACHE_HOME": str(tmp_path),
     }
     done = subprocess.run(
-        [sys.executable, "-X", "warn_default_encoding", "-c", code], cwd=tmp_path, env=environment, check=False,
-        capture_output=True, encoding="utf-8",
+        [sys.executable, "-X", "warn_default_encoding", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     assert "threads" in done.stdout
@@ -94,8 +127,11 @@ def calls_without_encoding(source):
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
             binary = any(isinstance(part, ast.Constant) and part.value in BINARY for part in ast.walk(node))
             opens = isinstance(called, ast.Name) and name in ("open", "fdopen") and not binary
-            if opens or name in ("read_text", "write_text") or "text" in {keyword.arg for keyword in node.keywords
-                                                                          if name in ("run", "Popen", "check_output")}:
+            if (
+                opens
+                or name in ("read_text", "write_text")
+                or "text" in {keyword.arg for keyword in node.keywords if name in ("run", "Popen", "check_output")}
+            ):
                 yield node.lineno
 
 
@@ -158,10 +194,16 @@ def test_a_strange_environment_gives_a_default_or_one_line(variables, code, said
     environment = {name: value for name, value in environment.items() if variables.get(name, "") is not None}
     gone = tmp_path / "gone"
     gone.mkdir()
-    program = (f"import os, sys\nos.rmdir({str(gone)!r}) if os.name != 'nt' else None\nsys.argv[0] = 'scratchnet'\n"
-               "from scratchnet.__main__ import main\nsys.exit(main())")
+    program = (
+        f"import os, sys\nos.rmdir({str(gone)!r}) if os.name != 'nt' else None\nsys.argv[0] = 'scratchnet'\n"
+        "from scratchnet.__main__ import main\nsys.exit(main())"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program, "info"], cwd=gone, check=False, capture_output=True, encoding="utf-8",
+        [sys.executable, "-c", program, "info"],
+        cwd=gone,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
         env=environment | {"PYTHONPATH": str(PACKAGE.parent)},
     )
     assert (done.returncode, done.stderr.count("\n")) == (code, 1 if said else 0), done.stderr

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from scratchnet import models
 from scratchnet.errors import install_extra
-from scratchnet.gradcases import Case
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.models import networks as models
 from scratchnet.ops.conv import ALGORITHMS, to_torch
+from scratchnet.planted.cases import Case
 
 torch = pytest.importorskip("torch", reason=f"compares with PyTorch, which is an extra; {install_extra('torch')}")
 F = torch.nn.functional

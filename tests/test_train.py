@@ -10,24 +10,25 @@ import numpy as np
 import pytest
 from commands import everything_in
 from short_runs import RUNS, TINY, copied, outcome, same_bits, stop_at
-from standin import STRICT, strict
+from strict_array import STRICT, strict
 
-from scratchnet import backend, oneshot
-from scratchnet import batches as batch_module
-from scratchnet.augment import IDENTITY, SYMMETRIES, symmetry
+from scratchnet import backend
 from scratchnet.backend import CPU, device_of, to_host
-from scratchnet.batches import EpisodeBatches, PairBatches, stream
 from scratchnet.checkpoint import WEIGHTS, load_arrays, load_model, load_model_with_notes, save_arrays
 from scratchnet.data import splits
 from scratchnet.data.drawings import Drawings
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError, ScratchnetError
+from scratchnet.images.augment import IDENTITY, SYMMETRIES, symmetry
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
-from scratchnet.microbatches import GIB, Plan
-from scratchnet.optim import SGD
-from scratchnet.progress import Display, Progress
-from scratchnet.recipes import RECIPES, Recipe
+from scratchnet.oneshot import trials as oneshot
+from scratchnet.optim.sgd import SGD
 from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train, train_step
+from scratchnet.train import batches as batch_module
 from scratchnet.train import loop as training
+from scratchnet.train.batches import EpisodeBatches, PairBatches, stream
+from scratchnet.train.gradients import GIB, Plan
+from scratchnet.train.progress import Display, Progress
+from scratchnet.train.recipes import RECIPES, Recipe
 from scratchnet.train.state import TrainingRun
 
 # All alphabets train, and nothing chooses.
@@ -417,9 +418,7 @@ def test_the_learning_rate_follows_half_a_cosine_and_keeps_to_it_within_an_epoch
 
 
 @pytest.mark.parametrize("best", [1, 2, 3])
-def test_the_averaged_network_is_the_one_that_is_validated_kept_and_returned(
-    best, split, tmp_path, monkeypatch, steps
-):
+def test_the_averaged_network_is_the_one_that_is_validated_kept_and_returned(best, split, tmp_path, monkeypatch, steps):
     recipe = replace(TINY, weight_average=0.8)
     taken = [copied(training.build(recipe.architecture, seed=recipe.seed).params)]
     steps.then = lambda _: taken.append(copied(steps[-1][0].params))
@@ -611,8 +610,17 @@ LONG = {  # of 9 steps, on the host's kernels about a second each
     "pairs, fixed distortions": replace(TINY, objective="pairs", pairs=9, fixed_distortions=1, **UNWATCHED),
     "pairs, fresh distortions": replace(TINY, objective="pairs", pairs=18, elastic=0.05, stroke=0.5, **UNWATCHED),
     "episodes": replace(
-        TINY, steps=9, n_way=2, batch_size=1, hands=2, symmetries=True, both_ways=True, elastic=0.05, stroke=0.5,
-        weight_average=0.9, **UNWATCHED,
+        TINY,
+        steps=9,
+        n_way=2,
+        batch_size=1,
+        hands=2,
+        symmetries=True,
+        both_ways=True,
+        elastic=0.05,
+        stroke=0.5,
+        weight_average=0.9,
+        **UNWATCHED,
     ),
 }
 on_stand_ins = pytest.mark.parametrize("device", ["strict", "kernels"], indirect=True)

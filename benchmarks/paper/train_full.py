@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet import batches
 from scratchnet import train as training
-from scratchnet.augment import IDENTITY, AffineRanges, distort
-from scratchnet.recipes import find_recipe
+from scratchnet.images.augment import IDENTITY, AffineRanges, distort
+from scratchnet.train import batches
+from scratchnet.train.recipes import find_recipe
 
 PLAIN = 1 / 9
 FRESH_OR_PLAIN = 11  # a stream of random numbers of its own, beside those in batches.py

@@ -31,13 +31,13 @@ from local_server import Served
 from operations import announced
 from tiny import FILES, TRAINING, outcome, tiny_split
 
-from scratchnet import oneshot
 from scratchnet.checkpoint import load_arrays, load_model, save_model
 from scratchnet.cli import main as scratchnet
 from scratchnet.cli import training
 from scratchnet.data import download as downloads
 from scratchnet.errors import ScratchnetError
-from scratchnet.models import compact
+from scratchnet.models.networks import compact
+from scratchnet.oneshot import trials as oneshot
 from scratchnet.train import STATE, Interrupted, loop, train
 from scratchnet.train.signals import Stop
 
@@ -112,7 +112,8 @@ class StartingATraining(Scenario):
             mock.patch.object(training, "load_split", return_value=self._split()),
             mock.patch.object(training, "_recipe", return_value=SHORT),
             mock.patch.object(oneshot, "BASELINES", {}),
-            contextlib.redirect_stderr(said), contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(said),
+            contextlib.redirect_stdout(printed),
         ):
             code = scratchnet(["train", "--out", str(folder / "run"), "--json", "--save-every", "1e-9", *resume])
         if code not in (0, 2) or (code == 2) != bool(said.getvalue()):
@@ -185,7 +186,11 @@ class DownloadingOverADamagedFile(Downloading):
 
 
 SCENARIOS: tuple[type[Scenario], ...] = (
-    SavingANetwork, StartingATraining, ResumingATraining, Downloading, DownloadingOverADamagedFile,
+    SavingANetwork,
+    StartingATraining,
+    ResumingATraining,
+    Downloading,
+    DownloadingOverADamagedFile,
 )
 
 
@@ -296,8 +301,11 @@ def main() -> int:
     for kind in (kind for kind in SCENARIOS if kind.__name__ in options.only):
         tally = Tally()
         operations = let_all_fail(kind(), tally, options.stride)
-        print(f"{kind.__name__}: {operations} operations, {tally.attempts} failures, {tally.failed} reported in one "
-              f"clean line, the others overcome; {len(tally.faults)} faults", flush=True)
+        print(
+            f"{kind.__name__}: {operations} operations, {tally.attempts} failures, {tally.failed} reported in one "
+            f"clean line, the others overcome; {len(tally.faults)} faults",
+            flush=True,
+        )
         for fault in tally.faults:
             print(f"  {fault}", flush=True)
         faults += len(tally.faults)

@@ -79,9 +79,7 @@ class Harness:
                 return
             tally.kills[signal.Signals(number).name + (" at an operation" if at_operation else "")] += 1
 
-    def _check(
-        self, name: str, number: int, code: int, before: tuple[int, int], tally: Tally
-    ) -> tuple[int, int]:
+    def _check(self, name: str, number: int, code: int, before: tuple[int, int], tally: Tally) -> tuple[int, int]:
         """Where the run stands, (epoch, step); the faults go to the tally."""
         out, fault = self.folder / name, tally.faults.append
         allowed = {0, -number} if number == signal.SIGKILL else {0, -number, 128 + number}
@@ -199,8 +197,12 @@ def main() -> int:
         harness, tally = Harness(Path(folder), options.seed), Tally()
         while sum(tally.kills.values()) < options.kills:
             harness.kill_and_go_on(tally)
-            print(f"\r{sum(tally.kills.values())} kills, {tally.runs} runs, {len(tally.faults)} faults", end="",
-                  file=sys.stderr, flush=True)
+            print(
+                f"\r{sum(tally.kills.values())} kills, {tally.runs} runs, {len(tally.faults)} faults",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
     print(file=sys.stderr)
     for fault in tally.faults:
         print(fault)

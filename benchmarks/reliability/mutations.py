@@ -185,8 +185,13 @@ def main() -> int:
     for group, count in plan.items():
         for name, tally in run(group, options.seed, -(-count // len(group))).items():
             counts = ", ".join(f"{tally.outcomes[kind]:,} {kind}" for kind in (*OUTCOMES, "fault"))
-            print(f"{name:10} {tally.outcomes.total():6,} files: {counts}; at most {tally.seconds:.2f} s and "
-                  f"{tally.bytes >> 20} MB", *tally.faults[:20], sep="\n    ", flush=True)
+            print(
+                f"{name:10} {tally.outcomes.total():6,} files: {counts}; at most {tally.seconds:.2f} s and "
+                f"{tally.bytes >> 20} MB",
+                *tally.faults[:20],
+                sep="\n    ",
+                flush=True,
+            )
             tallies[name] = tally
     faults = sum(len(tally.faults) for tally in tallies.values())
     print(f"{faults} faults, Python {platform.python_version()}, seed {options.seed}")

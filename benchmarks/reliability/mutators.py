@@ -13,8 +13,10 @@ import zipfile
 import zlib
 from typing import Any
 
-SIGNATURES = re.compile(rb"PK\x01\x02|PK\x03\x04|PK\x05\x06|PK\x06\x06|PK\x07\x08|\x93NUMPY|IHDR"
-                        rb"|\x00\x00\x08[\x01\x03]|\x1f\x8b")
+SIGNATURES = re.compile(
+    rb"PK\x01\x02|PK\x03\x04|PK\x05\x06|PK\x06\x06|PK\x07\x08|\x93NUMPY|IHDR"
+    rb"|\x00\x00\x08[\x01\x03]|\x1f\x8b"
+)
 NUMBERS = (0, 1, 2, 8, 127, 255, 2**15, 2**16 - 1, 2**20, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
 DESCRIPTION = "description.json.npy"
 
@@ -156,11 +158,16 @@ def _forge_description(member: bytes, rng: random.Random) -> bytes:
 
 def forge_array(member: bytes, rng: random.Random) -> bytes:
     """An array with another header of the same length."""
-    old, new = rng.choice((
-        (rb"\((\d+),", b"(1%d," % rng.choice((0, 10**9))), (rb"False", b"True"), (rb"\(", b"(" * rng.choice((2, 90))),
-        (rb"<f4", rng.choice((b"<f2", b"<f8", b">f4", b"|O8", b"|V4", b"<U1"))), (rb"'shape': \(", b"'shape': (0, "),
-        (rb"NUMPY\x01", b"NUMPY\x03"),
-    ))
+    old, new = rng.choice(
+        (
+            (rb"\((\d+),", b"(1%d," % rng.choice((0, 10**9))),
+            (rb"False", b"True"),
+            (rb"\(", b"(" * rng.choice((2, 90))),
+            (rb"<f4", rng.choice((b"<f2", b"<f8", b">f4", b"|O8", b"|V4", b"<U1"))),
+            (rb"'shape': \(", b"'shape': (0, "),
+            (rb"NUMPY\x01", b"NUMPY\x03"),
+        )
+    )
     return re.sub(old, lambda _: new, member, count=1)
 
 
@@ -183,8 +190,19 @@ def forge_json(text: bytes, rng: random.Random) -> bytes:
     """JSON with one value of another type or size, one name more or less, or none at all."""
     if rng.random() < 0.15:
         doubled = text.replace(b"{", b'{"version": 2, "version": 3, ', 1)
-        return rng.choice((b"", b"[" * 100_000, b'{"a":' * 50_000, b"1" * 5000, b"NaN", b'"\xff"', b"[0," * 400_000,
-                           b"[" + b"[]," * 1_000_000 + b"[]]", doubled))
+        return rng.choice(
+            (
+                b"",
+                b"[" * 100_000,
+                b'{"a":' * 50_000,
+                b"1" * 5000,
+                b"NaN",
+                b'"\xff"',
+                b"[0," * 400_000,
+                b"[" + b"[]," * 1_000_000 + b"[]]",
+                doubled,
+            )
+        )
     value = json.loads(text)
     parents: list[tuple[Any, Any]] = []
     _collect(value, parents)
@@ -208,8 +226,35 @@ def _another(old: Any, rng: random.Random) -> Any:
     deep: Any = []
     for _ in range(rng.choice((3, 200))):
         deep = [deep]
-    return rng.choice((
-        None, True, False, 0, -1, 1, 3, 3000, 10**6, 10**18, 10**30, 10**4000, 0.5, -0.0, 1e308, float("nan"),
-        float("inf"), "", "x", "\n\x1b[31m", "é" * 10_000, [], {}, [old], {"a": old}, deep, [None] * 1000,
-        str(old)[:1000],
-    ))
+    return rng.choice(
+        (
+            None,
+            True,
+            False,
+            0,
+            -1,
+            1,
+            3,
+            3000,
+            10**6,
+            10**18,
+            10**30,
+            10**4000,
+            0.5,
+            -0.0,
+            1e308,
+            float("nan"),
+            float("inf"),
+            "",
+            "x",
+            "\n\x1b[31m",
+            "é" * 10_000,
+            [],
+            {},
+            [old],
+            {"a": old},
+            deep,
+            [None] * 1000,
+            str(old)[:1000],
+        )
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from scratchnet import locks
+from scratchnet.files import locks
 
 Announce = Callable[[str, Callable[[], object]], None]  # the operation's name, and what does half of it
 
@@ -71,12 +71,14 @@ def announced(folder: Path, announce: Announce) -> Iterator[None]:
             if inside(path):
                 announce(name, nothing)
             return real(path, *arguments, **options)
+
         return call
 
     def on_descriptor(name: str, real: Any) -> Any:
         def call(descriptor: int, *arguments: Any) -> Any:
             announce(name, nothing)
             return real(descriptor, *arguments)
+
         return call
 
     def open_descriptor(path: Any, *arguments: Any, **options: Any) -> int:

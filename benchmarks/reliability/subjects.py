@@ -20,11 +20,11 @@ from scratchnet.checkpoint import load_arrays, load_model_with_notes, save_array
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.mnist import load_mnist
 from scratchnet.data.omniglot import load_omniglot, read_runs
-from scratchnet.figures import recipe_of
-from scratchnet.images import read_image
-from scratchnet.models import compact
+from scratchnet.images.pictures import read_image
+from scratchnet.models.networks import compact
+from scratchnet.oneshot.tasks import recipe_of
 from scratchnet.pretrained.card import Card
-from scratchnet.recipes import RECIPES, Recipe
+from scratchnet.train.recipes import RECIPES, Recipe
 from scratchnet.train.state import expect_resumable, read_log
 
 RECIPE = RECIPES["glyphs"]
@@ -69,8 +69,14 @@ def _net() -> Any:
 
 
 def _write_weights(storage: str) -> Callable[[Path], None]:
-    return lambda path: save_model(path, _net(), storage, recipe=RECIPE.as_dict() | {
-        "architecture": {"name": "compact", "image_size": 24}}, epoch=3, loss=0.25)
+    return lambda path: save_model(
+        path,
+        _net(),
+        storage,
+        recipe=RECIPE.as_dict() | {"architecture": {"name": "compact", "image_size": 24}},
+        epoch=3,
+        loss=0.25,
+    )
 
 
 def _read_weights(path: Path) -> str:
@@ -82,11 +88,28 @@ def _read_weights(path: Path) -> str:
 
 def _write_state(path: Path) -> None:
     net = compact(**{k: v for k, v in RECIPE.architecture.items() if k != "name"})
-    arrays = {f"{part}/{name}": value for part in ("params", "velocity") for name, value in net.params.items()
-              if part == "params" or ".running_" not in name}
+    arrays = {
+        f"{part}/{name}": value
+        for part in ("params", "velocity")
+        for name, value in net.params.items()
+        if part == "params" or ".running_" not in name
+    }
     history = [{"epoch": i, "loss": 2.0 / i, "validation": 0.1 * i, "images_per_second": 100.0} for i in range(1, 5)]
-    save_arrays(path, arrays, {"recipe": RECIPE.as_dict(), "data": "x", "environment": {"threads": "2"}, "epoch": 4,
-                               "step": 2, "losses": [0.5, 0.25], "history": history, "seconds": 3.5, "images": 10})
+    save_arrays(
+        path,
+        arrays,
+        {
+            "recipe": RECIPE.as_dict(),
+            "data": "x",
+            "environment": {"threads": "2"},
+            "epoch": 4,
+            "step": 2,
+            "losses": [0.5, 0.25],
+            "history": history,
+            "seconds": 3.5,
+            "images": 10,
+        },
+    )
     path.with_name("log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history))
     path.with_name("recipe.json").write_text(json.dumps(RECIPE.as_dict(), indent=2))
 
@@ -99,11 +122,32 @@ def _read_state(folder: Path) -> str:
 
 
 def _write_card(path: Path) -> None:
-    figure = {"task": "official runs", "way": 20, "shot": 1, "scope": "within", "correct": 3, "trials": 4,
-              "accuracy": 0.75, "interval": [0.5, 0.9]}
-    card = Card("x", "A card.", 7, {"name": "a", "source": "b", "licence": "c", "used": "d"}, RECIPE.as_dict(), 0, 0.5,
-                "an abacus", "today", {"weights": "int8", "bytes": 9, "stored_correct": 3, "float32_correct": 3},
-                [figure], ["small"], "0" * 64, ["scratchnet train"])
+    figure = {
+        "task": "official runs",
+        "way": 20,
+        "shot": 1,
+        "scope": "within",
+        "correct": 3,
+        "trials": 4,
+        "accuracy": 0.75,
+        "interval": [0.5, 0.9],
+    }
+    card = Card(
+        "x",
+        "A card.",
+        7,
+        {"name": "a", "source": "b", "licence": "c", "used": "d"},
+        RECIPE.as_dict(),
+        0,
+        0.5,
+        "an abacus",
+        "today",
+        {"weights": "int8", "bytes": 9, "stored_correct": 3, "float32_correct": 3},
+        [figure],
+        ["small"],
+        "0" * 64,
+        ["scratchnet train"],
+    )
     path.write_text(card.as_json())
 
 
@@ -121,8 +165,10 @@ def _png(image: np.ndarray, kind: str = "PNG") -> bytes:
 def _drawings() -> Iterator[tuple[str, bytes]]:
     for alphabet in generate_alphabets(2, characters=3, drawers=3, image_size=35):
         for c, drawer in np.ndindex(alphabet.images.shape[:2]):
-            yield (f"images_background/{alphabet.name}/character{c + 1:02}/{c + 1:04}_{drawer + 1:02}.png",
-                   _png(alphabet.images[c, drawer]))
+            yield (
+                f"images_background/{alphabet.name}/character{c + 1:02}/{c + 1:04}_{drawer + 1:02}.png",
+                _png(alphabet.images[c, drawer]),
+            )
 
 
 def _write_real(path: Path) -> None:
@@ -159,8 +205,10 @@ def _write_runs(path: Path) -> None:
     (alphabet,) = generate_alphabets(1, characters=4, drawers=2, image_size=35)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for run in ("run01", "run02"):
-            archive.writestr(f"{run}/class_labels.txt", "".join(
-                f"{run}/test/item{c + 1:02}.png {run}/training/class{c + 1:02}.png\n" for c in range(4)))
+            archive.writestr(
+                f"{run}/class_labels.txt",
+                "".join(f"{run}/test/item{c + 1:02}.png {run}/training/class{c + 1:02}.png\n" for c in range(4)),
+            )
             for c in range(4):
                 archive.writestr(f"{run}/test/item{c + 1:02}.png", _png(alphabet.images[c, 0]))
                 archive.writestr(f"{run}/training/class{c + 1:02}.png", _png(alphabet.images[c, 1]))
@@ -197,18 +245,37 @@ def _read_picture(path: Path) -> str:
 
 def _pictures() -> Iterator[Subject]:
     for kind in ("PNG", "JPEG", "BMP", "GIF", "WEBP"):
-        yield Subject(kind.lower(), f"picture.{kind.lower()}", _write_picture(kind), _read_picture, checksums=False,
-                      forged_as="png" if kind == "PNG" else "")
+        yield Subject(
+            kind.lower(),
+            f"picture.{kind.lower()}",
+            _write_picture(kind),
+            _read_picture,
+            checksums=False,
+            forged_as="png" if kind == "PNG" else "",
+        )
 
 
 CHECKPOINTS = (
     Subject("weights", "weights.npz", _write_weights("float32"), _read_weights, forged_as="zip"),
     Subject("int8", "weights.npz", _write_weights("int8"), _read_weights, forged_as="zip"),
     Subject("state", "state.npz", _write_state, _read_state, forged_as="zip", folder=True),
-    Subject("recipe", "recipe.json", lambda path: _write_state(path.with_name("state.npz")), _read_state,
-            checksums=False, forged_as="json", folder=True),
-    Subject("log", "log.jsonl", lambda path: _write_state(path.with_name("state.npz")),
-            lambda folder: _digest(read_log(folder)), checksums=False, folder=True),
+    Subject(
+        "recipe",
+        "recipe.json",
+        lambda path: _write_state(path.with_name("state.npz")),
+        _read_state,
+        checksums=False,
+        forged_as="json",
+        folder=True,
+    ),
+    Subject(
+        "log",
+        "log.jsonl",
+        lambda path: _write_state(path.with_name("state.npz")),
+        lambda folder: _digest(read_log(folder)),
+        checksums=False,
+        folder=True,
+    ),
     Subject("card", "card.json", _write_card, _read_card, checksums=False, forged_as="json"),
 )
 DATA = (
@@ -216,8 +283,9 @@ DATA = (
     Subject("streamed", "drawings.zip", lambda path: _write_zip(path, streamed=True), _read_drawings),
     Subject("runs", "all_runs.zip", _write_runs, _read_runs, forged_as="zip"),
     Subject("idx", "t10k-images-idx3-ubyte", _write_digits(packed=False), _read_digits, checksums=False, folder=True),
-    Subject("labels", "t10k-labels-idx1-ubyte", _write_digits(packed=False), _read_digits, checksums=False,
-            folder=True),
+    Subject(
+        "labels", "t10k-labels-idx1-ubyte", _write_digits(packed=False), _read_digits, checksums=False, folder=True
+    ),
     Subject("gzip", "t10k-images-idx3-ubyte.gz", _write_digits(packed=True), _read_digits, folder=True),
     *_pictures(),
 )

@@ -9,12 +9,21 @@ from typing import Any
 from scratchnet.checkpoint import WEIGHTS, load_arrays
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
-from scratchnet.recipes import RECIPES
 from scratchnet.train import LOG, RECIPE, STATE
+from scratchnet.train.recipes import RECIPES
 
 TRAINING = replace(
-    RECIPES["glyphs"], architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8}, epochs=3, steps=6,
-    n_way=5, batch_size=2, lr_decay=1.0, schedule="cosine", weight_average=0.9, validation_trials=20, seed=11,
+    RECIPES["glyphs"],
+    architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8},
+    epochs=3,
+    steps=6,
+    n_way=5,
+    batch_size=2,
+    lr_decay=1.0,
+    schedule="cosine",
+    weight_average=0.9,
+    validation_trials=20,
+    seed=11,
 )
 FILES = {RECIPE, STATE, WEIGHTS, LOG}
 

@@ -17,9 +17,7 @@ def gate(x, g):
 
 
 defvjp(
-    gate,
-    lambda y, x, g: lambda dy: dy * sigmoid(g),
-    lambda y, x, g: lambda dy: dy * x * sigmoid(g) * (1 - sigmoid(g)),
+    gate, lambda y, x, g: lambda dy: dy * sigmoid(g), lambda y, x, g: lambda dy: dy * x * sigmoid(g) * (1 - sigmoid(g))
 )
 
 

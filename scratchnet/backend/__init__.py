@@ -5,6 +5,7 @@ the arrays say where they live, and nothing moves between memories unless `to_de
 is called by name.
 """
 
+from scratchnet.backend import expect
 from scratchnet.backend.blas import blas_kernels, one_blas_thread
 from scratchnet.backend.cuda import load_cuda
 from scratchnet.backend.device import (
@@ -29,10 +30,36 @@ from scratchnet.backend.threads import blocks, for_each, map_blocks, sum_blocks,
 register_loader("cuda", load_cuda)
 
 __all__ = [
-    "CPU", "Array", "Device", "Gemm", "Launch", "Params", "add_product", "array_module", "blas_kernels", "blocks",
-    "device_of", "for_each", "get_device", "get_precision", "keep_freed_memory", "map_blocks", "matmul",
-    "memory_errors", "one_blas_thread", "product", "register_device", "register_loader", "resident_memory",
-    "set_precision", "sum_blocks", "thread_count", "to_device", "to_host", "traced_peak",
+    "CPU",
+    "Array",
+    "Device",
+    "Gemm",
+    "Launch",
+    "Params",
+    "add_product",
+    "array_module",
+    "blas_kernels",
+    "blocks",
+    "device_of",
+    "expect",
+    "for_each",
+    "get_device",
+    "get_precision",
+    "keep_freed_memory",
+    "map_blocks",
+    "matmul",
+    "memory_errors",
+    "one_blas_thread",
+    "product",
+    "register_device",
+    "register_loader",
+    "resident_memory",
+    "set_precision",
+    "sum_blocks",
+    "thread_count",
+    "to_device",
+    "to_host",
+    "traced_peak",
 ]
 
 

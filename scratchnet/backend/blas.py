@@ -64,7 +64,8 @@ def _start_anew() -> None:
 
 if hasattr(os, "register_at_fork"):  # with the lock held, so that no thread is halfway through
     os.register_at_fork(
-        before=lambda: _threads.lock.acquire(), after_in_parent=lambda: _threads.lock.release(),
+        before=lambda: _threads.lock.acquire(),
+        after_in_parent=lambda: _threads.lock.release(),
         after_in_child=_start_anew,
     )
 

@@ -7,8 +7,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from scratchnet.backend.cublas import Cublas
 from scratchnet.backend.device import Device, Launch
-from scratchnet.cublas import Cublas
 from scratchnet.errors import BackendError, install_extra
 
 
@@ -38,16 +38,28 @@ def load_cuda() -> Device:
         return min(free, limit - pool.used_bytes()) if limit else free
 
     return Device(
-        "cuda", cupy, (cupy.ndarray,), cupy.asarray, cupy.asnumpy, lambda: cupy.cuda.Device().synchronize(),
-        lambda: cupy.get_default_memory_pool().used_bytes(), partial(_peak_of_pool, cupy),
-        _launcher(cupy), _cublas(cupy).gemm, free_memory, asynchronous=True,
+        "cuda",
+        cupy,
+        (cupy.ndarray,),
+        cupy.asarray,
+        cupy.asnumpy,
+        lambda: cupy.cuda.Device().synchronize(),
+        lambda: cupy.get_default_memory_pool().used_bytes(),
+        partial(_peak_of_pool, cupy),
+        _launcher(cupy),
+        _cublas(cupy).gemm,
+        free_memory,
+        asynchronous=True,
     )
 
 
 def _cublas(cupy: Any) -> Cublas:
     runtime = cupy.cuda.runtime
-    return Cublas(cupy.cuda.cublas, cupy.cuda.device.get_cublas_handle,
-                  {"float32": runtime.CUDA_R_32F, "float64": runtime.CUDA_R_64F})
+    return Cublas(
+        cupy.cuda.cublas,
+        cupy.cuda.device.get_cublas_handle,
+        {"float32": runtime.CUDA_R_32F, "float64": runtime.CUDA_R_64F},
+    )
 
 
 def _peak_of_pool(cupy: Any, function: Callable[[], object]) -> int:

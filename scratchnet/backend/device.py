@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend.memory import resident_memory, traced_peak
+from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError
-from scratchnet.spelling import hint
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
@@ -82,8 +82,10 @@ def _lose_devices() -> None:
     """In a forked process: a device that was loaded before belongs to the parent, as CUDA does."""
 
     def refuse(name: str) -> Device:
-        raise BackendError(f"device {name!r} was in use when this process was forked, and does not survive that: "
-                           "start processes by multiprocessing's \"spawn\" or \"forkserver\"")
+        raise BackendError(
+            f"device {name!r} was in use when this process was forked, and does not survive that: "
+            'start processes by multiprocessing\'s "spawn" or "forkserver"'
+        )
 
     for name in _loaders.keys() & _devices:
         del _devices[name]

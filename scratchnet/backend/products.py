@@ -2,11 +2,11 @@
 
 import os
 
+from scratchnet.backend.cublas import PRECISIONS
 from scratchnet.backend.device import CPU, Array, Gemm, array_module, device_of
 from scratchnet.backend.threads import for_each, thread_count
-from scratchnet.cublas import PRECISIONS
+from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError
-from scratchnet.spelling import hint
 
 SMALL_PRODUCT = 10_000_000  # multiply-adds, of which a thread does about a hundred in the time that it takes to tell it
 _precision = os.environ.get("SCRATCHNET_PRECISION") or "float32"
@@ -28,8 +28,9 @@ def set_precision(name: str) -> None:
 def get_precision() -> str:
     """The precision of products on a GPU. Raises BackendError when SCRATCHNET_PRECISION names none."""
     if _precision not in PRECISIONS:
-        raise BackendError(f"SCRATCHNET_PRECISION={_precision}{hint(_precision, PRECISIONS)}: "
-                           f"choose one of {', '.join(PRECISIONS)}")
+        raise BackendError(
+            f"SCRATCHNET_PRECISION={_precision}{hint(_precision, PRECISIONS)}: choose one of {', '.join(PRECISIONS)}"
+        )
     return _precision
 
 

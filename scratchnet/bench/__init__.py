@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "channels_first", "child", "embedding", "machine", "measure", "memory", "peers", "profile", "report", "timing",
+    "channels_first",
+    "child",
+    "embedding",
+    "machine",
+    "measure",
+    "memory",
+    "peers",
+    "profile",
+    "report",
+    "timing",
     "workload",
 ]
 
@@ -22,6 +31,6 @@ if TYPE_CHECKING:
         workload,
     )
 else:
-    from scratchnet.lazy import lazily
+    from scratchnet.common.lazy import lazily
 
     __getattr__, __dir__ = lazily(__name__, __all__)

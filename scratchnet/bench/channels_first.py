@@ -6,9 +6,9 @@ places. Dense weights stay (C, O).
 
 from scratchnet.backend import Array, Params
 from scratchnet.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
+from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.conv import from_torch, to_torch
 from scratchnet.ops.windows import output_size
-from scratchnet.siamese import SiameseNet
 
 
 def to_channels_first(net: SiameseNet, params: Params) -> Params:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scratchnet.version import CODE
+from scratchnet.common.version import CODE
 
 
 def run_module(module: str, argument: str) -> subprocess.CompletedProcess[str]:
@@ -19,8 +19,13 @@ def run_module(module: str, argument: str) -> subprocess.CompletedProcess[str]:
     search = os.pathsep.join([os.path.dirname(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
     with _lifeline() as end:
         return subprocess.run(  # -P: the current folder may hold another json.py, or another scratchnet
-            [sys.executable, "-P", "-m", __name__, module, argument], stdin=end, capture_output=True, check=False,
-            encoding="utf-8", errors="replace", env=os.environ | {"PYTHONPATH": search, "PYTHONIOENCODING": "utf-8"},
+            [sys.executable, "-P", "-m", __name__, module, argument],
+            stdin=end,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | {"PYTHONPATH": search, "PYTHONIOENCODING": "utf-8"},
         )
 
 

@@ -94,8 +94,13 @@ class DezeroPeer:
                 y = F.pooling(x, kernel_size, stride or kernel_size)
             case BatchNorm2d(epsilon=epsilon, momentum=momentum):
                 y = F.batch_nrom(
-                    x, params[prefix + "weight"], params[prefix + "bias"], statistics[prefix + "running_mean"],
-                    statistics[prefix + "running_var"], 1 - momentum, epsilon,
+                    x,
+                    params[prefix + "weight"],
+                    params[prefix + "bias"],
+                    statistics[prefix + "running_mean"],
+                    statistics[prefix + "running_var"],
+                    1 - momentum,
+                    epsilon,
                 )
             case Linear():
                 y = F.linear(x, params[prefix + "weight"], params[prefix + "bias"])

@@ -14,7 +14,7 @@ from scratchnet.bench.memory import OURS
 from scratchnet.bench.timing import Spread, in_turns, ratio
 from scratchnet.bench.workload import Workload
 from scratchnet.errors import ScratchnetError
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.siamese import SiameseNet
 
 
 def sections(workload: Workload, rounds: int, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:

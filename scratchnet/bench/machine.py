@@ -12,7 +12,7 @@ import numpy as np
 
 from scratchnet.backend import CPU, Device, product, thread_count
 from scratchnet.bench.timing import Spread, in_turns
-from scratchnet.environment import blas, processor
+from scratchnet.train.environment import blas, processor
 
 try:
     import resource
@@ -47,14 +47,18 @@ class Gpu:
         runtime = cupy.cuda.runtime
         facts = runtime.getDeviceProperties(runtime.getDevice())
         return cls(
-            facts["name"].decode(), facts["totalGlobalMem"], facts["multiProcessorCount"],
-            f"{facts['major']}.{facts['minor']}", _cuda_version(runtime.driverGetVersion()),
-            _cuda_version(runtime.runtimeGetVersion()), cupy.__version__,
+            facts["name"].decode(),
+            facts["totalGlobalMem"],
+            facts["multiProcessorCount"],
+            f"{facts['major']}.{facts['minor']}",
+            _cuda_version(runtime.driverGetVersion()),
+            _cuda_version(runtime.runtimeGetVersion()),
+            cupy.__version__,
         )
 
 
 def _cuda_version(number: int) -> str:
-    """"13.0" for 13000."""
+    """ "13.0" for 13000."""
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
@@ -74,8 +78,14 @@ class Machine:
     @classmethod
     def this(cls, device: Device = CPU) -> "Machine":
         return cls(
-            processor(), thread_count(), f"{platform.system()} {platform.machine()}", platform.python_version(),
-            np.__version__, blas(), date.today().isoformat(), Gpu.of(device),
+            processor(),
+            thread_count(),
+            f"{platform.system()} {platform.machine()}",
+            platform.python_version(),
+            np.__version__,
+            blas(),
+            date.today().isoformat(),
+            Gpu.of(device),
         )
 
 

@@ -11,10 +11,10 @@ from scratchnet.bench.memory import OURS, in_own_processes
 from scratchnet.bench.profile import Part, Pass, profile
 from scratchnet.bench.timing import Spread, in_turns, ratio
 from scratchnet.bench.workload import Training, Workload
+from scratchnet.common.version import CODE
 from scratchnet.errors import ScratchnetError
-from scratchnet.models import parameter_count
-from scratchnet.siamese import SiameseNet
-from scratchnet.version import CODE
+from scratchnet.models.networks import parameter_count
+from scratchnet.models.siamese import SiameseNet
 
 MILLI, GIGA = 1e3, 1e-9
 
@@ -33,11 +33,15 @@ def sections(
     if rates.copy:
         yield "copy", {"gigabytes_per_second": rates.copy * GIGA}
     seconds = in_turns({OURS: training.step}, rounds, net.device)[OURS]
-    yield "step", {
-        **_milliseconds(seconds), "rounds": rounds,
-        "images_per_second": 2 * workload.pairs / Spread.of(seconds).median,
-        "peak_bytes": peak_memory_of(training.step, net.device),
-    }
+    yield (
+        "step",
+        {
+            **_milliseconds(seconds),
+            "rounds": rounds,
+            "images_per_second": 2 * workload.pairs / Spread.of(seconds).median,
+            "peak_bytes": peak_memory_of(training.step, net.device),
+        },
+    )
     yield "layers", [_row(part, rates) for part in profile(training, rounds)]
     if against:
         yield "peers", compare(training, rounds, against)
@@ -49,11 +53,18 @@ def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iter
     """The sections that say what is measured and on what. Raises ScratchnetError for peers on another device."""
     peers.expect_on(net.device, against)
     yield "code", CODE
-    yield "workload", {
-        "network": workload.network, "image_size": net.image_size, "pairs": workload.pairs,
-        "parameters": parameter_count(net.params), "dtype": net.params["head.weight"].dtype.name,
-        "device": net.device.name, "precision": workload.precision,
-    }
+    yield (
+        "workload",
+        {
+            "network": workload.network,
+            "image_size": net.image_size,
+            "pairs": workload.pairs,
+            "parameters": parameter_count(net.params),
+            "dtype": net.params["head.weight"].dtype.name,
+            "device": net.device.name,
+            "precision": workload.precision,
+        },
+    )
     yield "machine", asdict(Machine.this(net.device))
 
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from scratchnet.backend import CPU, Device, Params, to_host
+from scratchnet.backend.cublas import PRECISIONS
 from scratchnet.bench.workload import Training
-from scratchnet.cublas import PRECISIONS
 from scratchnet.errors import ScratchnetError, install_extra
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.siamese import SiameseNet
 
 MODULES = {name: f"scratchnet.bench.{name}_peer" for name in ("torch", "jax", "dezero")}
 DEVICES = {"torch": ("cpu", "cuda"), "jax": ("cpu",), "dezero": ("cpu",)}  # on which they are compared
@@ -94,7 +94,8 @@ def expect_on(device: Device, names: Iterable[str]) -> None:
         if device.name not in DEVICES[name]:
             places = " or ".join(DEVICES[name])
             raise ScratchnetError(
-                f"--against {name} compares on {places}, not on {device.name}: leave out it or --device {device.name}")
+                f"--against {name} compares on {places}, not on {device.name}: leave out it or --device {device.name}"
+            )
 
 
 def load(name: str, device: Device = CPU) -> list[Variant]:

@@ -18,7 +18,7 @@ from scratchnet.layers import Conv2d, Layer, Linear, Sequential
 from scratchnet.layers.base import backward_params, running_statistics
 from scratchnet.layers.conv2d import Conv2dCache
 from scratchnet.layers.conv_pool_relu import ConvPoolReLU, ConvPoolReLUCache
-from scratchnet.optim import SGD
+from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
 STEP, UPDATE, REST = "step", "SGD", "head, loss"
@@ -96,15 +96,25 @@ class Timed:
         start = now(self.stopwatch.device)
         dx, grads = self.layer.backward(dy, cache)
         read_again = dx.nbytes + _bytes(grads) if grads else 0  # x is as large as dx
-        self.stopwatch.record(self.name, "backward", start, 2 * self._flop(dy, cache),  # dx, dweight
-                              dy.nbytes + dx.nbytes + _bytes(grads) + read_again)
+        self.stopwatch.record(
+            self.name,
+            "backward",
+            start,
+            2 * self._flop(dy, cache),  # dx, dweight
+            dy.nbytes + dx.nbytes + _bytes(grads) + read_again,
+        )
         return dx, grads
 
     def backward_params(self, dy: Array, cache: Any) -> Params:
         start = now(self.stopwatch.device)
         grads = backward_params(self.layer, dy, cache)
-        self.stopwatch.record(self.name, "backward", start, self._flop(dy, cache),  # dweight
-                              self.stopwatch.bytes[self.name, "forward"])  # those of x, dy for y, and the gradients
+        self.stopwatch.record(
+            self.name,
+            "backward",
+            start,
+            self._flop(dy, cache),  # dweight
+            self.stopwatch.bytes[self.name, "forward"],
+        )  # those of x, dy for y, and the gradients
         return grads
 
     def running_statistics(self, cache: Any) -> Params:

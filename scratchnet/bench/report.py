@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from scratchnet.version import VERSION
+from scratchnet.common.version import VERSION
 
 FOOTNOTE = """GFLOP are those of direct arithmetic, both ways. "dft" finds the same sums with fewer multiplications, so
 its share of the sgemm rate can pass 100 %. The first layer has no dx to find. Every time is a median of its own."""
@@ -30,16 +30,20 @@ def code(folder: str) -> Iterator[str]:
 def workload(figures: dict[str, Any]) -> Iterator[str]:
     size = figures["image_size"]
     products = "" if figures["precision"] == "float32" else f", products in {figures['precision'].upper()}"
-    yield (f"{figures['network']}, {size} x {size} pixels, {figures['pairs']} pairs, {figures['parameters']:,} "
-           f"parameters, {figures['dtype']}{products}, {figures['device']}")
+    yield (
+        f"{figures['network']}, {size} x {size} pixels, {figures['pairs']} pairs, {figures['parameters']:,} "
+        f"parameters, {figures['dtype']}{products}, {figures['device']}"
+    )
 
 
 def machine(figures: dict[str, Any]) -> Iterator[str]:
     yield f"{figures['processor']}, {_count(figures['threads'], 'thread')}, {figures['system']}; {figures['date']}"
     yield f"Python {figures['python']}, NumPy {figures['numpy']}, {figures['blas']}"
     if gpu := figures["gpu"]:
-        yield (f"{gpu['name']}, {_gibibytes(gpu['memory_bytes'])}, {gpu['multiprocessors']} multiprocessors, compute "
-               f"capability {gpu['compute_capability']}")
+        yield (
+            f"{gpu['name']}, {_gibibytes(gpu['memory_bytes'])}, {gpu['multiprocessors']} multiprocessors, compute "
+            f"capability {gpu['compute_capability']}"
+        )
         yield f"driver for CUDA {gpu['driver']}, CUDA {gpu['cuda']}, CuPy {gpu['cupy']}"
 
 
@@ -53,8 +57,10 @@ def copy(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def step(figures: dict[str, Any]) -> Iterator[str]:
-    yield (f"training step: {_times(figures)}, {_count(figures['rounds'], 'round')}; "
-           f"{figures['images_per_second']:.1f} images/s; peak memory {_gibibytes(figures['peak_bytes'])}")
+    yield (
+        f"training step: {_times(figures)}, {_count(figures['rounds'], 'round')}; "
+        f"{figures['images_per_second']:.1f} images/s; peak memory {_gibibytes(figures['peak_bytes'])}"
+    )
 
 
 def layers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -68,8 +74,10 @@ def layers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         gflop = (row["forward_gflop"] or 0) + row["backward_gflop"]
         cells = [_cell(gflop or None, 2), _cell(row["gflops"], 0), _share(row["share_of_sgemm"])]
         cells += [_share(row["share_of_copy"])] if copied else []
-        yield (f"{row['name']:12}{_cell(row['forward_ms'], digits):>12}{_cell(row['backward_ms'], digits):>13}"
-               f"{''.join(f'{cell:>10}' for cell in cells)}  {row['algorithm'] or ''}").rstrip()
+        yield (
+            f"{row['name']:12}{_cell(row['forward_ms'], digits):>12}{_cell(row['backward_ms'], digits):>13}"
+            f"{''.join(f'{cell:>10}' for cell in cells)}  {row['algorithm'] or ''}"
+        ).rstrip()
     yield f"{'sum':12}{whole[0]:12.{digits}f}{whole[1]:13.{digits}f}"
     yield FOOTNOTE
     if copied:
@@ -86,8 +94,10 @@ def peers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         line = f"{row['name']:{width}}{_times(row)}"
         if "ratio" in row:
             ratio, note = row["ratio"], f"; {row['note']}" if row["note"] else ""
-            line += (f"; ratio {ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['most']:.2f}); "
-                     f"gradients within {row['gradient_difference']:.0e} of ours{note}")
+            line += (
+                f"; ratio {ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['most']:.2f}); "
+                f"gradients within {row['gradient_difference']:.0e} of ours{note}"
+            )
         yield line
     yield TURNS
 
@@ -108,8 +118,10 @@ def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         if "problem" in row:
             yield f"{row['name']:{width}}{row['problem']}"
             continue
-        line = (f"{row['name']:{width}}{_spread(row['images_per_second'], 1)} images/s; "
-                f"a single one {_spread(row['single_ms'], 2)} ms")
+        line = (
+            f"{row['name']:{width}}{_spread(row['images_per_second'], 1)} images/s; "
+            f"a single one {_spread(row['single_ms'], 2)} ms"
+        )
         if "batch_ratio" in row:
             line += f"; ratios {_spread(row['batch_ratio'], 2)} and {_spread(row['single_ratio'], 2)}"
         yield line
@@ -143,6 +155,15 @@ def _count(number: int, noun: str) -> str:
 
 
 SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
-    "code": code, "workload": workload, "machine": machine, "memory": memory, "sgemm": sgemm, "copy": copy,
-    "step": step, "layers": layers, "peers": peers, "compiled peers": peers, "embedding": embedding,
+    "code": code,
+    "workload": workload,
+    "machine": machine,
+    "memory": memory,
+    "sgemm": sgemm,
+    "copy": copy,
+    "step": step,
+    "layers": layers,
+    "peers": peers,
+    "compiled peers": peers,
+    "embedding": embedding,
 }

@@ -16,7 +16,7 @@ from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
 from scratchnet.layers.conv_pool_relu import apart
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.siamese import SiameseNet
 
 torch: Any = import_module("torch")  # Any: types are checked where it is not installed, too
 nn = torch.nn
@@ -54,7 +54,9 @@ def variants(device: str) -> list[Variant]:
             Variant(
                 f"{_version()} {name}",
                 partial(TorchPeer, memory_format=layout, compiled=compiled, device=device, mode=mode),
-                "cudnn.benchmark", compiled=compiled, precision=_coarsest(mode),
+                "cudnn.benchmark",
+                compiled=compiled,
+                precision=_coarsest(mode),
                 device_peak=torch.cuda.max_memory_reserved,
             )
             for name, (mode, layout, compiled) in GPU_WAYS.items()
@@ -63,25 +65,36 @@ def variants(device: str) -> list[Variant]:
     return [
         Variant(f"{name} float32 NCHW", partial(TorchPeer, memory_format="contiguous_format")),
         Variant(f"{name} float32 channels_last", partial(TorchPeer, memory_format="channels_last")),
-        Variant(f"{name} float32 compiled channels_last",
-                partial(TorchPeer, memory_format="channels_last", compiled=True), "torch.compile", compiled=True),
-        Variant(f"{name} bfloat16 channels_last",
-                partial(TorchPeer, memory_format="channels_last", bfloat16=True),
-                "autocast: lower precision, which a user may choose", lower_precision=True),
+        Variant(
+            f"{name} float32 compiled channels_last",
+            partial(TorchPeer, memory_format="channels_last", compiled=True),
+            "torch.compile",
+            compiled=True,
+        ),
+        Variant(
+            f"{name} bfloat16 channels_last",
+            partial(TorchPeer, memory_format="channels_last", bfloat16=True),
+            "autocast: lower precision, which a user may choose",
+            lower_precision=True,
+        ),
     ]
 
 
 def embedders(device: str) -> list[Embedder]:
     ways: dict[str, tuple[Mode | None, str]] = {
-        "float32 NCHW": (None, "contiguous_format"), "float32 channels_last": (None, "channels_last"),
+        "float32 NCHW": (None, "contiguous_format"),
+        "float32 channels_last": (None, "channels_last"),
     }
     if device == "cuda":
         expect_gpu()
         ways = {name: (mode, layout) for name, (mode, layout, compiled) in GPU_WAYS.items() if not compiled}
     return [
         Embedder(
-            f"{_version()} {name}", partial(embedder, memory_format=layout, device=device, mode=mode),
-            partial(_upload, device=device), _download, _coarsest(mode),
+            f"{_version()} {name}",
+            partial(embedder, memory_format=layout, device=device, mode=mode),
+            partial(_upload, device=device),
+            _download,
+            _coarsest(mode),
         )
         for name, (mode, layout) in ways.items()
     ]
@@ -156,8 +169,13 @@ class TorchPeer:
     """The training step of a network in PyTorch with the weights of ours, which may live anywhere."""
 
     def __init__(
-        self, training: Training, memory_format: str, compiled: bool = False, bfloat16: bool = False,
-        device: str = "cpu", mode: Mode | None = None,
+        self,
+        training: Training,
+        memory_format: str,
+        compiled: bool = False,
+        bfloat16: bool = False,
+        device: str = "cpu",
+        mode: Mode | None = None,
     ) -> None:
         torch.set_num_threads(thread_count())
         layout = getattr(torch, memory_format)
@@ -174,7 +192,8 @@ class TorchPeer:
         biases = [value for name, value in self.model.named_parameters() if name.endswith("bias")]
         self.optimiser = torch.optim.SGD(
             [{"params": weights, "weight_decay": 2 * optimiser.weight_decay}, {"params": biases}],
-            optimiser.lr, optimiser.momentum,
+            optimiser.lr,
+            optimiser.momentum,
         )
 
     def step(self) -> float:

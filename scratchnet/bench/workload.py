@@ -11,9 +11,9 @@ from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.pairs import sample_pairs
 from scratchnet.errors import BackendError, CheckpointError
 from scratchnet.losses import PairCrossEntropy
-from scratchnet.models import ARCHITECTURES, build
-from scratchnet.optim import SGD
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.networks import ARCHITECTURES, build
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
 LR, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 1e-5

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from scratchnet.backend import get_precision, set_precision
 from scratchnet.cli import bench, evaluation, gradcheck, info, recognition, training
 from scratchnet.cli.options import Commands, Parser
-from scratchnet.console import note
+from scratchnet.common.console import note
+from scratchnet.common.version import VERSION
 from scratchnet.errors import ScratchnetError
 from scratchnet.train import Interrupted, exit_code
-from scratchnet.version import VERSION
 
 PIPE_CLOSED = 141  # as a shell reports SIGPIPE
 

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet import figures, oneshot
 from scratchnet.backend import get_device
 from scratchnet.checkpoint import load_model_with_notes
 from scratchnet.cli.options import Commands, add_device, at_least, finish
-from scratchnet.console import say
+from scratchnet.common.console import say
 from scratchnet.errors import ScratchnetError
-from scratchnet.figures import Task, Unseen
-from scratchnet.oneshot import Embedded, Ensemble, Scorer, WarpedQueries
+from scratchnet.oneshot import tasks as figures
+from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.tasks import Task, Unseen
+from scratchnet.oneshot.trials import Embedded, Ensemble, Scorer, WarpedQueries
 
 OURS = "scratchnet"  # the row of a network that stands alone
 Networks = Mapping[str, Embedded | Ensemble]  # by the names of their rows
@@ -22,17 +23,27 @@ Networks = Mapping[str, Embedded | Ensemble]  # by the names of their rows
 def add_to(commands: Commands) -> None:
     text = "One-shot trials: the official runs, or random ones. Baselines beside it."
     added = commands.add("evaluate", run, text)
-    added.add_argument("models", nargs="+", metavar="MODEL",
-                       help="a run folder, a weights file or the name of a bundled network; several are evaluated "
-                            "one by one and together, by the mean of their scores")
-    added.add_argument("--on", choices=("official", "background", "evaluation", "glyphs", "mnist"),
-                       help="Lake's 20 runs; random trials on the background alphabets kept out of training, on the "
-                            "evaluation set, on generated alphabets or on digits (default: official; glyphs for a "
-                            "network trained on them)")
-    added.add_argument("--figures", action="store_true",
-                       help="all the figures of a card: the official runs, random trials within and across alphabets, "
-                            f"{figures.TRIALS:,} of each kind, and verification on {figures.PAIRS:,} pairs (--on then "
-                            "says where the unseen alphabets are from; default: background)")
+    added.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="a run folder, a weights file or the name of a bundled network; several are evaluated "
+        "one by one and together, by the mean of their scores",
+    )
+    added.add_argument(
+        "--on",
+        choices=("official", "background", "evaluation", "glyphs", "mnist"),
+        help="Lake's 20 runs; random trials on the background alphabets kept out of training, on the "
+        "evaluation set, on generated alphabets or on digits (default: official; glyphs for a "
+        "network trained on them)",
+    )
+    added.add_argument(
+        "--figures",
+        action="store_true",
+        help="all the figures of a card: the official runs, random trials within and across alphabets, "
+        f"{figures.TRIALS:,} of each kind, and verification on {figures.PAIRS:,} pairs (--on then "
+        "says where the unseen alphabets are from; default: background)",
+    )
     added.add_argument("--runs", help="all_runs.zip or its folder (default: found like --data)")
     added.add_argument("--data", metavar="DIR_OR_ZIP", help="where the data are (default: SCRATCHNET_DATA)")
     added.add_argument("--trials", type=at_least(1), help="random trials (default 400)")
@@ -41,8 +52,12 @@ def add_to(commands: Commands) -> None:
     added.add_argument("--across", action="store_true", help="characters from all alphabets together: an easier task")
     added.add_argument("--pairs", type=at_least(1), help="also the verification accuracy on so many pairs")
     added.add_argument("--seed", type=at_least(0), help="of the random trials and pairs (default 0)")
-    added.add_argument("--query-warps", type=at_least(1), metavar="K",
-                       help="also with each query seen as it is and through K small affine maps")
+    added.add_argument(
+        "--query-warps",
+        type=at_least(1),
+        metavar="K",
+        help="also with each query seen as it is and through K small affine maps",
+    )
     added.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
     add_device(added)
 
@@ -89,8 +104,16 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
     on = options.on or ("glyphs" if figures.all_glyphs(recipes) and not options.runs else "official")
     found: dict[str, Any] = {"on": on}
     if on == "official":
-        _refuse(options, "on the official runs: name other data with --on",
-                "trials", "way", "shot", "across", "pairs", "seed")
+        _refuse(
+            options,
+            "on the official runs: name other data with --on",
+            "trials",
+            "way",
+            "shot",
+            "across",
+            "pairs",
+            "seed",
+        )
         task = figures.official_task(options.runs or options.data)
     else:
         way, shot = options.way or (10 if on == "mnist" else 20), options.shot or 1
@@ -113,8 +136,10 @@ def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Seque
         raise ScratchnetError("--figures takes 20 characters to choose from, mnist has 10: leave --figures out")
     found: dict[str, Any] = {"on": on, "figures": []}
     if on == "official":
-        found["note"] = ("only the official runs: no alphabets of the background set are left that training has not "
-                         "seen; --on evaluation takes those of the evaluation set")
+        found["note"] = (
+            "only the official runs: no alphabets of the background set are left that training has not "
+            "seen; --on evaluation takes those of the evaluation set"
+        )
         if not options.json:
             say(found["note"])
     alphabets = figures.unseen(on, options.data, recipes)

@@ -6,28 +6,39 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet import gradcases, planted
+from scratchnet import planted
 from scratchnet.cli.options import Commands, at_least, finish, with_progress
-from scratchnet.console import is_terminal, note, say
+from scratchnet.common.console import is_terminal, note, say
+from scratchnet.common.version import CODE, VERSION
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.check import METHODS
-from scratchnet.models import ARCHITECTURES
-from scratchnet.version import CODE, VERSION
+from scratchnet.models.networks import ARCHITECTURES
+from scratchnet.planted import cases as gradcases
 
 
 def add_to(commands: Commands) -> None:
     added = commands.add("gradcheck", run, "Check the gradients of every layer, loss and network.")
-    added.add_argument("--method", choices=METHODS, default="auto",
-                       help="complex step, central differences of order 2 or 4, or whichever applies (default: auto)")
+    added.add_argument(
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help="complex step, central differences of order 2 or 4, or whichever applies (default: auto)",
+    )
     added.add_argument("--seed", type=at_least(0), help="of points and directions (default 0; of a quiz, any)")
     instead = added.add_mutually_exclusive_group()
-    instead.add_argument("--network", choices=list(ARCHITECTURES),
-                         help="check this network in its full size, all parameters of it")
-    instead.add_argument("--self-test", action="store_true",
-                         help="check the checker: plant bugs and count how many it catches")
+    instead.add_argument(
+        "--network", choices=list(ARCHITECTURES), help="check this network in its full size, all parameters of it"
+    )
+    instead.add_argument(
+        "--self-test", action="store_true", help="check the checker: plant bugs and count how many it catches"
+    )
     instead.add_argument("--quiz", action="store_true", help="plant one bug, and guess it from the report")
-    added.add_argument("--seeds", type=at_least(1), metavar="N",
-                       help="points for each planted bug and each correct layer of the self-test (default 3)")
+    added.add_argument(
+        "--seeds",
+        type=at_least(1),
+        metavar="N",
+        help="points for each planted bug and each correct layer of the self-test (default 3)",
+    )
     added.add_argument("--answer", action="store_true", help="tell the answer of the quiz of --seed")
 
 
@@ -64,8 +75,12 @@ def _check_all(options: argparse.Namespace) -> int:
             say(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
         passed = len(gradcases.CASES) - len(failed)
         say(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
-    figures = {"method": options.method, "seed": seed, "failed": failed,
-               "largest_error": {kind: max(found) for kind, found in errors.items()}}
+    figures = {
+        "method": options.method,
+        "seed": seed,
+        "failed": failed,
+        "largest_error": {kind: max(found) for kind, found in errors.items()},
+    }
     return _finish(options, figures, code=1 if failed else 0)
 
 
@@ -73,17 +88,29 @@ def _check_network(options: argparse.Namespace) -> int:
     report = gradcases.whole_network(options.network, options.seed or 0, options.method)
     if not options.json:
         say(*str(report).splitlines(), f"{options.network}: {'passed' if report else 'FAILED'}")
-    return _finish(options, {
-        "network": options.network, "seed": options.seed or 0, "passed": bool(report), "largest_error": report.error,
-        "problems": list(report.problems), "failed": [tensor.name for tensor in report.failed],
-    }, code=0 if report else 1)
+    return _finish(
+        options,
+        {
+            "network": options.network,
+            "seed": options.seed or 0,
+            "passed": bool(report),
+            "largest_error": report.error,
+            "problems": list(report.problems),
+            "failed": [tensor.name for tensor in report.failed],
+        },
+        code=0 if report else 1,
+    )
 
 
 def _self_test(options: argparse.Namespace, seeds: range) -> int:
     bugs, correct = planted.CATALOGUE, planted.correct_cases()
     outcomes = {name: planted.hunt(bug, seeds) for name, bug in with_progress(options, bugs.items())}
-    false_alarms = [f"{name}, seed {seed}" for name, case in with_progress(options, correct.items())
-                    for seed in seeds if not case.check(seed)]
+    false_alarms = [
+        f"{name}, seed {seed}"
+        for name, case in with_progress(options, correct.items())
+        for seed in seeds
+        if not case.check(seed)
+    ]
     missed = [name for name, outcome in outcomes.items() if outcome.caught < outcome.seeds]
     planted_count, checks = len(bugs) * len(seeds), len(correct) * len(seeds)
     caught, redraws = (sum(counts) for counts in list(zip(*outcomes.values(), strict=True))[::2])
@@ -91,17 +118,29 @@ def _self_test(options: argparse.Namespace, seeds: range) -> int:
         for name, outcome in outcomes.items():
             verdict = "MISSED" if name in missed else "caught"
             say(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
-        say(f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
-              f"{redraws} points drawn again, where a bug changed nothing")
-        say(f"{len(correct)} correct cases at {len(seeds)} points each: "
-              f"{len(false_alarms)} false alarms in {checks} checks")
+        say(
+            f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
+            f"{redraws} points drawn again, where a bug changed nothing"
+        )
+        say(
+            f"{len(correct)} correct cases at {len(seeds)} points each: "
+            f"{len(false_alarms)} false alarms in {checks} checks"
+        )
     for alarm in false_alarms:
         note(f"FALSE ALARM  {alarm}")
-    return _finish(options, {
-        "seeds": len(seeds), "bugs": {name: outcome._asdict() for name, outcome in outcomes.items()},
-        "planted": planted_count, "caught": caught, "missed": missed,
-        "correct_checks": checks, "false_alarms": false_alarms,
-    }, code=1 if missed or false_alarms else 0)
+    return _finish(
+        options,
+        {
+            "seeds": len(seeds),
+            "bugs": {name: outcome._asdict() for name, outcome in outcomes.items()},
+            "planted": planted_count,
+            "caught": caught,
+            "missed": missed,
+            "correct_checks": checks,
+            "false_alarms": false_alarms,
+        },
+        code=1 if missed or false_alarms else 0,
+    )
 
 
 def _quiz(options: argparse.Namespace, seed: int) -> int:
@@ -111,8 +150,17 @@ def _quiz(options: argparse.Namespace, seed: int) -> int:
     answer = f"{quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
     if options.json:
         return _finish(options, figures | ({"answer": quiz.answer, "bug": quiz.bug.name} if options.answer else {}))
-    say(f"Quiz {seed}: a bug has been planted in the backward of", "", *quiz.layer.splitlines(), "",
-        "The checker reports", "", *quiz.report.splitlines(), "", "What did the programmer do?")
+    say(
+        f"Quiz {seed}: a bug has been planted in the backward of",
+        "",
+        *quiz.layer.splitlines(),
+        "",
+        "The checker reports",
+        "",
+        *quiz.report.splitlines(),
+        "",
+        "What did the programmer do?",
+    )
     for number, story in enumerate(quiz.stories, start=1):
         say(f"  {number}  {story}")
     if options.answer:

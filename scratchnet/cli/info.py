@@ -13,15 +13,15 @@ from tqdm import tqdm
 from scratchnet import pretrained
 from scratchnet.backend import get_device, get_precision, thread_count
 from scratchnet.cli.options import Commands, finish
-from scratchnet.console import is_terminal, say
+from scratchnet.common.console import is_terminal, say
+from scratchnet.common.version import CODE, VERSION
 from scratchnet.data.download import ARCHIVES
 from scratchnet.data.download import download as fetch
 from scratchnet.data.locate import cache_folder
-from scratchnet.environment import blas
 from scratchnet.errors import BackendError
-from scratchnet.models import ARCHITECTURES
-from scratchnet.recipes import RECIPES
-from scratchnet.version import CODE, VERSION
+from scratchnet.models.networks import ARCHITECTURES
+from scratchnet.train.environment import blas
+from scratchnet.train.recipes import RECIPES
 
 
 def add_to(commands: Commands) -> None:
@@ -53,11 +53,18 @@ def download(options: argparse.Namespace) -> int:
 
 def info(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {
-        "scratchnet": VERSION, "code": CODE, "python": platform.python_version(), "numpy": np.__version__,
-        "blas": blas(), "threads": thread_count(),
-        "device": _device(), "cuda": _cuda(), "precision": get_precision(),
+        "scratchnet": VERSION,
+        "code": CODE,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": blas(),
+        "threads": thread_count(),
+        "device": _device(),
+        "cuda": _cuda(),
+        "precision": get_precision(),
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
-        "recipes": list(RECIPES), "architectures": list(ARCHITECTURES),
+        "recipes": list(RECIPES),
+        "architectures": list(ARCHITECTURES),
         "bundled": {name: _bundled(name) for name in pretrained.names()},
     }
     if not options.json:

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from scratchnet.backend import get_device
+from scratchnet.backend.cublas import PRECISIONS
 from scratchnet.checkpoint import load_bundled, load_model
-from scratchnet.console import is_terminal, note, write
-from scratchnet.cublas import PRECISIONS
+from scratchnet.common.console import is_terminal, note, write
+from scratchnet.common.spelling import closest, hint
+from scratchnet.models.siamese import SiameseNet
 from scratchnet.pretrained import DEFAULT
-from scratchnet.siamese import SiameseNet
-from scratchnet.spelling import closest, hint
 
 HYPHENS = "-\u2010\u2013\u2014\u2212"  # as web pages and word processors have them
 OPTION = re.compile(f"[{HYPHENS}]{{1,2}}[A-Za-z][A-Za-z_-]+")
@@ -97,13 +97,18 @@ class Commands:
 
 def add_device(added: argparse.ArgumentParser) -> None:
     added.add_argument("--device", help="cpu or cuda (default: SCRATCHNET_DEVICE, else cpu)")
-    added.add_argument("--precision", choices=PRECISIONS, help="of products on a GPU; tf32 rounds factors to 11 bits "
-                                                               "(default: SCRATCHNET_PRECISION, else float32)")
+    added.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of products on a GPU; tf32 rounds factors to 11 bits (default: SCRATCHNET_PRECISION, else float32)",
+    )
 
 
 def add_model(added: argparse.ArgumentParser) -> None:
-    added.add_argument("--model", help="a run folder, a weights file or the name of a bundled network "
-                                       f"(default: the bundled {DEFAULT})")
+    added.add_argument(
+        "--model",
+        help=f"a run folder, a weights file or the name of a bundled network (default: the bundled {DEFAULT})",
+    )
 
 
 def chosen_model(options: argparse.Namespace) -> SiameseNet:

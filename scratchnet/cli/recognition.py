@@ -8,9 +8,9 @@ import numpy as np
 
 from scratchnet.backend import to_host
 from scratchnet.cli.options import Commands, add_device, add_model, chosen_model, finish
-from scratchnet.console import note, say
+from scratchnet.common.console import note, say
 from scratchnet.errors import DataError
-from scratchnet.images import FORMATS
+from scratchnet.images.pictures import FORMATS
 from scratchnet.layers import sigmoid
 
 PICTURES = tuple(f".{name.lower()}" for name in (*FORMATS, "jpg"))
@@ -68,8 +68,10 @@ def find_supports(folder: Path) -> list[Path]:
         raise DataError(f"--support {folder} has no images: expected one a class, {known}")
     for one, other in pairwise(sorted(supports, key=lambda path: path.stem)):
         if one.stem == other.stem:
-            raise DataError(f"--support {folder} has two images of class {one.stem}, {one.name} and {other.name}: "
-                            "expected one a class")
+            raise DataError(
+                f"--support {folder} has two images of class {one.stem}, {one.name} and {other.name}: "
+                "expected one a class"
+            )
     if others := [path.name for path in files if path not in supports]:
         note(f"scratchnet: left out {', '.join(others)}, which is none of {known}")
     return supports

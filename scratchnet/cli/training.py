@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet import oneshot
 from scratchnet.cli.evaluation import compared
 from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
-from scratchnet.console import say
+from scratchnet.common.console import say
 from scratchnet.data.splits import Split
 from scratchnet.errors import InUseError, ScratchnetError
-from scratchnet.figures import Task
-from scratchnet.models import ARCHITECTURES
-from scratchnet.progress import best_of
-from scratchnet.recipes import RECIPES, Recipe, find_recipe, override, setting_names
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.networks import ARCHITECTURES
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.tasks import Task
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
+from scratchnet.train.progress import best_of
+from scratchnet.train.recipes import RECIPES, Recipe, find_recipe, override, setting_names
 
 
 def add_to(commands: Commands) -> None:
@@ -30,16 +30,31 @@ def add_to(commands: Commands) -> None:
     added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
     added.add_argument("--resume", action="store_true", help="go on with the run in --out")
     added.add_argument("--minutes", type=over_zero, help="stop after the epoch during which they have passed")
-    added.add_argument("--save-every", type=over_zero, metavar="MINUTES", default=SAVE_EVERY,
-                       help="save the state this often within an epoch, so that a kill or a power cut loses no more "
-                            f"(default: {SAVE_EVERY:g})")
-    added.add_argument("--memory", type=over_zero, metavar="GIB",
-                       help="keep to about so much memory: batches in pieces, one after the other, the same result to "
-                            "rounding; another cap is fine on --resume")
+    added.add_argument(
+        "--save-every",
+        type=over_zero,
+        metavar="MINUTES",
+        default=SAVE_EVERY,
+        help="save the state this often within an epoch, so that a kill or a power cut loses no more "
+        f"(default: {SAVE_EVERY:g})",
+    )
+    added.add_argument(
+        "--memory",
+        type=over_zero,
+        metavar="GIB",
+        help="keep to about so much memory: batches in pieces, one after the other, the same result to "
+        "rounding; another cap is fine on --resume",
+    )
     added.add_argument("--seed", type=at_least(0), help="of weights, batches and distortions (default: the recipe's)")
-    added.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-                       type=_name_and_value,
-                       help="change a setting of the recipe, such as lr=0.02 or architecture.width=16")
+    added.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        type=_name_and_value,
+        help="change a setting of the recipe, such as lr=0.02 or architecture.width=16",
+    )
     add_device(added)
     added.settings = sorted({setting for architecture in ARCHITECTURES for setting in setting_names(architecture)})
 
@@ -64,8 +79,17 @@ def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple
     """The run folder and the network; a folder that another training has just taken is passed over unless named."""
     for out in [options.out] if options.out else _fresh_folders(recipe.name):
         try:
-            return out, train(recipe, split, out, options.device, options.minutes, options.resume, options.json,
-                              options.memory, options.save_every)
+            return out, train(
+                recipe,
+                split,
+                out,
+                options.device,
+                options.minutes,
+                options.resume,
+                options.json,
+                options.memory,
+                options.save_every,
+            )
         except InUseError:
             if options.out:
                 raise

@@ -3,8 +3,18 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "alphabets", "archive", "download", "drawings", "episodes", "fetch", "glyphs", "locate", "mnist", "omniglot",
-    "pairs", "splits",
+    "alphabets",
+    "archive",
+    "download",
+    "drawings",
+    "episodes",
+    "fetch",
+    "glyphs",
+    "locate",
+    "mnist",
+    "omniglot",
+    "pairs",
+    "splits",
 ]
 
 if TYPE_CHECKING:
@@ -23,6 +33,6 @@ if TYPE_CHECKING:
         splits,
     )
 else:
-    from scratchnet.lazy import lazily
+    from scratchnet.common.lazy import lazily
 
     __getattr__, __dir__ = lazily(__name__, __all__)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scratchnet.common.spelling import hint
 from scratchnet.errors import DataError, ShapeError
-from scratchnet.ink import expect_ink
-from scratchnet.spelling import hint
+from scratchnet.images.ink import expect_ink
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Alphabet:
 
     images: (characters, drawers, H, W) bool, ink True and paper False, one byte a pixel; or float ink, 0 to 1.
     `images[:, d]` is the hand of one drawer. Raises ShapeError for other dtypes and shapes; DataError, naming character
-    and drawer, for values outside of 0 to 1, NaN, infinity and negatives (paper 1, as `scratchnet.ink` judges it).
+    and drawer, for values outside of 0 to 1, NaN, infinity and negatives (paper 1, as `images/ink.py` judges it).
     """
 
     name: str
@@ -26,14 +26,18 @@ class Alphabet:
     def __post_init__(self) -> None:
         shape = self.images.shape
         if len(shape) != 4 or 0 in shape[2:]:
-            raise ShapeError(f"alphabet {self.name!r} has images of shape {shape}, "
-                             "expected (characters, drawers, H, W)")
+            raise ShapeError(
+                f"alphabet {self.name!r} has images of shape {shape}, expected (characters, drawers, H, W)"
+            )
         self.expect_ink()
 
     def expect_ink(self) -> None:
         """Raise as when it is made; for whoever reads images that may have changed since."""
-        expect_ink(f"images of alphabet {self.name!r}", self.images,
-                   lambda character, drawer: f"alphabet {self.name!r}, character {character}, drawer {drawer},")
+        expect_ink(
+            f"images of alphabet {self.name!r}",
+            self.images,
+            lambda character, drawer: f"alphabet {self.name!r}, character {character}, drawer {drawer},",
+        )
 
     @property
     def characters(self) -> int:
@@ -53,8 +57,10 @@ def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
     by_name = {alphabet.name: alphabet for alphabet in alphabets}
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise DataError(f"no alphabet called {', '.join(missing)}{hint(missing[0], by_name)}; "
-                        f"there are {', '.join(sorted(by_name))}")
+        raise DataError(
+            f"no alphabet called {', '.join(missing)}{hint(missing[0], by_name)}; "
+            f"there are {', '.join(sorted(by_name))}"
+        )
     return [by_name[name] for name in names]
 
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scratchnet import zips
 from scratchnet.errors import DataError
-from scratchnet.images import FORMATS, read_bitmap
-from scratchnet.reading import open_file, read_file, reason
+from scratchnet.files import zips
+from scratchnet.files.reading import open_file, read_file, reason
+from scratchnet.images.pictures import FORMATS, read_bitmap
 
 # Many times what Omniglot needs (34,000 files, 16 MB packed, 358 million pixels), and far below what fills a machine.
 MAX_FILES = 65_535
@@ -84,8 +84,10 @@ class Tree:
         content = self.read(name)
         width, height = _size(content)
         if width * height > MAX_DRAWING:
-            raise DataError(f"{name} in {self.path} is {width} x {height} pixels: expected up to "
-                            f"{MAX_DRAWING:,} in all, scale it to size")
+            raise DataError(
+                f"{name} in {self.path} is {width} x {height} pixels: expected up to "
+                f"{MAX_DRAWING:,} in all, scale it to size"
+            )
         return read_bitmap(io.BytesIO(content), f"{name} in {self.path}")
 
     def listing(self) -> str:
@@ -126,12 +128,18 @@ def _zip(path: Path, file: io.BufferedReader) -> Tree:
         held = os.fstat(file.fileno()).st_size
         if sum(member.size for member in members) > min(MAX_BYTES, SMALL + BYTES_PER_BYTE * held):
             raise ValueError(f"it unpacks to far more bytes than the {held:,} that it has")
-        files = _by_name({member.name: partial(_read_member, file, member) for member in members
-                          if not member.name.endswith(("/", "\\"))})
+        files = _by_name(
+            {
+                member.name: partial(_read_member, file, member)
+                for member in members
+                if not member.name.endswith(("/", "\\"))
+            }
+        )
         folders = _by_name({member.name: member for member in members if member.name.endswith(("/", "\\"))})
     except (OSError, ValueError) as cause:
         raise DataError(
-            f"{path} is not an intact zip ({reason(cause)}): fetch it again with `scratchnet download`") from cause
+            f"{path} is not an intact zip ({reason(cause)}): fetch it again with `scratchnet download`"
+        ) from cause
     return Tree(path, files, _with_parents(folders, files), held)
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from scratchnet.common.spelling import hint
 from scratchnet.data.archive import open_tree
 from scratchnet.data.fetch import TIMEOUT, fetch
 from scratchnet.errors import DataError, InUseError
-from scratchnet.locks import locked
-from scratchnet.reading import open_file, reason
-from scratchnet.spelling import hint
+from scratchnet.files.locks import locked
+from scratchnet.files.reading import open_file, reason
 
 HOME = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 WAIT = 0.2  # seconds between two looks at what another process downloads
@@ -50,10 +50,7 @@ ARCHIVES = {
         "18b00c42fcecd9b5ef3f59b5f722fe2f66c3b10a5686fa41eb057e15b96d3d2b",
     ),
     "images_evaluation.zip": Archive(
-        "images_evaluation.zip",
-        6_462_886,
-        "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
-        None,
+        "images_evaluation.zip", 6_462_886, "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee", None
     ),
     "images_background_small1.zip": Archive(
         "images_background_small1.zip",
@@ -90,8 +87,9 @@ def download(
     """
     unknown = [name for name in names if name not in ARCHIVES]
     if unknown:
-        raise DataError(f"no archive called {', '.join(unknown)}{hint(unknown[0], ARCHIVES)}; "
-                        f"there are {', '.join(ARCHIVES)}")
+        raise DataError(
+            f"no archive called {', '.join(unknown)}{hint(unknown[0], ARCHIVES)}; there are {', '.join(ARCHIVES)}"
+        )
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file, expected a folder: name another one")
@@ -173,8 +171,13 @@ def _alone(path: Path, progress: Progress | None) -> Iterator[None]:
         size, since = -1, time.monotonic()
         while True:
             try:
-                held.enter_context(locked(path.with_name(f".{path.name}.lock"), f"the download of {path}",
-                                          "wait until it is done, or name another folder"))
+                held.enter_context(
+                    locked(
+                        path.with_name(f".{path.name}.lock"),
+                        f"the download of {path}",
+                        "wait until it is done, or name another folder",
+                    )
+                )
                 break
             except InUseError:
                 now = _size(_part(path))
@@ -201,8 +204,9 @@ def _fetch_verified(url: str, path: Path, progress: Progress | None) -> None:
     if part.exists() and not part.is_file():
         raise DataError(f"{part} is no file: move it away, or name another folder")
     resumed = part.exists()
-    fetch(url, part, ARCHIVES[path.name].most,
-          lambda done, total: progress(path.name, done, total) if progress else None)
+    fetch(
+        url, part, ARCHIVES[path.name].most, lambda done, total: progress(path.name, done, total) if progress else None
+    )
     try:
         verify(part, path.name)
     except DataError as cause:

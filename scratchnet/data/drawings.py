@@ -9,7 +9,7 @@ import numpy as np
 from scratchnet.backend import Array, Device, array_module, device_of, to_device
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.errors import DataError, ShapeError
-from scratchnet.frames import find_frame
+from scratchnet.images.frames import find_frame
 
 SHARE = 1 / 4  # of the free memory of a device, at most, for the drawings
 
@@ -27,8 +27,10 @@ class Drawings:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 3:
-            raise ShapeError(f"drawings are {self.images.dtype} {tuple(self.images.shape)}, "
-                             "expected uint8 (M, size, size): make them with Drawings.of")
+            raise ShapeError(
+                f"drawings are {self.images.dtype} {tuple(self.images.shape)}, "
+                "expected uint8 (M, size, size): make them with Drawings.of"
+            )
 
     @classmethod
     def of(cls, alphabets: Sequence[Alphabet], size: int, frame: str = "page") -> "Drawings":
@@ -65,8 +67,9 @@ class Drawings:
         They are gathered where the images are. Raises DataError for a number that no drawing has.
         """
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self.images):  # a GPU would not object
-            raise DataError(f"drawings {numbers.min()} to {numbers.max()} asked for: there are 0 to "
-                            f"{len(self.images) - 1}")
+            raise DataError(
+                f"drawings {numbers.min()} to {numbers.max()} asked for: there are 0 to {len(self.images) - 1}"
+            )
         xp, here = array_module(self.images), device_of(self.images)
         chosen = to_device(xp.take(self.images, here.upload(numbers), axis=0), device)
         xp = device.module

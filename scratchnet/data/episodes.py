@@ -20,8 +20,10 @@ def sample_episodes(
     large = [table for table in numbers if len(table) >= n_way and table.shape[1] >= 2 * hands]
     if not large:
         largest = max((len(table) for table in numbers if table.shape[1] >= 2 * hands), default=0)
-        raise DataError(f"episodes of {n_way} characters by {2 * hands} drawers need an alphabet with that many: "
-                        f"the largest has {largest}")
+        raise DataError(
+            f"episodes of {n_way} characters by {2 * hands} drawers need an alphabet with that many: "
+            f"the largest has {largest}"
+        )
     odds = np.array([len(table) for table in large], dtype=float)
     alphabets = [
         alphabet

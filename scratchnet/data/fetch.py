@@ -87,6 +87,7 @@ class _Watchdog:
 
     def connection(self, kind: type["_Connection"]) -> Callable[..., "_Connection"]:
         """What makes connections of this kind that are watched once they are open."""
+
         def make(host: str, /, **options: Any) -> _Connection:
             connection = kind(host, **options)
             connection.watchdog = self

@@ -41,8 +41,9 @@ def find_data(option: Path | str | None, *names: str, remedy: str = FETCH_OMNIGL
         return found
     asked = f"{names[0]} or {names[-1]}" if len(names) > 1 else names[0]
     folder = place.parent if _is_a_set(place) else place
-    raise DataError(f"found no {asked} in {folder} or its omniglot/, omniglot-py/, python/ or mnist/; "
-                    f"{_listing(folder)}: {remedy}")
+    raise DataError(
+        f"found no {asked} in {folder} or its omniglot/, omniglot-py/, python/ or mnist/; {_listing(folder)}: {remedy}"
+    )
 
 
 def look_for(option: Path | str | None, *names: str) -> Path | None:
@@ -93,8 +94,13 @@ def _listing(place: Path) -> str:
     """What is there instead: the sets, or the first files."""
     if not place.is_dir():
         return f"there is no folder {place}"
-    sets = [str((folder / name).relative_to(place)) for folder in _folders(place)
-            for stem in SETS + SMALL_SETS for name in (f"{stem}.zip", stem) if (folder / name).exists()]
+    sets = [
+        str((folder / name).relative_to(place))
+        for folder in _folders(place)
+        for stem in SETS + SMALL_SETS
+        for name in (f"{stem}.zip", stem)
+        if (folder / name).exists()
+    ]
     try:
         names = sets or sorted(path.name for path in islice(place.iterdir(), 1000) if not path.name.startswith("."))
     except OSError as cause:

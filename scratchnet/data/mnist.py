@@ -12,7 +12,7 @@ import numpy as np
 
 from scratchnet.data.locate import find_data
 from scratchnet.errors import DataError
-from scratchnet.reading import read_file, reason
+from scratchnet.files.reading import read_file, reason
 
 FETCH = "put the idx files of MNIST's test set there, or say with --data DIR where they are"
 IMAGES, LABELS = (
@@ -65,8 +65,10 @@ def read_idx(path: Path | str, *size: int) -> np.ndarray:
         raise DataError(f"{path} declares the shape {shape}, expected ({expected}): fetch it again")
     held = len(content) - begin
     if held != math.prod(shape):
-        raise DataError(f"{path} declares {math.prod(shape):,} bytes for the shape {shape} but holds {held:,}"
-                        f"{' or more' if held > math.prod(shape) else ''}: fetch it again")
+        raise DataError(
+            f"{path} declares {math.prod(shape):,} bytes for the shape {shape} but holds {held:,}"
+            f"{' or more' if held > math.prod(shape) else ''}: fetch it again"
+        )
     return np.frombuffer(content, np.uint8, offset=begin).reshape(shape)
 
 

@@ -25,13 +25,40 @@ _CHARACTER = re.compile(r"(?:(?P<set>.*)/)?(?P<alphabet>[^/]+)/character[^/]*", 
 _PICTURE = re.compile(r".*\.(png|jpe?g|bmp|gif|webp|tiff?)", re.IGNORECASE)
 _OF_A_RUN = re.compile(r"(?P<run>.*)/(training|test)/[^/]+", re.IGNORECASE)
 LABELS = "class_labels.txt"
-BACKGROUND = frozenset((
-    "Alphabet_of_the_Magi", "Anglo-Saxon_Futhorc", "Arcadian", "Armenian", "Asomtavruli_(Georgian)", "Balinese",
-    "Bengali", "Blackfoot_(Canadian_Aboriginal_Syllabics)", "Braille", "Burmese_(Myanmar)", "Cyrillic", "Early_Aramaic",
-    "Futurama", "Grantha", "Greek", "Gujarati", "Hebrew", "Inuktitut_(Canadian_Aboriginal_Syllabics)",
-    "Japanese_(hiragana)", "Japanese_(katakana)", "Korean", "Latin", "Malay_(Jawi_-_Arabic)", "Mkhedruli_(Georgian)",
-    "N_Ko", "Ojibwe_(Canadian_Aboriginal_Syllabics)", "Sanskrit", "Syriac_(Estrangelo)", "Tagalog", "Tifinagh",
-))  # the alphabets of the background set
+BACKGROUND = frozenset(
+    (
+        "Alphabet_of_the_Magi",
+        "Anglo-Saxon_Futhorc",
+        "Arcadian",
+        "Armenian",
+        "Asomtavruli_(Georgian)",
+        "Balinese",
+        "Bengali",
+        "Blackfoot_(Canadian_Aboriginal_Syllabics)",
+        "Braille",
+        "Burmese_(Myanmar)",
+        "Cyrillic",
+        "Early_Aramaic",
+        "Futurama",
+        "Grantha",
+        "Greek",
+        "Gujarati",
+        "Hebrew",
+        "Inuktitut_(Canadian_Aboriginal_Syllabics)",
+        "Japanese_(hiragana)",
+        "Japanese_(katakana)",
+        "Korean",
+        "Latin",
+        "Malay_(Jawi_-_Arabic)",
+        "Mkhedruli_(Georgian)",
+        "N_Ko",
+        "Ojibwe_(Canadian_Aboriginal_Syllabics)",
+        "Sanskrit",
+        "Syriac_(Estrangelo)",
+        "Tagalog",
+        "Tifinagh",
+    )
+)  # the alphabets of the background set
 MAX_LABELS = 1 << 17  # bytes of a file of labels; Lake's have 980
 
 
@@ -75,8 +102,10 @@ def read_runs(path: Path | str) -> list[OfficialRun]:
     with open_tree(path) as tree:
         labels = sorted(name for name in tree.files if PurePosixPath(name).name == LABELS)
         if not labels:
-            raise DataError(f"{path} holds no runNN/{LABELS}, it holds {tree.listing()}: "
-                            "give Lake's all_runs.zip or the folder unpacked")
+            raise DataError(
+                f"{path} holds no runNN/{LABELS}, it holds {tree.listing()}: "
+                "give Lake's all_runs.zip or the folder unpacked"
+            )
         runs = {name: _read_pairs(tree, name) for name in labels}
         _refuse_unread(tree, {picture for pairs in runs.values() for pair in pairs for picture in pair})
         return [_read_run(tree, name, pairs) for name, pairs in runs.items()]
@@ -98,8 +127,10 @@ def _find_drawings(tree: Tree) -> dict[tuple[str, int, int], str]:
                 raise DataError(f"{tree.path} holds one drawing twice: {name} and {drawings[place]}, remove one")
             drawings[place] = name
     if not drawings:
-        raise DataError(f"{tree.path} holds no ALPHABET/characterNN/XXXX_YY.png, it holds {tree.listing()}: "
-                        "is it one of Omniglot's sets?")
+        raise DataError(
+            f"{tree.path} holds no ALPHABET/characterNN/XXXX_YY.png, it holds {tree.listing()}: "
+            "is it one of Omniglot's sets?"
+        )
     _refuse_strangers(tree, "" if sets == {"."} else f"{sets.pop()}/", set(drawings.values()))
     return drawings
 
@@ -107,32 +138,46 @@ def _find_drawings(tree: Tree) -> dict[tuple[str, int, int], str]:
 def _refuse_strangers(tree: Tree, root: str, drawings: set[str]) -> None:
     """Raise DataError for what lies in the set where drawings do and is none: another name, or a folder without any."""
     strangers = sorted(
-        name for name in tree.files
-        if name.startswith(root) and name.count("/") >= root.count("/") + 2 and _PICTURE.fullmatch(name)
-        and name not in drawings)
+        name
+        for name in tree.files
+        if name.startswith(root)
+        and name.count("/") >= root.count("/") + 2
+        and _PICTURE.fullmatch(name)
+        and name not in drawings
+    )
     if strangers:
-        raise DataError(f"{tree.path} holds {few(strangers, 3)}, expected ALPHABET/characterNN/XXXX_YY.png: "
-                        "rename it or take it out")
+        raise DataError(
+            f"{tree.path} holds {few(strangers, 3)}, expected ALPHABET/characterNN/XXXX_YY.png: "
+            "rename it or take it out"
+        )
     inhabited = {str(parent) for name in drawings for parent in PurePosixPath(name).parents}
     used = {str(PurePosixPath(name).parent) for name in (*tree.files, *tree.folders)}
     empty = sorted(
-        name for name in tree.folders
-        if name.startswith(root) and name not in inhabited
-        and (_CHARACTER.fullmatch(name) or (name.count("/") == root.count("/") and name not in used)))
+        name
+        for name in tree.folders
+        if name.startswith(root)
+        and name not in inhabited
+        and (_CHARACTER.fullmatch(name) or (name.count("/") == root.count("/") and name not in used))
+    )
     if empty:
         raise DataError(f"{tree.path} is not complete, there is no drawing in {few(empty, 3)}: fetch it again")
 
 
 def _expect_complete(
-    path: Path, drawings: Mapping[tuple[str, int, int], str], characters: Sequence[tuple[str, int]],
+    path: Path,
+    drawings: Mapping[tuple[str, int, int], str],
+    characters: Sequence[tuple[str, int]],
     drawers: Sequence[int],
 ) -> None:
     """Raise DataError unless every character is drawn by every drawer."""
     lacking = len(characters) * len(drawers) - len(drawings)
     if lacking:
-        absent = (f"{alphabet}/character{character:02} lacks drawer {drawer:02}"
-                  for alphabet, character in characters for drawer in drawers
-                  if (alphabet, character, drawer) not in drawings)
+        absent = (
+            f"{alphabet}/character{character:02} lacks drawer {drawer:02}"
+            for alphabet, character in characters
+            for drawer in drawers
+            if (alphabet, character, drawer) not in drawings
+        )
         raise DataError(f"{path} is not complete: {few(list(islice(absent, 3)), 3, lacking)}; fetch it again")
 
 
@@ -150,8 +195,9 @@ def _read_pairs(tree: Tree, labels: str) -> list[tuple[str, str]]:
 
 def _refuse_unread(tree: Tree, named: set[str]) -> None:
     """Raise DataError for pictures of runs that no file of labels names: a run, or lines of its file, are missing."""
-    unread = sorted(name for name in tree.files
-                    if name not in named and _PICTURE.fullmatch(name) and _OF_A_RUN.fullmatch(name))
+    unread = sorted(
+        name for name in tree.files if name not in named and _PICTURE.fullmatch(name) and _OF_A_RUN.fullmatch(name)
+    )
     if unread:
         raise DataError(f"{tree.path} holds {few(unread, 3)}, which no {LABELS} names: fetch the data again")
 

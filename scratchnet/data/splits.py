@@ -15,6 +15,7 @@ from scratchnet.errors import DataError
 
 PAPER_DRAWERS = 20
 BACKGROUND_FILES = ("images_background.zip", "images_background")
+VALIDATION_ALPHABETS = ("Armenian", "Sanskrit", "Futurama", "Korean", "Early_Aramaic")  # never trained on
 GLYPH_TRAIN, GLYPH_VALIDATION, GLYPH_TEST = 40, 5, 10  # generated alphabets, in this order
 
 

@@ -9,8 +9,20 @@ from scratchnet.gradcheck.report import Mismatch, Report, TensorCheck, miss_prob
 from scratchnet.gradcheck.sweep import Sweep, sweep
 
 __all__ = [
-    "Mismatch", "PrecisionReport", "Report", "Sweep", "TensorCheck", "adjoint", "batch_sum", "check",
-    "check_precision", "draw", "from_functions", "miss_probability", "sweep", "twin_sum",
+    "Mismatch",
+    "PrecisionReport",
+    "Report",
+    "Sweep",
+    "TensorCheck",
+    "adjoint",
+    "batch_sum",
+    "check",
+    "check_precision",
+    "draw",
+    "from_functions",
+    "miss_probability",
+    "sweep",
+    "twin_sum",
 ]
 
 

@@ -101,16 +101,21 @@ def _linear(point: Point, dy: Array, gradients: Gradients, rng: np.random.Genera
 
 def _layouts(point: Point, y: Array, dy: Array, gradients: Gradients) -> Iterator[str]:
     for layout, relay in {"Fortran-ordered": _fortran, "strided": _strided}.items():
-        there = replace(point, params={name: relay(value) for name, value in point.params.items()},
-                        inputs=tuple(relay(x) for x in point.inputs))
+        there = replace(
+            point,
+            params={name: relay(value) for name, value in point.params.items()},
+            inputs=tuple(relay(x) for x in point.inputs),
+        )
         try:
             found_y, cache = there.forward()
             found = there.backward(relay(dy), cache)
         except Exception as error:  # any: the same numbers in the usual order have just passed
             yield f"{layout} arrays make it raise {type(error).__name__}: {' '.join(str(error).split())[:80]}"
             continue
-        for name in _apart({"y": found_y} | {f"d{n}": g for n, g in found.items()},
-                           {"y": y} | {f"d{n}": g for n, g in gradients.items()}):
+        for name in _apart(
+            {"y": found_y} | {f"d{n}": g for n, g in found.items()},
+            {"y": y} | {f"d{n}": g for n, g in gradients.items()},
+        ):
             yield f"{layout} arrays give another {name}"
 
 
@@ -123,9 +128,7 @@ def _interleaved(point: Point, dy: Array, gradients: Gradients, rng: np.random.G
         yield (f"stale cache: d{', d'.join(stale)} of a call changes when another forward comes before its backward")
 
 
-def adjoint(
-    layer: Any, params: Params, *inputs: Array, of: str | None = None, seed: int = 0, **options: Any
-) -> Report:
+def adjoint(layer: Any, params: Params, *inputs: Array, of: str | None = None, seed: int = 0, **options: Any) -> Report:
     """<dy, A t> = <A' dy, t> for a layer y = A t + b that is linear in the tensor `of`, the first input by default.
 
     A t is forward(t) - forward(0), so b drops out. A' dy is what backward gives at the tensor's own value, which is not
@@ -169,7 +172,11 @@ def batch_sum(
 
 
 def twin_sum(
-    network_with: Callable[[Callable[[Any], Any]], Any], params: Params, a: Array, b: Array, seed: int = 0,
+    network_with: Callable[[Callable[[Any], Any]], Any],
+    params: Params,
+    a: Array,
+    b: Array,
+    seed: int = 0,
     **options: Any,
 ) -> Report:
     """What both twins share has the sum of their two gradients, each taken with the other twin's cotangent stopped.
@@ -177,20 +184,26 @@ def twin_sum(
     network_with(wrap) is the network with wrap(head) in the place of its head, the layer that takes both embeddings:
     `lambda wrap: replace(net, head=wrap(net.head))`. Parameters of the head itself are the same in all three.
     """
-    networks = [network_with(wrap) for wrap in (lambda head: head, lambda head: OneTwin(head, 0),
-                                                lambda head: OneTwin(head, 1))]
+    networks = [
+        network_with(wrap) for wrap in (lambda head: head, lambda head: OneTwin(head, 0), lambda head: OneTwin(head, 1))
+    ]
     points = [Point(network, params, (a, b), options) for network in networks]
     dy = gaussian_like(points[0].forward()[0], np.random.default_rng(seed))
     both, first, second = (point.backward(dy, point.forward()[1]) for point in points)
     untouched = {name for name in both if same_bits(first[name], both[name]) and same_bits(second[name], both[name])}
     shared = {name: gradient for name, gradient in both.items() if name not in untouched}
     statement = "both twins together have the sum of their single gradients"
-    problems = [f"not so: {statement}; see d{name}"
-                for name in _apart(shared, {name: first[name] + second[name] for name in shared})]
+    problems = [
+        f"not so: {statement}; see d{name}"
+        for name in _apart(shared, {name: first[name] + second[name] for name in shared})
+    ]
     for number, single in enumerate((first, second), start=1):
         largest = max((norm(gradient) for gradient in both.values()), default=0.0)
-        silent = [name for name in shared if name in params and norm(shared[name]) > FLOOR * largest
-                  and norm(single[name]) <= FLOOR * largest]
+        silent = [
+            name
+            for name in shared
+            if name in params and norm(shared[name]) > FLOOR * largest and norm(single[name]) <= FLOOR * largest
+        ]
         problems += [f"twin {number} adds nothing to d{', d'.join(silent)}: only one twin is counted"] if silent else []
     if not any(name in params for name in shared):
         problems.append("no parameter depends on the cotangent of a twin: only the head was reached")
@@ -221,8 +234,10 @@ def _apart(found: Mapping[str, Array], expected: Mapping[str, Array]) -> list[st
     """Names whose arrays differ by more than rounding."""
     largest = max((norm(array) for array in expected.values()), default=0.0)
     return [
-        name for name, array in expected.items()
-        if name not in found or found[name].shape != array.shape
+        name
+        for name, array in expected.items()
+        if name not in found
+        or found[name].shape != array.shape
         or not norm(found[name] - array) <= ROUNDING * norm(array) + FLOOR * largest
     ]
 
@@ -238,5 +253,3 @@ def _strided(array: Array) -> Array:
 
 def _slice(array: Array, axis: int, sample: int) -> Array:
     return array[(slice(None),) * axis + (slice(sample, sample + 1),)]
-
-

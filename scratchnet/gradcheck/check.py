@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, to_host
+from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck import algebra
 from scratchnet.gradcheck.diagnose import ENTRIES, Suspect, diagnose
 from scratchnet.gradcheck.numeric import NoComplexError, central, complex_step, same_bits, spot_difference
 from scratchnet.gradcheck.point import MalformedError, Point, dot, gaussian_like, misfits, norm, not_finite
 from scratchnet.gradcheck.report import DETAILED, TOLERANCE, Report, TensorCheck
-from scratchnet.spelling import hint
 
 METHODS = ("auto", "complex", "central", "central4")
 VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # of the largest gradient; below it is rounding
@@ -33,9 +33,18 @@ Redraw = Callable[[np.random.Generator], tuple[Params, list[Array]]]
 
 
 def check(
-    layer: Any, params: Params, *inputs: Array, seed: int = 0, method: str = "auto",
-    without_gradient: Collection[str] = (), directions: int = 2, contract: bool = True, redraw: Redraw | None = None,
-    attempts: int = 3, entries: int = ENTRIES, **options: Any,
+    layer: Any,
+    params: Params,
+    *inputs: Array,
+    seed: int = 0,
+    method: str = "auto",
+    without_gradient: Collection[str] = (),
+    directions: int = 2,
+    contract: bool = True,
+    redraw: Redraw | None = None,
+    attempts: int = 3,
+    entries: int = ENTRIES,
+    **options: Any,
 ) -> Report:
     """Compare layer.backward with differences of layer.forward, for each input and each parameter.
 
@@ -68,8 +77,11 @@ def check(
         point = Point(layer, dict(params), tuple(drawn), options)
         again = checker.at(point, rng, contract=False, only=report.vacuous)
         found = {tensor.name: tensor for tensor in again.tensors if not tensor.vanishing}
-        report = replace(report, problems=report.problems + again.problems,
-                         tensors=tuple(found.get(tensor.name, tensor) for tensor in report.tensors))
+        report = replace(
+            report,
+            problems=report.problems + again.problems,
+            tensors=tuple(found.get(tensor.name, tensor) for tensor in report.tensors),
+        )
     return replace(report, seed=seed)
 
 
@@ -82,9 +94,7 @@ class Checker:
     directions: int
     entries: int
 
-    def at(
-        self, point: Point, rng: np.random.Generator, contract: bool, only: Collection[str] | None = None
-    ) -> Report:
+    def at(self, point: Point, rng: np.random.Generator, contract: bool, only: Collection[str] | None = None) -> Report:
         """The report of one point; of the tensors named in `only`, or of all."""
         problems: list[str] = []
         properties: list[str] = []
@@ -110,7 +120,8 @@ class Checker:
         largest = max(map(norm, gradients.values()), default=0.0)
         measured = [
             self._measure(_At(point, name, gradient, y, dy, largest), rng)
-            for name, gradient in gradients.items() if only is None or name in only
+            for name, gradient in gradients.items()
+            if only is None or name in only
         ]
         return self._report(problems, properties, self._diagnosed(measured, rng))
 

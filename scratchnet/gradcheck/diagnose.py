@@ -60,8 +60,11 @@ def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES)
     """Compare entries one by one: all of them, or a sample and those that bisection finds in a large tensor."""
     size = suspect.tensor.size
     chosen = np.arange(size) if size <= entries else _sample(suspect, rng, min(SAMPLE, entries))
-    indices = np.argwhere(np.ones(suspect.tensor.shape))[chosen] if size <= entries else np.stack(
-        np.unravel_index(chosen, suspect.tensor.shape), axis=1)
+    indices = (
+        np.argwhere(np.ones(suspect.tensor.shape))[chosen]
+        if size <= entries
+        else np.stack(np.unravel_index(chosen, suspect.tensor.shape), axis=1)
+    )
     analytic = np.asarray(to_host(suspect.gradient)).reshape(-1)[chosen]
     numeric = np.array([suspect.numeric(one_hot(suspect.tensor, tuple(index))) for index in indices.tolist()])
     rms = float(np.sqrt(np.mean(numeric**2)))
@@ -85,8 +88,9 @@ def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES)
         explanation = _outside_tie(suspect, index) or _hint(suspect, analytic, numeric, off, rng)
     else:
         explanation = EXCUSES[kind]
-    return Mismatch(kind, index, float(analytic[worst]), float(numeric[worst]), int(off.sum()), len(chosen), where,
-                    explanation)
+    return Mismatch(
+        kind, index, float(analytic[worst]), float(numeric[worst]), int(off.sum()), len(chosen), where, explanation
+    )
 
 
 def _sample(suspect: Suspect, rng: np.random.Generator, number: int) -> np.ndarray:
@@ -159,13 +163,17 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
 
 def _nudged(suspect: Suspect, rng: np.random.Generator) -> Suspect:
     """The same layer where every number of the point is one unit in the last place up, down, or unchanged."""
+
     def nudge(tensor: Array) -> Array:
         units = rng.integers(-1, 2, tensor.shape).astype(np.float64)
         return tensor * device_of(tensor).upload(1 + np.finfo(np.float64).eps * units)
 
     point = suspect.point
-    point = replace(point, params={name: nudge(value) for name, value in point.params.items()},
-                    inputs=tuple(nudge(x) for x in point.inputs))
+    point = replace(
+        point,
+        params={name: nudge(value) for name, value in point.params.items()},
+        inputs=tuple(nudge(x) for x in point.inputs),
+    )
     y, cache = point.forward()
     dy = nudge(suspect.dy)
     return replace(suspect, point=point, y=y, dy=dy, gradient=point.backward(dy, cache)[suspect.name])

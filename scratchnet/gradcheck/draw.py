@@ -11,8 +11,11 @@ Shape = tuple[int, ...]
 
 
 def draw(
-    layer: Any, *inputs: Array | Shape, params: Mapping[str, Array | Shape] | None = None,
-    seed: int | np.random.Generator = 0, device: str | Device = "cpu",
+    layer: Any,
+    *inputs: Array | Shape,
+    params: Mapping[str, Array | Shape] | None = None,
+    seed: int | np.random.Generator = 0,
+    device: str | Device = "cpu",
 ) -> tuple[Params, list[Array]]:
     """Parameters and inputs in float64: Gaussian numbers on `device` for each shape, arrays as and where they are.
 

@@ -55,8 +55,10 @@ class PrecisionReport:
     problems: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.errors) and not self.problems and all(
-            self.errors[name] <= bound for name, bound in self.bounds.items()
+        return (
+            bool(self.errors)
+            and not self.problems
+            and all(self.errors[name] <= bound for name, bound in self.bounds.items())
         )
 
     def __str__(self) -> str:
@@ -69,8 +71,14 @@ class PrecisionReport:
 
 
 def check_precision(
-    layer: Any, params: Params, inputs: tuple[Array, ...] | list[Array], summands: int, seed: int = 0,
-    device: str | Device | None = None, operand_roundoff: float = 0.0, **options: Any,
+    layer: Any,
+    params: Params,
+    inputs: tuple[Array, ...] | list[Array],
+    summands: int,
+    seed: int = 0,
+    device: str | Device | None = None,
+    operand_roundoff: float = 0.0,
+    **options: Any,
 ) -> PrecisionReport:
     """Run a layer in float32 on a device, and in float64 on the host, from the same numbers.
 
@@ -93,7 +101,8 @@ def check_precision(
     found = _results(layer, placed, params, inputs, device_of(y).upload(dy), options)
     problems = tuple(
         f"{name} {f'is {array.dtype}, expected float32' if array.dtype != np.float32 else not_finite(array)}"
-        for name, array in found.items() if array.dtype != np.float32 or not_finite(array)
+        for name, array in found.items()
+        if array.dtype != np.float32 or not_finite(array)
     )
     if problems:
         return PrecisionReport({}, {}, summands, problems)
@@ -109,7 +118,7 @@ def check_precision(
     floor = FLOOR * max(sizes.values(), default=0.0)
     telling = {name: size for name, size in sizes.items() if size > floor}
     errors = {name: float(np.linalg.norm(found[name] - exact[name])) / size for name, size in telling.items()}
-    bounds = {name: math.sqrt(moves[name]) / size + UNIT_ROUNDOFF for name, size in telling.items()}    # (3)
+    bounds = {name: math.sqrt(moves[name]) / size + UNIT_ROUNDOFF for name, size in telling.items()}  # (3)
     return PrecisionReport(errors, bounds, summands)
 
 
@@ -143,5 +152,3 @@ def _results(
 def _moved(array: np.ndarray, amplitude: float, rng: np.random.Generator) -> np.ndarray:
     """Every number larger or smaller by a factor 1 +- amplitude."""
     return array * (1 + amplitude * rng.choice([-1.0, 1.0], array.shape))
-
-

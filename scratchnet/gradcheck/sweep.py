@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
+from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.gradcheck.numeric import slope
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
-from scratchnet.spelling import hint
 
 STEPS = np.logspace(-1, -12, 45)
 MARKS = {2: "2", 4: "4"}
@@ -91,9 +91,7 @@ class Sweep:
         figure.savefig(path, dpi=150)
 
 
-def sweep(
-    layer: Any, params: Params, *inputs: Array, name: str | None = None, seed: int = 0, **options: Any
-) -> Sweep:
+def sweep(layer: Any, params: Params, *inputs: Array, name: str | None = None, seed: int = 0, **options: Any) -> Sweep:
     """Try all steps on one tensor, the first input unless named, along a random direction with a random cotangent.
 
     layer, params, inputs and options as for `check`. Raises ScratchnetError for a name that is no tensor of it, and
@@ -102,8 +100,9 @@ def sweep(
     rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
     name = name or next(iter(point.tensors))
     if name not in point.tensors:
-        raise ScratchnetError(f"no tensor is called {name}{hint(name, point.tensors)}: "
-                              f"there are {', '.join(point.tensors)}")
+        raise ScratchnetError(
+            f"no tensor is called {name}{hint(name, point.tensors)}: there are {', '.join(point.tensors)}"
+        )
     y, cache = point.forward()
     dy = gaussian_like(y, rng)
     gradient = point.backward(dy, cache).get(name)

@@ -31,8 +31,11 @@ def describe(indices: np.ndarray, off: np.ndarray, relevant: np.ndarray, shape: 
 
 def _along_axes(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
     """One index along an axis or several: a row, a column, a channel, a sample."""
-    fixed = {axis: int(wrong[0, axis]) for axis, size in enumerate(shape)
-             if size > 1 and (wrong[:, axis] == wrong[0, axis]).all()}
+    fixed = {
+        axis: int(wrong[0, axis])
+        for axis, size in enumerate(shape)
+        if size > 1 and (wrong[:, axis] == wrong[0, axis]).all()
+    }
     if not fixed:
         return []
 
@@ -44,18 +47,21 @@ def _along_axes(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
 
 def _border(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
     """Both ends of one axis, or of two that follow each other (the frame of an image)."""
+
     def at_ends(axes: tuple[int, ...], indices: np.ndarray) -> np.ndarray:
         return np.any([(indices[:, a] == 0) | (indices[:, a] == shape[a] - 1) for a in axes], axis=0)
 
     groups = [(a,) for a in range(len(shape))] + [(a, a + 1) for a in range(len(shape) - 1)]
     return [
         (f"the border of {'axis' if len(axes) == 1 else 'axes'} {' and '.join(map(str, axes))}", partial(at_ends, axes))
-        for axes in groups if min(shape[a] for a in axes) > 2 and at_ends(axes, wrong).all()
+        for axes in groups
+        if min(shape[a] for a in axes) > 2 and at_ends(axes, wrong).all()
     ]
 
 
 def _strides(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
     """Every second, third or fourth index along an axis."""
+
     def on_grid(axis: int, stride: int, first: int, indices: np.ndarray) -> np.ndarray:
         return indices[:, axis] % stride == first
 

@@ -12,8 +12,18 @@ from scratchnet.layers.sequential import Sequential
 from scratchnet.layers.weighted_l1 import WeightedL1
 
 __all__ = [
-    "BatchNorm2d", "Conv2d", "ConvPoolReLU", "Flatten", "Layer", "Linear", "MaxPool2d", "ReLU", "Sequential", "Sigmoid",
-    "WeightedL1", "sigmoid",
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvPoolReLU",
+    "Flatten",
+    "Layer",
+    "Linear",
+    "MaxPool2d",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "WeightedL1",
+    "sigmoid",
 ]
 
 

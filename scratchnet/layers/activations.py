@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module, map_blocks
-from scratchnet.shapes import expect_precision, expect_same_shape
+from scratchnet.backend.expect import expect_precision, expect_same_shape
 
 
 def exp_minus_abs(x: Array) -> Array:
@@ -48,7 +48,7 @@ class ReLU:
         array_module(dy, cache.y)
         expect_same_shape("ReLU: dy", dy, "x", cache.y)
         expect_precision("ReLU", dy=dy, x=cache.y)
-        return _where_positive(dy, cache.y), {}     # (1)
+        return _where_positive(dy, cache.y), {}  # (1)
 
     def branches(self, cache: ReLUCache) -> Array:
         """Which inputs are positive."""
@@ -90,4 +90,4 @@ class Sigmoid:
         array_module(dy, e)
         expect_same_shape("Sigmoid: dy", dy, "x", e)
         expect_precision("Sigmoid", dy=dy, x=e)
-        return dy * e / ((1.0 + e) * (1.0 + e)), {}     # (1)
+        return dy * e / ((1.0 + e) * (1.0 + e)), {}  # (1)

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend.expect import expect_precision, expect_shape
 from scratchnet.errors import ShapeError
 from scratchnet.ops import norm
-from scratchnet.shapes import expect_precision, expect_shape
 
 
 class BatchNorm2dCache(NamedTuple):
@@ -78,12 +78,12 @@ class BatchNorm2d:
         expect_shape("BatchNorm2d: dy", dy, "H W N C", H=H, W=W, N=N, C=C)
         expect_precision("BatchNorm2d", dy=dy, x=x)
         M, scale = H * W * N, weight / deviation
-        dbias, dscale = norm.backward_sums(dy, x, mean)                                             # (1)
-        dweight = dscale / deviation                                                                # (2)
+        dbias, dscale = norm.backward_sums(dy, x, mean)  # (1)
+        dweight = dscale / deviation  # (2)
         if training:
-            dx = norm.pull_back(dy, x, mean, scale, dbias / M, dweight / deviation / M)             # (4)
+            dx = norm.pull_back(dy, x, mean, scale, dbias / M, dweight / deviation / M)  # (4)
         else:
-            dx = norm.rescale(dy, scale)                                                            # (3)
+            dx = norm.rescale(dy, scale)  # (3)
         return dx, {"weight": dweight, "bias": dbias}
 
     def running_statistics(self, cache: BatchNorm2dCache) -> Params:

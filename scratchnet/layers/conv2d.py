@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module, blocks, device_of, for_each, sum_blocks
+from scratchnet.backend.expect import expect_precision, expect_shape, images_first_hint
+from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError, ShapeError
-from scratchnet.ops import conv, conv_cost
+from scratchnet.ops import conv
+from scratchnet.ops.fast import conv_cost
 from scratchnet.ops.windows import output_size
-from scratchnet.shapes import expect_precision, expect_shape, images_first_hint
-from scratchnet.spelling import hint
 
 
 class Conv2dCache(NamedTuple):
@@ -43,8 +44,10 @@ class Conv2d:
         if min(*self.weight_shape, self.stride) < 1 or self.padding < 0:
             raise ScratchnetError(f"{self}: channels, kernel and stride are at least 1, padding at least 0")
         if self.algorithm not in {"auto", *conv.ALGORITHMS}:
-            raise ScratchnetError(f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}"
-                                  f"{hint(self.algorithm, ['auto', *conv.ALGORITHMS])}")
+            raise ScratchnetError(
+                f"algorithm {self.algorithm!r} is none of auto, {', '.join(conv.ALGORITHMS)}"
+                f"{hint(self.algorithm, ['auto', *conv.ALGORITHMS])}"
+            )
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -79,8 +82,10 @@ class Conv2d:
         expect_precision("Conv2d", x=x, weight=weight, bias=bias)
         height, width = (size + 2 * self.padding for size in x.shape[:2])
         if height < kh or width < kw:
-            raise ShapeError(f"Conv2d: x is (H={height}, W={width}) with its padding, "
-                             f"smaller than the kernel (kh={kh}, kw={kw}){images_first_hint('x', x.shape, kh, kw)}")
+            raise ShapeError(
+                f"Conv2d: x is (H={height}, W={width}) with its padding, "
+                f"smaller than the kernel (kh={kh}, kw={kw}){images_first_hint('x', x.shape, kh, kw)}"
+            )
         algorithm = self._choose(x)
         y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, self.stride, self.padding)
         return y, Conv2dCache(x, weight, kept, algorithm)
@@ -95,7 +100,7 @@ class Conv2d:
     def _backward(self, dy: Array, cache: Conv2dCache, needs_dx: bool) -> tuple[Any, Params]:
         dx, dweight = self.pull_back(dy, cache, needs_dx)
         Ho, Wo, N, O = dy.shape
-        dbias = sum_blocks(lambda dy: dy, dy.reshape(Ho * Wo, N * O)).reshape(N, O).sum(axis=0)     # (4)
+        dbias = sum_blocks(lambda dy: dy, dy.reshape(Ho * Wo, N * O)).reshape(N, O).sum(axis=0)  # (4)
         return dx, {"weight": dweight, "bias": dbias}
 
     def pull_back(self, dy: Array, cache: Conv2dCache, needs_dx: bool) -> tuple[Array | None, Array]:

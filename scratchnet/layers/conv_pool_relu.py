@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module, sum_blocks
+from scratchnet.backend.expect import expect_precision, expect_shape
 from scratchnet.layers.activations import ReLU
 from scratchnet.layers.base import Layer
 from scratchnet.layers.conv2d import Conv2d, Conv2dCache
 from scratchnet.layers.maxpool2d import MaxPool2d
 from scratchnet.layers.sequential import Sequential
 from scratchnet.ops import pool
-from scratchnet.shapes import expect_precision, expect_shape
 
 
 class ConvPoolReLUCache(NamedTuple):
@@ -63,11 +63,11 @@ class ConvPoolReLU:
         expect_shape("ConvPoolReLU: dy", dy, "Hp Wp N O", Hp=Hp, Wp=Wp, N=N, O=O)
         expect_precision("ConvPoolReLU", dy=dy, x=conv_cache.x)
         k = self.pool.kernel_size
-        dz = pool.backward(dy, winners, size, k, self.pool.step)                                # (1)
+        dz = pool.backward(dy, winners, size, k, self.pool.step)  # (1)
         dx, dweight = self.conv.pull_back(dz, conv_cache, needs_dx)
         flat = (array.reshape(Hp * Wp, N * O) for array in (dy, winners))
-        passed = sum_blocks(lambda dy, winners: dy * (winners != pool.none(k)), *flat)          # (N O,)
-        return dx, {"weight": dweight, "bias": passed.reshape(N, O).sum(axis=0)}                # (2)
+        passed = sum_blocks(lambda dy, winners: dy * (winners != pool.none(k)), *flat)  # (N O,)
+        return dx, {"weight": dweight, "bias": passed.reshape(N, O).sum(axis=0)}  # (2)
 
     def branches(self, cache: ConvPoolReLUCache) -> Array:
         """The winner of every window, or that none got through."""

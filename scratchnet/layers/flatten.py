@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
-from scratchnet.shapes import expect_precision, expect_shape
+from scratchnet.backend.expect import expect_precision, expect_shape
 
 
 class FlattenCache(NamedTuple):
@@ -38,4 +38,4 @@ class Flatten:
         array_module(dy)
         expect_shape("Flatten: dy", dy, "N D", N=N, D=H * W * C)
         expect_precision("Flatten", dy=dy)
-        return dy.reshape(N, H, W, C).transpose(1, 2, 0, 3).copy(), {}      # (1); a copy, never a view of dy
+        return dy.reshape(N, H, W, C).transpose(1, 2, 0, 3).copy(), {}  # (1); a copy, never a view of dy

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module, product
-from scratchnet.shapes import expect_precision, expect_shape
+from scratchnet.backend.expect import expect_precision, expect_shape
 
 
 class LinearCache(NamedTuple):
@@ -48,5 +48,5 @@ class Linear:
         array_module(dy, x)
         expect_shape("Linear: dy", dy, "N O", N=x.shape[0], O=weight.shape[1])
         expect_precision("Linear", dy=dy, x=x)
-        dx = product(dy, weight.T)                                          # (1)
-        return dx, {"weight": product(x.T, dy), "bias": dy.sum(axis=0)}     # (2), (3)
+        dx = product(dy, weight.T)  # (1)
+        return dx, {"weight": product(x.T, dy), "bias": dy.sum(axis=0)}  # (2), (3)

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend.expect import expect_precision, expect_shape, images_first_hint
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops import pool
-from scratchnet.shapes import expect_precision, expect_shape, images_first_hint
 
 
 class MaxPool2dCache(NamedTuple):
@@ -53,7 +53,7 @@ class MaxPool2d:
         Ho, Wo, N, C = winners.shape
         expect_shape("MaxPool2d: dy", dy, "Ho Wo N C", Ho=Ho, Wo=Wo, N=N, C=C)
         expect_precision("MaxPool2d", dy=dy)
-        return pool.backward(dy, winners, size, self.kernel_size, self.step), {}     # (1)
+        return pool.backward(dy, winners, size, self.kernel_size, self.step), {}  # (1)
 
     def branches(self, cache: MaxPool2dCache) -> Array:
         """The winner of every window."""
@@ -63,8 +63,10 @@ class MaxPool2d:
         """Raise ShapeError when x (H, W, N, C) is smaller than the window."""
         k = self.kernel_size
         if min(x.shape[:2]) < k:
-            raise ShapeError(f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
-                             f"smaller than the window (kh=kw={k}){images_first_hint('x', x.shape, k, k)}")
+            raise ShapeError(
+                f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
+                f"smaller than the window (kh=kw={k}){images_first_hint('x', x.shape, k, k)}"
+            )
 
     @property
     def step(self) -> int:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend.expect import expect_precision, expect_same_shape, expect_shape
 from scratchnet.errors import ShapeError
-from scratchnet.shapes import expect_precision, expect_same_shape, expect_shape
 
 
 class WeightedL1Cache(NamedTuple):
@@ -57,10 +57,10 @@ class WeightedL1:
         expect_precision("WeightedL1", dlogit=dlogit, distance=distance)
         sign = xp.sign((h1 - h2).real)
         ddifference = dlogit[..., None] * (weight * sign)
-        dh1 = sum_to_shape(ddifference, h1.shape)                                   # (1)
-        dh2 = -sum_to_shape(ddifference, h2.shape)                                  # (2)
-        dweight = dlogit.reshape(-1) @ distance.reshape(-1, self.features)          # (3)
-        return (dh1, dh2), {"weight": dweight, "bias": dlogit.sum().reshape(1)}     # (4)
+        dh1 = sum_to_shape(ddifference, h1.shape)  # (1)
+        dh2 = -sum_to_shape(ddifference, h2.shape)  # (2)
+        dweight = dlogit.reshape(-1) @ distance.reshape(-1, self.features)  # (3)
+        return (dh1, dh2), {"weight": dweight, "bias": dlogit.sum().reshape(1)}  # (4)
 
     def branches(self, cache: WeightedL1Cache) -> Array:
         """The sign of every difference."""
@@ -71,7 +71,8 @@ def sum_to_shape(gradient: Array, shape: tuple[int, ...]) -> Array:
     """The backward of broadcasting: `gradient` summed over the axes along which `shape` was stretched."""
     added = gradient.ndim - len(shape)
     stretched = tuple(
-        axis for axis in range(gradient.ndim)
+        axis
+        for axis in range(gradient.ndim)
         if axis < added or (shape[axis - added] == 1 and gradient.shape[axis] != 1)
     )
     return gradient.sum(axis=stretched).reshape(shape) if stretched else gradient

@@ -1,30 +1,12 @@
-"""Pure functions of arrays, each forward beside its backward. A module is loaded when it is first used."""
+"""Pure functions of arrays, each forward beside its backward."""
 
 from typing import TYPE_CHECKING
 
-__all__ = [
-    "conv", "conv_bands", "conv_cost", "conv_dft", "conv_im2col", "cuda", "dft", "finite", "frame", "norm", "pool",
-    "resize", "warp", "windows",
-]
+__all__ = ["conv", "cuda", "fast", "finite", "norm", "pool", "windows"]
 
 if TYPE_CHECKING:
-    from scratchnet.ops import (
-        conv,
-        conv_bands,
-        conv_cost,
-        conv_dft,
-        conv_im2col,
-        cuda,
-        dft,
-        finite,
-        frame,
-        norm,
-        pool,
-        resize,
-        warp,
-        windows,
-    )
+    from scratchnet.ops import conv, cuda, fast, finite, norm, pool, windows
 else:
-    from scratchnet.lazy import lazily
+    from scratchnet.common.lazy import lazily
 
     __getattr__, __dir__ = lazily(__name__, __all__)

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from scratchnet.backend import Array, array_module
-from scratchnet.ops.conv_bands import backward_bands, forward_bands
-from scratchnet.ops.conv_dft import backward_dft, forward_dft
-from scratchnet.ops.conv_im2col import backward_im2col, forward_im2col
+from scratchnet.ops.fast.conv_bands import backward_bands, forward_bands
+from scratchnet.ops.fast.conv_dft import backward_dft, forward_dft
+from scratchnet.ops.fast.conv_im2col import backward_im2col, forward_im2col
 from scratchnet.ops.windows import windows
 
 
@@ -59,9 +59,9 @@ def backward_offsets(
     dweight = xp.empty(weight.shape, dtype=xp.result_type(dy.dtype, x.dtype))
     dx_windows = windows(dx, weight.shape[:2], stride)
     for (a, b, x_ab), (_, _, dx_ab) in zip(windows(x, weight.shape[:2], stride), dx_windows, strict=True):
-        dweight[a, b] = xp.tensordot(x_ab, dy, axes=((0, 1, 2), (0, 1, 2)))      # (2)
+        dweight[a, b] = xp.tensordot(x_ab, dy, axes=((0, 1, 2), (0, 1, 2)))  # (2)
         if needs_dx:
-            dx_ab += dy @ weight[a, b].T                                        # (3)
+            dx_ab += dy @ weight[a, b].T  # (3)
     return dx if needs_dx else None, dweight
 
 

@@ -64,8 +64,7 @@ def none(kernel_size: int) -> int:
 
 
 def backward(dy: Array, winners: Array, size: tuple[int, int], kernel_size: int, stride: int) -> Array:
-    """dx[s i + a, s j + b] += dy[i, j] where (a, b) is the winner of window (i, j); dx has the rows and columns `size`.
-    """
+    """dx[s i + a, s j + b] += dy[i, j] where (a, b) is the winner of window (i, j); dx has H, W = `size`."""
     if cuda.usable(dy) and none(kernel_size) < 256:
         return cuda_pool.backward(dy, winners, size, kernel_size, stride)
     xp = array_module(dy, winners)

@@ -22,8 +22,8 @@ import numpy as np
 
 from scratchnet.backend import Array, Params
 from scratchnet.errors import ScratchnetError
-from scratchnet.gradcases import Case
 from scratchnet.layers.base import branches
+from scratchnet.planted.cases import Case
 from scratchnet.planted.parts import Gradients
 
 REDRAWS = 100

@@ -3,20 +3,26 @@
 import numpy as np
 
 from scratchnet.backend import Array
-from scratchnet.gradcases import LossOf
 from scratchnet.layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.planted.bug import Point, planted_in
+from scratchnet.planted.cases import LossOf
 from scratchnet.planted.parts import Gradients, Penalised, Twins
 
 HEAD = WeightedL1(4)
 PAIRS = (3, 4), (3, 4)  # h1 and h2, (N, D)
 EPISODE = (2, 1, 4), (5, 4)  # queries (Q, 1, D) and supports (S, D)
 
-ENCODER = Sequential({
-    "conv": Conv2d(1, 3, (2, 3), algorithm="offsets"), "relu": ReLU(), "pool": MaxPool2d(2), "flatten": Flatten(),
-    "linear": Linear(2 * 3 * 3, 4), "sigmoid": Sigmoid(),
-})
+ENCODER = Sequential(
+    {
+        "conv": Conv2d(1, 3, (2, 3), algorithm="offsets"),
+        "relu": ReLU(),
+        "pool": MaxPool2d(2),
+        "flatten": Flatten(),
+        "linear": Linear(2 * 3 * 3, 4),
+        "sigmoid": Sigmoid(),
+    }
+)
 TWINS = Twins(ENCODER, HEAD)
 IMAGES = (5, 8, 2, 1), (5, 8, 2, 1)  # a and b, (H, W, N, C)
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet import gradcases
-from scratchnet.gradcases import Case
+from scratchnet.planted import cases as gradcases
 from scratchnet.planted.bug import CATALOGUE, PlantedBug
+from scratchnet.planted.cases import Case
 
 CHOICES = 4
 

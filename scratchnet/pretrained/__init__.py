@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from scratchnet.common.spelling import hint
 from scratchnet.errors import REINSTALL, CheckpointError
 from scratchnet.pretrained.card import Card
-from scratchnet.spelling import hint
 
 __all__ = ["DEFAULT", "Card", "card", "list_names", "names", "size", "weights"]
 
@@ -45,14 +45,17 @@ def card(name: str) -> Card:
 def weights(name: str) -> Iterator[Path]:
     """The file of a bundled network. Raises CheckpointError when there is none, or not the one that its card tells."""
     if name not in names():
-        raise CheckpointError(f"no network called {name} is bundled with this scratchnet ({list_names()})"
-                              f"{hint(name, names())}: "
-                              "train one with `scratchnet train` and give its run folder with --model")
+        raise CheckpointError(
+            f"no network called {name} is bundled with this scratchnet ({list_names()})"
+            f"{hint(name, names())}: "
+            "train one with `scratchnet train` and give its run folder with --model"
+        )
     with as_file(FOLDER / f"{name}.npz") as path:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != card(name).sha256:
-            raise CheckpointError(f"{path} is not the file that its card describes, its SHA-256 is {found}; "
-                                  + REINSTALL)
+            raise CheckpointError(
+                f"{path} is not the file that its card describes, its SHA-256 is {found}; " + REINSTALL
+            )
         yield path
 
 

@@ -6,18 +6,37 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scratchnet.common.notes import expect, parse
 from scratchnet.errors import REINSTALL, CheckpointError
-from scratchnet.notes import expect, parse
-from scratchnet.reading import read_file, reason
+from scratchnet.files.reading import read_file, reason
 
 MAX_BYTES = 1 << 20
 KINDS = {
-    "name": str, "summary": str, "parameters": int, "recipe": dict, "seed": int, "hours": float, "machine": str,
-    "date": str, "limits": [str], "sha256": str, "commands": [str],
+    "name": str,
+    "summary": str,
+    "parameters": int,
+    "recipe": dict,
+    "seed": int,
+    "hours": float,
+    "machine": str,
+    "date": str,
+    "limits": [str],
+    "sha256": str,
+    "commands": [str],
     "data": {"name": str, "source": str, "licence": str, "used": str},
     "storage": {"weights": str, "bytes": int, "stored_correct": int, "float32_correct": int},
-    "figures": [{"task": str, "way?": int, "shot?": int, "scope": str, "correct": int, "trials": int,
-                 "accuracy": float, "interval": [float]}],
+    "figures": [
+        {
+            "task": str,
+            "way?": int,
+            "shot?": int,
+            "scope": str,
+            "correct": int,
+            "trials": int,
+            "accuracy": float,
+            "interval": [float],
+        }
+    ],
 }
 
 
@@ -81,8 +100,10 @@ class Card:
         yield "| task | right | of | accuracy | interval |\n|---|---|---|---|---|"
         for figure in self.figures:
             low, high = figure["interval"]
-            yield (f"| {_task(figure)} | {figure['correct']:,} | {figure['trials']:,} "
-                   f"| {figure['accuracy']:.1%} | {low:.1%} - {high:.1%} |")
+            yield (
+                f"| {_task(figure)} | {figure['correct']:,} | {figure['trials']:,} "
+                f"| {figure['accuracy']:.1%} | {low:.1%} - {high:.1%} |"
+            )
         yield "\n## Limits\n"
         yield from (f"- {limit}" for limit in self.limits)
         yield f"\n## Training\n\n{self.data['used']}, from {self.data['name']} ({self.data['source']})."

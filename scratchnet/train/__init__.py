@@ -15,17 +15,71 @@ of both are equal, as times are in the log alone. Under a memory cap it is the s
 batch depend on what the process has taken when it starts.
 """
 
-from scratchnet.train.folder import LOG, RECIPE, STATE
-from scratchnet.train.loop import SAVE_EVERY, load_split, train
-from scratchnet.train.signals import Interrupted, StoppedAtOnce, exit_code
-from scratchnet.train.state import read_log
-from scratchnet.train.step import queue_step, train_step
+from typing import TYPE_CHECKING
 
 __all__ = [
-    "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "exit_code", "load_split", "queue_step",
-    "read_log", "train", "train_step",
+    "LOG",
+    "RECIPE",
+    "SAVE_EVERY",
+    "STATE",
+    "Interrupted",
+    "StoppedAtOnce",
+    "batches",
+    "diagnosis",
+    "environment",
+    "exit_code",
+    "folder",
+    "gradients",
+    "load_split",
+    "loop",
+    "progress",
+    "queue_step",
+    "read_log",
+    "recipes",
+    "signals",
+    "state",
+    "step",
+    "train",
+    "train_step",
 ]
 
+if TYPE_CHECKING:
+    from scratchnet.train import (
+        batches,
+        diagnosis,
+        environment,
+        folder,
+        gradients,
+        loop,
+        progress,
+        recipes,
+        signals,
+        state,
+        step,
+    )
+    from scratchnet.train.folder import LOG, RECIPE, STATE
+    from scratchnet.train.loop import SAVE_EVERY, load_split, train
+    from scratchnet.train.signals import Interrupted, StoppedAtOnce, exit_code
+    from scratchnet.train.state import read_log
+    from scratchnet.train.step import queue_step, train_step
+else:
+    from scratchnet.common.lazy import lazily
 
-def __dir__() -> list[str]:
-    return __all__
+    __getattr__, __dir__ = lazily(
+        __name__,
+        __all__,
+        {
+            "LOG": "folder",
+            "RECIPE": "folder",
+            "STATE": "folder",
+            "SAVE_EVERY": "loop",
+            "load_split": "loop",
+            "train": "loop",
+            "Interrupted": "signals",
+            "StoppedAtOnce": "signals",
+            "exit_code": "signals",
+            "read_log": "state",
+            "queue_step": "step",
+            "train_step": "step",
+        },
+    )

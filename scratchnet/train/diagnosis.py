@@ -11,19 +11,21 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module, to_host
-from scratchnet.batches import Batch
 from scratchnet.layers import Layer, Sequential
 from scratchnet.layers.base import backward_params, running_statistics
 from scratchnet.losses import Loss
-from scratchnet.microbatches import add_piece, pieces_of
+from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import new_flag
-from scratchnet.optim import SGD
-from scratchnet.siamese import SiameseNet
+from scratchnet.optim.sgd import SGD
+from scratchnet.train.batches import Batch
+from scratchnet.train.gradients import add_piece, pieces_of
 
 NAMED = 5  # images at most; of more, the number follows
 GO_BACK = "go back to a network saved earlier"
-UNSEEN = ("a NaN or an infinity that a second pass over the step does not show: look for a fault of the memory or the "
-          f"processor, and {GO_BACK}")
+UNSEEN = (
+    "a NaN or an infinity that a second pass over the step does not show: look for a fault of the memory or the "
+    f"processor, and {GO_BACK}"
+)
 
 
 class _Found(Exception):
@@ -41,8 +43,9 @@ def diagnosis(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces:
         lower_lr = f"lower the learning rate, lr={optimiser.rate:g}"
         grads, statistics = _second_pass(net, batch, loss, pieces, lower_lr)
         for name, gradient in grads.items():
-            _expect_finite(_layer_of(name), "backward", f"the gradient of {name}, summed over the pieces", gradient,
-                           lower_lr)
+            _expect_finite(
+                _layer_of(name), "backward", f"the gradient of {name}, summed over the pieces", gradient, lower_lr
+            )
         for name, value in statistics.items():
             _expect_finite(_layer_of(name), "forward", f"the new {name}", value, lower_lr)
         _look_at_the_update(net, optimiser, grads)
@@ -55,8 +58,10 @@ def _look_at_what_is_given(net: SiameseNet, optimiser: SGD, batch: Batch) -> Non
     names = _image_names(batch.a, batch.b)
     at_fault = [bool(bad) for images in (batch.a, batch.b) for bad in _not_finite(images).any(axis=(-1, -2)).flat]
     if any(at_fault):
-        raise _Found(f"encoder, forward: NaN or infinity in the images {_listed(names, at_fault)}: "
-                     "look at how they were made, or leave them out")
+        raise _Found(
+            f"encoder, forward: NaN or infinity in the images {_listed(names, at_fault)}: "
+            "look at how they were made, or leave them out"
+        )
     _expect_finite("loss", "forward", "target", batch.target, "look at how it was made")
     for name, value in net.params.items():
         _expect_finite(_layer_of(name), "forward", f"{name} before the step", value, GO_BACK)
@@ -85,8 +90,10 @@ def _look_at_the_update(net: SiameseNet, optimiser: SGD, grads: Params) -> None:
         optimiser.flag(net.params, {name: gradient}, failed)
         if to_host(failed):
             lr, largest = optimiser.settings(name)[0], abs(to_host(gradient)).max()
-            raise _Found(f"{_layer_of(name)}, update: {name} overflows, by a gradient of up to {largest:.1e} and "
-                         f"lr={lr:g}: lower the learning rate")
+            raise _Found(
+                f"{_layer_of(name)}, update: {name} overflows, by a gradient of up to {largest:.1e} and "
+                f"lr={lr:g}: lower the learning rate"
+            )
 
 
 def _watched(layer: Layer, name: str, images: Sequence[str], remedy: str) -> Any:
@@ -169,10 +176,12 @@ def _not_finite(array: Array) -> np.ndarray:
 
 
 def _image_names(a: Array, b: Array, start: int = 0) -> list[str]:
-    """The index of each image of a and then b, whose first axis begins at `start` of the batch: "a[3]", "b[0, 0, 2]".
-    """
-    return [f"{name}[{', '.join(map(str, (start + first, *rest)))}]"
-            for name, images in (("a", a), ("b", b)) for first, *rest in np.ndindex(*images.shape[:-2])]
+    """The index of each image of a, then b, whose first axis begins at `start` of the batch: "a[3]", "b[0, 0, 2]"."""
+    return [
+        f"{name}[{', '.join(map(str, (start + first, *rest)))}]"
+        for name, images in (("a", a), ("b", b))
+        for first, *rest in np.ndindex(*images.shape[:-2])
+    ]
 
 
 def _listed(names: Sequence[str], chosen: Sequence[bool]) -> str:

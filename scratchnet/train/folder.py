@@ -5,8 +5,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scratchnet.checkpoint import WEIGHTS
-from scratchnet.files import sweep
-from scratchnet.locks import locked
+from scratchnet.files.atomic import sweep
+from scratchnet.files.locks import locked
 
 STATE, RECIPE, LOG, LOCK = "state.npz", "recipe.json", "log.jsonl", ".lock"
 

@@ -7,27 +7,27 @@ from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 
-from scratchnet import oneshot
-from scratchnet.averaging import WeightAverage
 from scratchnet.backend import Device, array_module, get_device, memory_errors, to_host
-from scratchnet.batches import OBJECTIVES, VALIDATION, Batch, EpisodeBatches, PairBatches, stream
 from scratchnet.checkpoint import load_model
-from scratchnet.console import note
+from scratchnet.common.console import note
 from scratchnet.data.alphabets import digest
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.splits import Split, background_split, glyph_split
-from scratchnet.environment import differences, environment
 from scratchnet.errors import CheckpointError, DataError, NonFiniteError
-from scratchnet.files import write_bytes
-from scratchnet.microbatches import GIB, Plan, plan, smaller_batch
-from scratchnet.models import build
+from scratchnet.files.atomic import write_bytes
+from scratchnet.models.networks import build
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot import trials as oneshot
 from scratchnet.ops.finite import new_flag
-from scratchnet.optim import SGD
-from scratchnet.progress import Display, Progress
-from scratchnet.recipes import Recipe
-from scratchnet.siamese import SiameseNet
+from scratchnet.optim.averaging import WeightAverage
+from scratchnet.optim.sgd import SGD
+from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batch, EpisodeBatches, PairBatches, stream
 from scratchnet.train.diagnosis import diagnosis
+from scratchnet.train.environment import differences, environment
 from scratchnet.train.folder import RECIPE, STATE, run_folder
+from scratchnet.train.gradients import GIB, Plan, plan, smaller_batch
+from scratchnet.train.progress import Display, Progress
+from scratchnet.train.recipes import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
 from scratchnet.train.state import TrainingRun, expect_resumable
 from scratchnet.train.step import queue_step, train_step
@@ -44,8 +44,15 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
 
 
 def train(
-    recipe: Recipe, split: Split, out: Path, device: str | Device | None = None, minutes: float | None = None,
-    resume: bool = False, quiet: bool = False, memory: float | None = None, save_every: float = SAVE_EVERY,
+    recipe: Recipe,
+    split: Split,
+    out: Path,
+    device: str | Device | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    memory: float | None = None,
+    save_every: float = SAVE_EVERY,
 ) -> SiameseNet:
     """Train by the recipe, keeping everything in the folder `out`; returns the network of the best epoch.
 
@@ -86,8 +93,10 @@ def train(
         if not quiet:
             _announce(recipe, split, out, cut if memory is not None or (cut and cut.pieces > 1) else None)
         if changed := differences(before, run.environment):
-            note(f"warning: {out} goes on with other {changed}: its numbers may differ by rounding from those of a "
-                "run that was never stopped")
+            note(
+                f"warning: {out} goes on with other {changed}: its numbers may differ by rounding from those of a "
+                "run that was never stopped"
+            )
         with (
             memory_errors(partial(smaller_batch, net, recipe.batch_size)),
             Display(recipe, batches.steps, run.progress, quiet) as display,
@@ -98,8 +107,15 @@ def train(
 
 
 def _train_epochs(
-    run: TrainingRun, split: Split, batches: PairBatches | EpisodeBatches, validation_runs: list[oneshot.Run],
-    cut: Plan | None, display: Display, stop: Stop, minutes: float | None, save_every: float,
+    run: TrainingRun,
+    split: Split,
+    batches: PairBatches | EpisodeBatches,
+    validation_runs: list[oneshot.Run],
+    cut: Plan | None,
+    display: Display,
+    stop: Stop,
+    minutes: float | None,
+    save_every: float,
 ) -> None:
     """Train until the recipe is done, the minutes have passed, or a signal stops it."""
     progress, average = run.progress, run.average
@@ -139,9 +155,7 @@ def _train_epochs(
             raise Interrupted(f"stopped after epoch {progress.epoch}, state saved", stop.number)
 
 
-def _batches(
-    recipe: Recipe, split: Split, net: SiameseNet, memory: float | None
-) -> PairBatches | EpisodeBatches:
+def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory: float | None) -> PairBatches | EpisodeBatches:
     """The batches of a training, from drawings that live where the network does, if there is room."""
     drawings = Drawings.of(split.train, net.image_size, net.frame)
     drawings = drawings.to_device(net.device, inf if memory is None else GIB * memory)
@@ -159,9 +173,7 @@ def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
     return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
 
 
-def _cut(
-    net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, memory: float | None
-) -> Plan | None:
+def _cut(net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, memory: float | None) -> Plan | None:
     """Into which pieces batches go under a cap in GiB, or on a device with a memory of its own; None anywhere else."""
     if memory is None and net.device.free_memory is None:
         return None
@@ -175,12 +187,18 @@ def _announce(recipe: Recipe, split: Split, out: Path, cut: Plan | None) -> None
     if not recipe.validates:
         note(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result")
     if cut:
-        note(f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
-            f"forecast: {cut.bytes / GIB:.2f} GiB")
+        note(
+            f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
+            f"forecast: {cut.bytes / GIB:.2f} GiB"
+        )
 
 
 def _take_step(
-    net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, batch: Batch, cut: Plan | None,
+    net: SiameseNet,
+    optimiser: SGD,
+    batches: PairBatches | EpisodeBatches,
+    batch: Batch,
+    cut: Plan | None,
     progress: Progress,
 ) -> None:
     """One step. Its loss is read at once, or together with others where that means waiting for the device."""

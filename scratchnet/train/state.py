@@ -8,31 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet import oneshot
-from scratchnet.averaging import WeightAverage
 from scratchnet.backend import Params, to_device
-from scratchnet.batches import CALIBRATION, stream
 from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
+from scratchnet.common.notes import MAX_BYTES, expect, parse
 from scratchnet.data.splits import Split
 from scratchnet.errors import CheckpointError
-from scratchnet.files import write_bytes
-from scratchnet.models import describe
-from scratchnet.notes import MAX_BYTES, expect, parse
-from scratchnet.optim import SGD
-from scratchnet.progress import CLOCK_TICK, Progress
-from scratchnet.reading import read_file, reason
-from scratchnet.recipes import Recipe
-from scratchnet.siamese import SiameseNet
+from scratchnet.files.atomic import write_bytes
+from scratchnet.files.reading import read_file, reason
+from scratchnet.models.networks import describe
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot import trials as oneshot
+from scratchnet.optim.averaging import WeightAverage
+from scratchnet.optim.sgd import SGD
+from scratchnet.train.batches import CALIBRATION, stream
 from scratchnet.train.folder import LOG, STATE
+from scratchnet.train.progress import CLOCK_TICK, Progress
+from scratchnet.train.recipes import Recipe
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
 TIMES = ("seconds", "images_per_second")  # in the log alone, so that the same run writes the same weights file
 EPOCH = {"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}
 PARTS = ("params/", "velocity/", "average/")  # of a state: what the names of its arrays begin with
 NOTES = {  # of a state; those with a question mark are not in the states of 0.1
-    "recipe": dict, "data?": str, "environment?": dict, "epoch": int, "step": int, "losses": [float],
+    "recipe": dict,
+    "data?": str,
+    "environment?": dict,
+    "epoch": int,
+    "step": int,
+    "losses": [float],
     "history": [EPOCH],
-    "seconds?": float, "images?": int,
+    "seconds?": float,
+    "images?": int,
 }
 
 
@@ -57,12 +63,18 @@ class TrainingRun:
         progress, best = self.progress, self.progress.best
         progress.epoch += 1
         seconds = max(progress.seconds, CLOCK_TICK)
-        progress.history.append({
-            "epoch": progress.epoch, "loss": float(np.mean(progress.losses)),
-            "validation": validation and validation.accuracy, "scope": validation and validation.scope,
-            "interval": validation and validation.interval, "lr": self.optimiser.rate, "seconds": round(seconds, 2),
-            "images_per_second": round(progress.images / seconds, 1),
-        })
+        progress.history.append(
+            {
+                "epoch": progress.epoch,
+                "loss": float(np.mean(progress.losses)),
+                "validation": validation and validation.accuracy,
+                "scope": validation and validation.scope,
+                "interval": validation and validation.interval,
+                "lr": self.optimiser.rate,
+                "seconds": round(seconds, 2),
+                "images_per_second": round(progress.images / seconds, 1),
+            }
+        )
         progress.start_epoch()
         self._write_log()
         return validation is None or best is None or validation.accuracy > best["validation"]
@@ -85,11 +97,21 @@ class TrainingRun:
         arrays = {f"params/{name}": value for name, value in self.net.params.items()}
         arrays |= {f"velocity/{name}": value for name, value in self.optimiser.velocity.items()}
         arrays |= {f"average/{name}": value for name, value in self.average.params.items()} if self.average else {}
-        save_arrays(self.out / STATE, arrays, {
-            "recipe": self.recipe.as_dict(), "data": self.data, "environment": self.environment,
-            "epoch": progress.epoch, "step": progress.step, "losses": progress.losses, "history": progress.history,
-            "seconds": progress.seconds, "images": progress.images,
-        })
+        save_arrays(
+            self.out / STATE,
+            arrays,
+            {
+                "recipe": self.recipe.as_dict(),
+                "data": self.data,
+                "environment": self.environment,
+                "epoch": progress.epoch,
+                "step": progress.step,
+                "losses": progress.losses,
+                "history": progress.history,
+                "seconds": progress.seconds,
+                "images": progress.images,
+            },
+        )
 
     def load(self) -> dict[str, str]:
         """Go on where the run in `out` stopped; returns the environment in which that was, as far as it is recorded.
@@ -101,8 +123,10 @@ class TrainingRun:
         _expect_progress(saved, self.recipe, path)
         expect_same_recipe(self.out, saved, self.recipe)
         if saved.get("data", self.data) != self.data:
-            raise CheckpointError(f"{self.out} was trained on other drawings than these: resume it with the data that "
-                                  "it began with, or choose another --out")
+            raise CheckpointError(
+                f"{self.out} was trained on other drawings than these: resume it with the data that "
+                "it began with, or choose another --out"
+            )
         if strangers := [name for name in arrays if not name.startswith(PARTS)]:
             raise CheckpointError(f"{path} holds {strangers[0]}, which is no part of a state: use another copy")
 
@@ -117,8 +141,12 @@ class TrainingRun:
         if self.average:
             self.average.params = averaged
         self.progress = Progress(
-            saved["epoch"], saved["step"], saved["losses"], saved["history"],
-            seconds=saved.get("seconds", 0.0), images=saved.get("images", 0),  # not in states of 0.1
+            saved["epoch"],
+            saved["step"],
+            saved["losses"],
+            saved["history"],
+            seconds=saved.get("seconds", 0.0),
+            images=saved.get("images", 0),  # not in states of 0.1
         )
         self._write_log()  # which may be older than the state, or gone
         return {name: str(value) for name, value in saved.get("environment", {}).items()}
@@ -144,8 +172,10 @@ def expect_same_recipe(out: Path, saved: Mapping[str, Any], recipe: Recipe) -> N
     """Raise CheckpointError unless the saved run has this recipe."""
     for name, value in recipe.as_dict().items():
         if saved["recipe"].get(name) != value:
-            raise CheckpointError(f"{out} was trained with {name}={saved['recipe'].get(name)}, not {name}={value}: "
-                                  "resume it as it began, or choose another --out")
+            raise CheckpointError(
+                f"{out} was trained with {name}={saved['recipe'].get(name)}, not {name}={value}: "
+                "resume it as it began, or choose another --out"
+            )
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
@@ -156,7 +186,8 @@ def read_log(out: Path) -> list[dict[str, Any]]:
         return records
     except (OSError, ValueError) as cause:
         raise CheckpointError(
-            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it anew") from cause
+            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it anew"
+        ) from cause
 
 
 def _expect_progress(saved: Any, recipe: Recipe, path: Path) -> None:

@@ -3,28 +3,27 @@
 import numpy as np
 
 from scratchnet.backend import Array, keep_freed_memory, memory_errors, one_blas_thread
-from scratchnet.batches import Batch
 from scratchnet.errors import NonFiniteError
-from scratchnet.ink import BatchLook
+from scratchnet.images.ink import BatchLook
 from scratchnet.losses import Loss, PairCrossEntropy
-from scratchnet.microbatches import Gradients, gradients, smaller_batch
+from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import flag_not_finite, new_flag, unless, unless_all
-from scratchnet.optim import SGD
-from scratchnet.siamese import SiameseNet
+from scratchnet.optim.sgd import SGD
+from scratchnet.train.batches import Batch
 from scratchnet.train.diagnosis import diagnosis
+from scratchnet.train.gradients import Gradients, gradients, smaller_batch
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite is an error of its own
 def train_step(
-    net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array,
-    loss: Loss | None = None, pieces: int = 1,
+    net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array, loss: Loss | None = None, pieces: int = 1
 ) -> float:
     """One forward, backward and update on a batch; returns the loss before the update.
 
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
     pieces: take the batch in so many, one after the other, for less memory and the same result to rounding.
-    Raises DataError for images that are not ink 1 and paper 0 (`scratchnet.ink`); NonFiniteError, before anything is
+    Raises DataError for images that are not ink 1 and paper 0 (`images/ink.py`); NonFiniteError, before anything is
     changed, when the loss, a gradient, a statistic of batch norm or an updated parameter is a NaN or an infinity: a
     second pass over the step names the layer and the direction in which the first one arises, and the images if only
     some are at fault; BackendError when memory runs out, as a rule before anything is changed as well, but the first
@@ -47,9 +46,7 @@ def train_step(
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def queue_step(
-    net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, failed: Array, pieces: int = 1
-) -> Array:
+def queue_step(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, failed: Array, pieces: int = 1) -> Array:
     """`train_step` without waiting for the device: returns the loss () there, NaN if this step or one before failed.
 
     failed: a flag of ops/finite.py, raised where `train_step` would raise NonFiniteError. Once it is, neither this

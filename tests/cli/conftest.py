@@ -6,10 +6,10 @@ import sys
 import pytest
 from commands import BASELINES, TINY, Answer, drawing, everything_in
 
-from scratchnet import oneshot
 from scratchnet.cli import main
 from scratchnet.data import splits
 from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.oneshot import trials as oneshot
 
 draw_alphabets_once = functools.cache(generate_alphabets)
 

@@ -10,7 +10,7 @@ import pytest
 
 from scratchnet import pretrained
 from scratchnet.checkpoint import load_model, save_model
-from scratchnet.models import compact
+from scratchnet.models.networks import compact
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bundle.py"
 
@@ -136,8 +136,10 @@ def test_the_script_writes_the_cards_for_people_again(bundle, bundle_script, tin
 def test_a_folder_called_as_the_bundled_network_hides_it_from_no_command(ask, glyphs, omniglot):
     Path("omniglot", "images_background").mkdir(parents=True)
     support, query = glyphs
-    for command in (["compare", query, query, "--model", "omniglot"],
-                    ["classify", query, "--support", support, "--model", "omniglot"],
-                    ["evaluate", "omniglot", "--on", "glyphs", "--trials", "20", "--no-baselines"],
-                    ["bench", "--network", "omniglot", "--pairs", "2", "--rounds", "1"]):
+    for command in (
+        ["compare", query, query, "--model", "omniglot"],
+        ["classify", query, "--support", support, "--model", "omniglot"],
+        ["evaluate", "omniglot", "--on", "glyphs", "--trials", "20", "--no-baselines"],
+        ["bench", "--network", "omniglot", "--pairs", "2", "--rounds", "1"],
+    ):
         assert ask(*command, "--json").json

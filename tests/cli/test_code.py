@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import scratchnet
-from scratchnet import gradcases
 from scratchnet.bench import machine
-from scratchnet.version import VERSION
+from scratchnet.common.version import VERSION
+from scratchnet.planted import cases as gradcases
 
 CODE = str(Path(scratchnet.__file__).parent)
 TINY = ["--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds", "1"]

@@ -5,10 +5,10 @@ import re
 import pytest
 from commands import BASELINES
 
-from scratchnet import figures
 from scratchnet.checkpoint import load_model_with_notes, save_model
-from scratchnet.models import compact
-from scratchnet.oneshot import count_correct
+from scratchnet.models.networks import compact
+from scratchnet.oneshot import tasks as figures
+from scratchnet.oneshot.trials import count_correct
 
 
 def test_evaluate_prints_the_network_beside_the_baselines(ask, run, all_baselines):

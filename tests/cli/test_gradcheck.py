@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from scratchnet import gradcases, planted
+from scratchnet import planted
 from scratchnet.gradcheck import Report
 from scratchnet.layers import ReLU
+from scratchnet.planted import cases as gradcases
 
 
 class BrokenReLU(ReLU):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scratchnet.cli import info
-from scratchnet.recipes import RECIPES
-from scratchnet.version import VERSION
+from scratchnet.common.version import VERSION
+from scratchnet.train.recipes import RECIPES
 
 piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 
@@ -13,10 +13,7 @@ piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids
 @piped_and_on_a_terminal
 @pytest.mark.parametrize(
     ("arguments", "folder", "names"),
-    [
-        ([], "cache/scratchnet", sorted(info.ARCHIVES)),
-        (["there", "--only", "all_runs.zip"], "there", ["all_runs.zip"]),
-    ],
+    [([], "cache/scratchnet", sorted(info.ARCHIVES)), (["there", "--only", "all_runs.zip"], "there", ["all_runs.zip"])],
 )
 def test_download_fetches_what_it_is_told_where_it_is_told(
     arguments, folder, names, terminal, ask, monkeypatch, tmp_path
@@ -53,9 +50,7 @@ def test_info_tells_what_it_runs_on(ask, monkeypatch):
 def test_info_tells_a_device_that_cannot_be_used(ask, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_DEVICE", "tpu")
     answer = ask("info", "--json")
-    assert (answer.code, answer.json["device"]) == (
-        0, "not available: SCRATCHNET_DEVICE=tpu: choose one of cpu, cuda"
-    )
+    assert (answer.code, answer.json["device"]) == (0, "not available: SCRATCHNET_DEVICE=tpu: choose one of cpu, cuda")
 
 
 def test_a_download_into_a_file_is_refused(refused, tmp_path):

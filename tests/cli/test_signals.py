@@ -22,8 +22,13 @@ def start(folder, *arguments, program=("-m", "scratchnet"), **environment):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SCRATCHNET")} | environment
     environment |= {"PYTHONPATH": os.pathsep.join([str(folder), PACKAGES]), "TMPDIR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, *program, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, encoding="utf-8", env=environment, cwd=folder,
+        [sys.executable, *program, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=environment,
+        cwd=folder,
     )
 
 
@@ -61,9 +66,9 @@ def test_an_interrupt_in_any_import_gives_130_without_a_traceback(place, program
 WAITING = """
 import os, time
 import scratchnet.cli.{module} as module
-import scratchnet.files
+import scratchnet.files.atomic
 def wait(*_, **__):
-    with scratchnet.files.atomic_write("half-written"):
+    with scratchnet.files.atomic.atomic_write("half-written"):
         open("ready", "w").close()
         time.sleep(60)
 module.{function} = wait
@@ -122,10 +127,12 @@ time.sleep(60)
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
 def test_bench_leaves_no_process_behind(name, tmp_path):
     (tmp_path / "slow.py").write_text(CHILD, encoding="utf-8")
-    code = ("import scratchnet.bench.memory as memory, functools, sys\n"
-            "run = memory.run_module\n"
-            "memory.run_module = lambda module, argument: run('slow', argument)\n"
-            "from scratchnet.__main__ import main\nsys.exit(main())")
+    code = (
+        "import scratchnet.bench.memory as memory, functools, sys\n"
+        "run = memory.run_module\n"
+        "memory.run_module = lambda module, argument: run('slow', argument)\n"
+        "from scratchnet.__main__ import main\nsys.exit(main())"
+    )
     arguments = ["bench", "--network", "compact", "--image-size", "16", "--pairs", "2", "--memory-peak"]
     process = start(tmp_path, *arguments, program=("-c", code))
     until = time.monotonic() + DEADLINE

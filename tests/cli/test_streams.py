@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import scratchnet
-from scratchnet import console
 from scratchnet.cli import main
+from scratchnet.common import console
 
 CLI = Path(scratchnet.__file__).parent / "cli"
 HOSTILE = ["文字", "Straße", "\udcff\udcfe", "\x1b[31mred\x1b[0m", "two\nlines", "back\rspace\b", "\u202eltr", "\x9b1m"]
@@ -93,9 +93,17 @@ def code_of(arguments):
 def test_messages_show_hostile_names_escaped_on_one_line(encoding, screens):
     out, err = screens(encoding)
     commands = [
-        command for name in HOSTILE for command in (
-            ["compare", name, name], ["evaluate", name], ["train", "--recipe", name], ["bench", "--network", name],
-            ["train", "--set", f"{name}=1"], ["classify", "q.png", "--support", name], [name], ["info", f"--{name}"],
+        command
+        for name in HOSTILE
+        for command in (
+            ["compare", name, name],
+            ["evaluate", name],
+            ["train", "--recipe", name],
+            ["bench", "--network", name],
+            ["train", "--set", f"{name}=1"],
+            ["classify", "q.png", "--support", name],
+            [name],
+            ["info", f"--{name}"],
         )
     ]
     assert {code_of(command) for command in commands} == {2}
@@ -118,8 +126,11 @@ def program(arguments):
     """A process whose arguments, and what becomes of its streams, are written as in a shell."""
     environment = os.environ | {"PYTHONPATH": str(CLI.parents[1]), "PYTHONUNBUFFERED": ""}
     return subprocess.run(
-        ["sh", "-c", f'exec "{sys.executable}" -m scratchnet {arguments}'], check=False, capture_output=True,
-        encoding="utf-8", env=environment,
+        ["sh", "-c", f'exec "{sys.executable}" -m scratchnet {arguments}'],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        env=environment,
     )
 
 
@@ -153,11 +164,13 @@ def test_a_full_disk_under_stderr_changes_no_exit_code(arguments, code):
 
 @needs_sh
 def test_no_file_of_ours_takes_the_number_of_a_closed_stream():
-    code = ("import os, sys, types\n"
-            "def run(): return os.open(os.devnull, os.O_RDONLY) < 3 or None in (sys.stdin, sys.stdout, sys.stderr)\n"
-            "sys.modules['scratchnet.cli'] = types.SimpleNamespace(main=run)\n"
-            "from scratchnet.__main__ import main\n"
-            "os._exit(main())")
+    code = (
+        "import os, sys, types\n"
+        "def run(): return os.open(os.devnull, os.O_RDONLY) < 3 or None in (sys.stdin, sys.stdout, sys.stderr)\n"
+        "sys.modules['scratchnet.cli'] = types.SimpleNamespace(main=run)\n"
+        "from scratchnet.__main__ import main\n"
+        "os._exit(main())"
+    )
     command = f'exec "{sys.executable}" -c "{code}" <&- >&- 2>&-'
     environment = os.environ | {"PYTHONPATH": str(CLI.parents[1])}
     assert subprocess.run(["sh", "-c", command], check=False, env=environment).returncode == 0

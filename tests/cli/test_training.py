@@ -109,16 +109,7 @@ def text_as_zip(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        no_folder,
-        empty_folder,
-        empty_file,
-        empty_zip,
-        truncated_zip,
-        damaged_zip,
-        text_as_zip,
-    ],
+    "make", [no_folder, empty_folder, empty_file, empty_zip, truncated_zip, damaged_zip, text_as_zip]
 )
 def test_train_refuses_bad_data_with_their_name_and_makes_no_folder(make, refused, tmp_path):
     name = make(tmp_path)

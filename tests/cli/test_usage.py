@@ -11,7 +11,7 @@ from commands import Answer
 
 from scratchnet import backend
 from scratchnet.cli import options
-from scratchnet.version import VERSION
+from scratchnet.common.version import VERSION
 
 COMMANDS = ["train", "evaluate", "compare", "classify", "gradcheck", "bench", "download", "info"]
 

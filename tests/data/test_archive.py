@@ -30,8 +30,10 @@ def test_a_drawing_of_many_pixels_is_refused_before_it_is_decoded(name, files, t
     content = io.BytesIO()
     Image.new("L", (8000, 8000)).save(content, "PNG" if name == "drawing.png" else "JPEG")
     monkeypatch.setattr(archive, "read_bitmap", lambda *_: pytest.fail("it was decoded"))
-    for path in (pack(tmp_path / "a.zip", {FIRST: content.getvalue()}),
-                 unpack(tmp_path / "folder", {FIRST: content.getvalue()})):
+    for path in (
+        pack(tmp_path / "a.zip", {FIRST: content.getvalue()}),
+        unpack(tmp_path / "folder", {FIRST: content.getvalue()}),
+    ):
         assert "is 8000 x 8000 pixels" in refusal_of(load_omniglot, path)
 
 
@@ -60,6 +62,7 @@ def test_a_vast_file_in_a_folder_is_not_read_whole(files, tmp_path):
 @pytest.fixture(params=["pipe", "socket", "device", "dangling link"])
 def no_file(request, monkeypatch):
     """Makes at a path what would wait for ever, never end, or lead nowhere."""
+
     def make(path):
         path.unlink(missing_ok=True)
         if request.param == "pipe":
@@ -154,8 +157,10 @@ def test_names_that_look_the_same_are_the_same(tmp_path):
     twice = {composed: png(1), other: png(2)}
     assert "twice" in refusal_of(load_omniglot, pack(tmp_path / "a.zip", twice))
     assert "twice" in refusal_of(load_omniglot, unpack(tmp_path / "folder", twice))
-    assert_same(load_omniglot(pack(tmp_path / "b.zip", {composed: png(1)})),
-                load_omniglot(unpack(tmp_path / "other", {other: png(1)})))
+    assert_same(
+        load_omniglot(pack(tmp_path / "b.zip", {composed: png(1)})),
+        load_omniglot(unpack(tmp_path / "other", {other: png(1)})),
+    )
 
 
 @pytest.mark.parametrize("name", ["../escaped.png", "a/../../escaped.png", "/"])

@@ -10,32 +10,35 @@ from scratchnet.data.omniglot import load_omniglot, read_runs
 GREEK = "images_background/Greek"
 
 
-@pytest.mark.parametrize("stranger", [
-    f"{GREEK}/character02/0002_05.jpg",
-    f"{GREEK}/character02/0002-05.png",
-    f"{GREEK}/character02/copy of 0002_03.png",
-    f"{GREEK}/character02/old/0002_03.png",
-    f"{GREEK}/charakter04/0004_01.png",
-    f"{GREEK}/0004_01.png/0004_01.png",
-    f"{GREEK}/character{'1' * 5000}/0001_01.png",
-])
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        f"{GREEK}/character02/0002_05.jpg",
+        f"{GREEK}/character02/0002-05.png",
+        f"{GREEK}/character02/copy of 0002_03.png",
+        f"{GREEK}/character02/old/0002_03.png",
+        f"{GREEK}/charakter04/0004_01.png",
+        f"{GREEK}/0004_01.png/0004_01.png",
+        f"{GREEK}/character{'1' * 5000}/0001_01.png",
+    ],
+)
 def test_a_picture_among_the_drawings_that_is_none_is_named(stranger, files, tmp_path):
     message = refusal_of(load_omniglot, pack(tmp_path / "a.zip", files | {stranger: png(1)}))
     assert stranger[:100] in message
     assert "expected ALPHABET/characterNN/XXXX_YY.png" in message
 
 
-@pytest.mark.parametrize("other", [
-    "overview.png", "images_background/overview.jpg", "docs/grid.png", f"{GREEK}/README",
-])
+@pytest.mark.parametrize(
+    "other", ["overview.png", "images_background/overview.jpg", "docs/grid.png", f"{GREEK}/README"]
+)
 def test_what_lies_beside_the_drawings_is_no_harm(other, files, tmp_path):
     expected = load_omniglot(pack(tmp_path / "a.zip", files))
     assert_same(load_omniglot(pack(tmp_path / "b.zip", files | {other: b"x"})), expected)
 
 
-@pytest.mark.parametrize("empty", [
-    f"{GREEK}/character04/", "images_background/Latin/", "images_background/Latin/character01/",
-])
+@pytest.mark.parametrize(
+    "empty", [f"{GREEK}/character04/", "images_background/Latin/", "images_background/Latin/character01/"]
+)
 def test_an_empty_folder_among_them_is_named(empty, files, tmp_path):
     assert empty.rstrip("/") in refusal_of(load_omniglot, pack(tmp_path / "a.zip", files | {empty: b""}))
     folder = unpack(tmp_path / "folder", files)

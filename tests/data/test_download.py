@@ -20,7 +20,7 @@ from scratchnet.data import fetch as module
 from scratchnet.data.download import ARCHIVES, HOME, Archive, content_digest, download, verify
 from scratchnet.data.locate import find_data
 from scratchnet.errors import DataError, InUseError
-from scratchnet.locks import locked
+from scratchnet.files.locks import locked
 
 NAME = "images_background.zip"
 PART = f"{NAME}.part"

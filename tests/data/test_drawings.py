@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from standin import STRICT, strict
+from strict_array import STRICT, strict
 
 from scratchnet import backend
 from scratchnet.backend import CPU, device_of, to_host
@@ -12,7 +12,7 @@ from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.errors import DataError, ScratchnetError
-from scratchnet.frames import FRAMES
+from scratchnet.images.frames import FRAMES
 
 
 @pytest.fixture(scope="module")

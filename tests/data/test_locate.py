@@ -24,9 +24,10 @@ def put(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("subfolder", [
-    "", "omniglot", "omniglot-py", "mnist", "python", "omniglot/python", "omniglot-master/python", "MNIST/raw",
-])
+@pytest.mark.parametrize(
+    "subfolder",
+    ["", "omniglot", "omniglot-py", "mnist", "python", "omniglot/python", "omniglot-master/python", "MNIST/raw"],
+)
 def test_the_file_may_lie_in_the_folder_or_in_a_known_subfolder(home, subfolder):
     path = put(home / "data" / subfolder / "images_background.zip")
     assert find_data(home / "data", *NAMES) == path
@@ -120,12 +121,17 @@ def test_links_to_folders_are_followed(home):
     assert find_data(home / "data", *NAMES).is_file()
 
 
-@pytest.mark.parametrize(("files", "told"), [
-    (["python/images_evaluation.zip", "images_background_small1/x"],
-     "there is images_background_small1, python/images_evaluation.zip"),
-    (["notes.txt", ".hidden"], "there is notes.txt"),
-    ([], "there is no folder"),
-])
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (
+            ["python/images_evaluation.zip", "images_background_small1/x"],
+            "there is images_background_small1, python/images_evaluation.zip",
+        ),
+        (["notes.txt", ".hidden"], "there is notes.txt"),
+        ([], "there is no folder"),
+    ],
+)
 def test_what_is_there_instead_is_listed(home, files, told):
     for name in files:
         put(home / "data" / name)

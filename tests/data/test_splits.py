@@ -7,9 +7,8 @@ import pytest
 
 from scratchnet.data import splits
 from scratchnet.data.alphabets import Alphabet
-from scratchnet.data.splits import background_split, glyph_split, mnist_digits
+from scratchnet.data.splits import VALIDATION_ALPHABETS, background_split, glyph_split, mnist_digits
 from scratchnet.errors import DataError
-from scratchnet.recipes import VALIDATION_ALPHABETS
 
 
 def names(alphabets: list[Alphabet]) -> set[str]:
@@ -87,7 +86,7 @@ def test_the_mnist_digits_are_one_alphabet_of_ten_characters(real_data):
     digits = mnist_digits(real_data)
     assert digits.characters == 10
     assert digits.drawers > 800
-    means = digits.images.mean(axis=1)      # every digit looks like its own mean more than like any other's
+    means = digits.images.mean(axis=1)  # every digit looks like its own mean more than like any other's
     sample = digits.images[:, :50].reshape(500, -1)
     nearest = ((sample[:, None] - means.reshape(1, 10, -1)) ** 2).sum(axis=2).argmin(axis=1)
     assert np.mean(nearest == np.repeat(np.arange(10), 50)) > 0.7

@@ -7,10 +7,10 @@ import pytest
 
 from scratchnet import backend
 from scratchnet.backend import device_of, to_device, to_host
-from scratchnet.gradcases import CASES
 from scratchnet.gradcheck import check
 from scratchnet.layers import Sigmoid
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.planted.cases import CASES
 
 LAYERS = [
     name for name, case in CASES.items() if not isinstance(getattr(case.layer, "network", case.layer), SiameseNet)

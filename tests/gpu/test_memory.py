@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_device
-from scratchnet.batches import Batch
 from scratchnet.errors import BackendError
 from scratchnet.losses import PairCrossEntropy
-from scratchnet.microbatches import plan
-from scratchnet.models import compact
-from scratchnet.optim import SGD
+from scratchnet.models.networks import compact
+from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
+from scratchnet.train.batches import Batch
+from scratchnet.train.gradients import plan
 
 pytestmark = pytest.mark.gpu
 MIB = 2**20

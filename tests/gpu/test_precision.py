@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import array_module, product, set_precision, to_device, to_host
-from scratchnet.gradcases import CASES, LossOf
 from scratchnet.gradcheck import check_precision
 from scratchnet.gradcheck.precision import TF32_ROUNDOFF, UNIT_ROUNDOFF
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, Sequential, WeightedL1
 from scratchnet.layers.conv_pool_relu import ConvPoolReLU
+from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.conv import ALGORITHMS
-from scratchnet.siamese import SiameseNet
+from scratchnet.planted.cases import CASES, LossOf
 
 OPERAND_ROUNDOFF = {"float32": 0.0, "tf32": TF32_ROUNDOFF}
 

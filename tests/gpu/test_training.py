@@ -11,10 +11,10 @@ from scratchnet.backend import to_device, to_host
 from scratchnet.checkpoint import load_arrays
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
-from scratchnet.models import compact, koch2015
-from scratchnet.optim import SGD
-from scratchnet.recipes import RECIPES
+from scratchnet.models.networks import compact, koch2015
+from scratchnet.optim.sgd import SGD
 from scratchnet.train import LOG, STATE, train, train_step
+from scratchnet.train.recipes import RECIPES
 
 STEPS = 20
 NETS = {

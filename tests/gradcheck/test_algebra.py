@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratchnet.gradcases import CASES
 from scratchnet.gradcheck import adjoint, batch_sum, check, twin_sum
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU
 from scratchnet.layers.base import prefixed
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.planted.cases import CASES
 
 
 class Good:
@@ -130,8 +130,13 @@ def test_the_good_layer_keeps_all_promises(rng):
     report = check(Good(), {"w": rng.standard_normal(4)}, rng.standard_normal((3, 4)))
     assert report
     assert set(report.properties) == {
-        "writes to no argument", "deterministic", "returns no view", "zero for a zero cotangent",
-        "linear in the cotangent", "any memory layout", "no state between calls",
+        "writes to no argument",
+        "deterministic",
+        "returns no view",
+        "zero for a zero cotangent",
+        "linear in the cotangent",
+        "any memory layout",
+        "no state between calls",
     }
 
 
@@ -163,8 +168,14 @@ def test_what_is_not_linear_has_no_adjoint(rng):
 
 
 @pytest.mark.parametrize(
-    ("layer", "shape", "axis"), [(Conv2d(2, 3, 3), (5, 6, 4, 2), 2), (MaxPool2d(2), (5, 6, 4, 2), 2),
-                                 (Linear(5, 3), (4, 5), 0), (BatchNorm2d(2), (5, 6, 4, 2), 2)])
+    ("layer", "shape", "axis"),
+    [
+        (Conv2d(2, 3, 3), (5, 6, 4, 2), 2),
+        (MaxPool2d(2), (5, 6, 4, 2), 2),
+        (Linear(5, 3), (4, 5), 0),
+        (BatchNorm2d(2), (5, 6, 4, 2), 2),
+    ],
+)
 def test_the_gradient_of_a_batch_is_the_sum_over_its_samples(layer, shape, axis, rng):
     assert batch_sum(layer, layer.init(rng, np.float64), rng.standard_normal(shape), axis)
 

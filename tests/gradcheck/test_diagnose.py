@@ -62,10 +62,14 @@ HINTS = {
     "a constant factor of 0.9995": scaled("bias", 0.9995),
     "analytic is numeric times 1 +1e-07": scaled("weight", 1 + 1e-7),
     "forgotten: backward leaves it zero": scaled("bias", 0),
-    "analytic equals numeric flipped along axes 0 and 1: kernel not flipped":
-        lambda dx, grads: (dx, grads | {"weight": grads["weight"][::-1, ::-1]}),
-    "analytic equals numeric transposed in axes 2 and 3":
-        lambda dx, grads: (dx, grads | {"weight": grads["weight"].swapaxes(2, 3)}),
+    "analytic equals numeric flipped along axes 0 and 1: kernel not flipped": lambda dx, grads: (
+        dx,
+        grads | {"weight": grads["weight"][::-1, ::-1]},
+    ),
+    "analytic equals numeric transposed in axes 2 and 3": lambda dx, grads: (
+        dx,
+        grads | {"weight": grads["weight"].swapaxes(2, 3)},
+    ),
     "analytic equals numeric shifted by 1 along axis 1": lambda dx, grads: (np.roll(dx, 1, axis=1), grads),
     "analytic equals numeric read in Fortran order": lambda dx, grads: (dx.ravel("F").reshape(dx.shape), grads),
     "lost: backward leaves these entries zero": lost(EVERY, -1),
@@ -231,8 +235,11 @@ class Largest:
 TIED = np.array([[1.0, 1.0, 0.2], [0.3, 2.0, -1.0]])
 
 
-@pytest.mark.parametrize("share", [lambda wins: wins / wins.sum(axis=1, keepdims=True),
-                                   lambda wins: wins & (wins.cumsum(axis=1) == 1)], ids=["split", "first"])
+@pytest.mark.parametrize(
+    "share",
+    [lambda wins: wins / wins.sum(axis=1, keepdims=True), lambda wins: wins & (wins.cumsum(axis=1) == 1)],
+    ids=["split", "first"],
+)
 def test_winners_that_tie_may_share_the_gradient_or_leave_it_to_the_first(share):
     for seed in range(20):
         assert check(Largest(share), {}, TIED, seed=seed)

@@ -105,4 +105,3 @@ def test_kinks_within_every_step_do_not_fail_a_right_gradient():
 def test_arrays_are_found_in_any_nest():
     a, b = np.zeros(2), np.ones(3)
     assert [array.size for array in arrays_in({"a": (a, [b]), "c": None})] == [2, 3]
-

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from scratchnet.gradcases import CASES
 from scratchnet.gradcheck.numeric import arrays_in
 from scratchnet.layers import Linear, MaxPool2d, ReLU, WeightedL1
 from scratchnet.layers.base import branches
+from scratchnet.planted.cases import CASES
 
 
 def branches_at(layer, params, *inputs, **options):
@@ -22,8 +22,12 @@ HEAD = {"weight": np.ones(4), "bias": np.zeros(1)}
 
 @pytest.mark.parametrize(
     ("layer", "params", "shapes", "entry"),
-    [(ReLU(), {}, [(3, 4)], (1, 2)), (MaxPool2d(2), {}, [(4, 6, 2, 3)], (3, 1, 0, 2)),
-     (MaxPool2d(3, stride=1), {}, [(4, 6, 2, 3)], (2, 2, 1, 1)), (WeightedL1(4), HEAD, [(3, 4), (3, 4)], (2, 0))],
+    [
+        (ReLU(), {}, [(3, 4)], (1, 2)),
+        (MaxPool2d(2), {}, [(4, 6, 2, 3)], (3, 1, 0, 2)),
+        (MaxPool2d(3, stride=1), {}, [(4, 6, 2, 3)], (2, 2, 1, 1)),
+        (WeightedL1(4), HEAD, [(3, 4), (3, 4)], (2, 0)),
+    ],
 )
 def test_the_branches_change_when_a_kink_is_crossed_and_only_then(layer, params, shapes, entry, rng):
     x, *others = (rng.standard_normal(shape) for shape in shapes)

@@ -6,20 +6,10 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_host
-from scratchnet.gradcases import CASES, Case
-from scratchnet.layers import (
-    BatchNorm2d,
-    Conv2d,
-    Flatten,
-    Linear,
-    MaxPool2d,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    WeightedL1,
-)
+from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
 from scratchnet.layers.base import backward_params
-from scratchnet.siamese import SiameseNet
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.planted.cases import CASES, Case
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 

@@ -7,7 +7,7 @@ from scratchnet.backend import to_device, to_host
 from scratchnet.errors import ShapeError
 from scratchnet.layers import BatchNorm2d, Conv2d, ConvPoolReLU, MaxPool2d, ReLU, Sequential
 from scratchnet.layers.conv_pool_relu import apart, fused
-from scratchnet.models import koch2015
+from scratchnet.models.networks import koch2015
 
 THREE = Sequential({"conv": Conv2d(2, 5, 3, padding=1), "pool": MaxPool2d(2), "relu": ReLU()})
 

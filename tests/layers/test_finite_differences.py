@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchnet.gradcases import CASES
+from scratchnet.planted.cases import CASES
 
 STEP = 1e-5
 CHEAP = {

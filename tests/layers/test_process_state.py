@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from scratchnet import gradcases
 from scratchnet.backend import set_precision
 from scratchnet.layers import Conv2d
-from scratchnet.ops import conv, conv_cost
+from scratchnet.ops import conv
+from scratchnet.ops.fast import conv_cost
+from scratchnet.planted import cases as gradcases
 
 CASES = gradcases.CASES
 

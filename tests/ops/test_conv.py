@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scratchnet.backend import to_host
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Conv2d
-from scratchnet.ops import conv, conv_cost, conv_im2col
+from scratchnet.ops import conv
+from scratchnet.ops.fast import conv_cost, conv_im2col
 from scratchnet.ops.windows import output_size
 
 RELATIVE_ERROR = {np.float32: 2e-6, np.float64: 1e-12, np.complex128: 1e-12}
@@ -122,9 +123,7 @@ def test_the_algorithms_agree_on_every_device(algorithm, device, rng):
 @pytest.mark.parametrize("algorithm", conv.ALGORITHMS)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_algorithms_take_complex_numbers(algorithm, stride, rng):
-    x, weight = (
-        rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for shape in [(6, 5, 2, 3), (3, 2, 3, 4)]
-    )
+    x, weight = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for shape in [(6, 5, 2, 3), (3, 2, 3, 4)])
     y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride, 0)
     assert_close(y, definition(x, weight, stride), np.complex128)
     dy = rng.standard_normal(y.shape) + 1j * rng.standard_normal(y.shape)

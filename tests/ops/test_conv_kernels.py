@@ -5,9 +5,10 @@ import pytest
 
 from scratchnet.backend import to_host
 from scratchnet.errors import BackendError
-from scratchnet.ops import conv, conv_im2col
+from scratchnet.ops import conv
 from scratchnet.ops.cuda import conv_one_channel
 from scratchnet.ops.cuda import im2col as cuda_im2col
+from scratchnet.ops.fast import conv_im2col
 from scratchnet.ops.windows import output_size
 
 with_kernels = pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from standin import strict
+from strict_array import strict
 
 from scratchnet.backend import to_host
 from scratchnet.ops.finite import flag_not_finite, flag_unless, new_flag, unless, unless_all
@@ -34,8 +34,10 @@ def test_any_layout_is_looked_at_to_the_end(device, rng):
 
 @pytest.mark.parametrize("bad", range(4))
 def test_arrays_of_several_sizes_and_precisions_are_looked_at_together(bad, device, rng):
-    arrays = [rng.random(size).astype(dtype) for size, dtype in
-              (((3, 200), "float32"), ((1,), "float64"), ((5,), "float32"), ((2, 300), "float64"))]
+    arrays = [
+        rng.random(size).astype(dtype)
+        for size, dtype in (((3, 200), "float32"), ((1,), "float64"), ((5,), "float32"), ((2, 300), "float64"))
+    ]
     arrays[bad].flat[-1] = np.inf
     flag = new_flag(device.upload(arrays[0]))
     flag_not_finite([device.upload(array) for array in arrays], flag)

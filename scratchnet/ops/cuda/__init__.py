@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of
-from scratchnet.lazy import lazily
+from scratchnet.common.lazy import lazily
 
 __all__ = ["FOLDER", "NAMES", "THREADS", "blocks_for", "contiguous", "launch", "usable"]
 
@@ -29,7 +29,8 @@ if not TYPE_CHECKING:
 def usable(*arrays: Array) -> bool:
     """Whether kernels can compute on these arrays: where a GPU has them, and all are of one real precision."""
     return device_of(arrays[0]).launch is not None and all(
-        array.dtype == arrays[0].dtype and array.dtype.name in NAMES for array in arrays)
+        array.dtype == arrays[0].dtype and array.dtype.name in NAMES for array in arrays
+    )
 
 
 def launch(source: str, kernel: str, grid: int | tuple[int, ...], *arguments: Array | int | float | None) -> None:

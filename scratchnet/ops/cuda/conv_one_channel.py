@@ -17,8 +17,22 @@ def forward(x: Array, weight: Array, stride: int) -> Array:
     Ho, Wo = output_size(H, kh, stride), output_size(W, kw, stride)
     y = array_module(x).empty((Ho, Wo, N, O), dtype=x.dtype)
     P = Ho * Wo * N
-    launch(SOURCE, "one_channel_forward", (_tiles(P, ROWS), _tiles(O, COLUMNS)), contiguous(x), contiguous(weight), y,
-           W, Wo, N, O, kh * kw, kw, stride, P)
+    launch(
+        SOURCE,
+        "one_channel_forward",
+        (_tiles(P, ROWS), _tiles(O, COLUMNS)),
+        contiguous(x),
+        contiguous(weight),
+        y,
+        W,
+        Wo,
+        N,
+        O,
+        kh * kw,
+        kw,
+        stride,
+        P,
+    )
     return y
 
 
@@ -28,8 +42,23 @@ def dweight(dy: Array, x: Array, kernel_size: tuple[int, int], stride: int) -> A
     K, P = kh * kw, Ho * Wo * N
     splits = _tiles(P, PART)
     parts = array_module(x).empty((splits, K, O), dtype=x.dtype)
-    launch(SOURCE, "one_channel_dweight", (splits, _tiles(K, ROWS), _tiles(O, COLUMNS)), contiguous(x), contiguous(dy),
-           parts, W, Wo, N, O, K, kw, stride, P, PART)
+    launch(
+        SOURCE,
+        "one_channel_dweight",
+        (splits, _tiles(K, ROWS), _tiles(O, COLUMNS)),
+        contiguous(x),
+        contiguous(dy),
+        parts,
+        W,
+        Wo,
+        N,
+        O,
+        K,
+        kw,
+        stride,
+        P,
+        PART,
+    )
     return parts.sum(axis=0).reshape(kh, kw, 1, O)
 
 

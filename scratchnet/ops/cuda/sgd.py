@@ -47,12 +47,23 @@ def _flag_alike(entries: Sequence[Entry], failed: Array) -> None:
     settings = [[entry.lr, entry.momentum, 2 * entry.lr * entry.weight_decay] for entry in entries]
     upload = device_of(first).upload
     blocks = min(FLAG_BLOCKS, blocks_for(max(weight.size for weight, *_ in arrays)))
-    launch("sgd.cu", "sgd_flag", (blocks, len(entries)), upload(np.array(settings, first.dtype)),
-           upload(np.array(table, np.int64)), failed)
+    launch(
+        "sgd.cu",
+        "sgd_flag",
+        (blocks, len(entries)),
+        upload(np.array(settings, first.dtype)),
+        upload(np.array(table, np.int64)),
+        failed,
+    )
 
 
 def update(
-    weight: Array, velocity: Array, gradient: Array, lr: float, momentum: float, weight_decay: float,
+    weight: Array,
+    velocity: Array,
+    gradient: Array,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
     failed: Array | None,
 ) -> None:
     """v <- momentum v - lr (g + 2 weight_decay w), then w <- w + v, for arrays of one shape; nothing if `failed`."""

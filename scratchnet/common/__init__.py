@@ -1,0 +1,12 @@
+"""What the whole package uses and what knows nothing of arrays. A module is loaded when it is first used."""
+
+from typing import TYPE_CHECKING
+
+__all__ = ["console", "lazy", "notes", "spelling", "version"]
+
+if TYPE_CHECKING:
+    from scratchnet.common import console, lazy, notes, spelling, version
+else:
+    from scratchnet.common.lazy import lazily
+
+    __getattr__, __dir__ = lazily(__name__, __all__)

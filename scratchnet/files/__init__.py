@@ -1,0 +1,12 @@
+"""Files: written whole or not at all, read strictly, one process at a time."""
+
+from typing import TYPE_CHECKING
+
+__all__ = ["atomic", "claims", "locks", "npz", "quantise", "reading", "zips"]
+
+if TYPE_CHECKING:
+    from scratchnet.files import atomic, claims, locks, npz, quantise, reading, zips
+else:
+    from scratchnet.common.lazy import lazily
+
+    __getattr__, __dir__ = lazily(__name__, __all__)

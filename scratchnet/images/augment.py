@@ -1,0 +1,137 @@
+"""Random distortions: the paper's affine ones (section 4.2), elastic ones, strokes thicker and thinner, and symmetries.
+
+A transform is T = (theta, rho_x, rho_y, s_x, s_y, t_x, t_y): rotation in degrees, shears, scales, and shifts in
+pixels. The paper gives the ranges, but neither the order nor the centre. Here, about the centre of the image,
+
+    output = rotation(theta) @ [[1, rho_x], [rho_y, 1]] @ diag(s_x, s_y) @ input + (t_x, t_y)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scratchnet.backend import Array, array_module, device_of
+from scratchnet.images.ink import expect_floats
+from scratchnet.images.warp import warp
+from scratchnet.ops import cuda
+from scratchnet.ops.cuda import stroke as cuda_stroke
+
+IDENTITY = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
+SYMMETRIES = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
+
+
+@dataclass(frozen=True)
+class AffineRanges:
+    """How far a transform may go; each component is drawn uniformly, and kept with `probability`, else neutral.
+
+    The defaults are the paper's; shift is in pixels of a 105-pixel image and scales with the size.
+    """
+
+    rotation: float = 10.0
+    shear: float = 0.3
+    scale: float = 0.2
+    shift: float = 2.0
+    probability: float = 0.5
+
+    def draw(self, rng: np.random.Generator, count: int, image_size: int) -> np.ndarray:
+        """`count` random transforms (count, 7) float64 for images of `image_size` pixels."""
+        shift = self.shift * image_size / 105
+        reach = np.array([self.rotation, self.shear, self.shear, self.scale, self.scale, shift, shift])
+        offsets = rng.uniform(-1, 1, (count, 7)) * reach
+        return IDENTITY + offsets * (rng.random((count, 7)) < self.probability)
+
+
+@dataclass(frozen=True)
+class ElasticRanges:
+    """How far an elastic warp may go: smooth random shifts of the ink, which imitate how hands differ.
+
+    The shifts in x, and those in y, are a series of the lowest K x K cosines over the image of S x S pixels, K = waves:
+
+        shift[i, j] = sum over k, l of B[i, k] coefficients[k, l] B[j, l],  so  B @ coefficients @ B.T       (1)
+        B[i, 0] = 1,  B[i, k] = sqrt(2) cos(pi k (i + 0.5) / S)
+
+    The columns of B are orthogonal, with a mean square of 1, so the mean square of the shifts is the sum of the squared
+    coefficients. These are normal numbers, scaled until the root mean square of the shifts, over both axes and all
+    pixels, is s S, with the share s drawn uniformly from 0 to `amplitude` for each image.
+    """
+
+    amplitude: float = 0.05
+    waves: int = 4
+
+    def draw(self, rng: np.random.Generator, count: int, image_size: int) -> np.ndarray:
+        """Coefficients in pixels, (count, 2, K, K) float64, for `count` images of `image_size` pixels."""
+        coefficients = rng.standard_normal((count, 2, self.waves, self.waves))
+        mean_square = (coefficients**2).sum(axis=(1, 2, 3), keepdims=True) / 2  # over the axes
+        share = rng.uniform(0, self.amplitude, (count, 1, 1, 1))
+        return share * image_size * coefficients / np.sqrt(mean_square)
+
+
+def inverse_maps(transforms: np.ndarray, image_size: int) -> np.ndarray:
+    """(N, 7) transforms as maps from output to input pixels, (N, 2, 3), for `warp`."""
+    theta, rho_x, rho_y, s_x, s_y, t_x, t_y = transforms.T
+    cos, sin, one = np.cos(np.deg2rad(theta)), np.sin(np.deg2rad(theta)), np.ones_like(theta)
+    rotation = np.array([[cos, -sin], [sin, cos]]).transpose(2, 0, 1)
+    shear = np.array([[one, rho_x], [rho_y, one]]).transpose(2, 0, 1)
+    scale = np.array([[s_x, 0 * one], [0 * one, s_y]]).transpose(2, 0, 1)
+    linear = np.linalg.inv(rotation @ shear @ scale)
+    centre = np.full(2, (image_size - 1) / 2)
+    shift = np.stack([t_x, t_y], axis=1)
+    # input = linear @ (output - centre - t) + centre
+    offset = centre - np.einsum("nij,nj->ni", linear, centre + shift)
+    return np.concatenate([linear, offset[:, :, None]], axis=2)
+
+
+def elastic_shifts(coefficients: Array, image_size: int) -> Array:
+    """The shifts in pixels (N, 2, S, S), first in x and then in y, of coefficients (N, 2, K, K): `warp` adds them."""
+    waves = np.arange(coefficients.shape[-1])
+    cosines = np.cos(np.pi * waves * (np.arange(image_size)[:, None] + 0.5) / image_size)
+    basis = np.where(waves == 0, 1.0, np.sqrt(2)) * cosines  # (S, K)
+    basis = device_of(coefficients).upload(basis.astype(coefficients.dtype.name))
+    return basis @ coefficients @ basis.T  # (1)
+
+
+def distort(images: Array, transforms: np.ndarray, elastic: np.ndarray | None = None) -> Array:
+    """Square images (N, S, S), each through its own transform (N, 7). The identity returns its image exactly.
+
+    elastic: coefficients (N, 2, K, K) of an elastic warp on top; where they are zero, it changes nothing.
+    Raises ShapeError for images that are not float; their values may be any.
+    """
+    expect_floats("images", images)
+    size, shifts = images.shape[-1], None
+    if elastic is not None:
+        shifts = elastic_shifts(device_of(images).upload(elastic.astype(images.dtype.name)), size)
+    return warp(images, inverse_maps(transforms, size), shifts)
+
+
+def thicken(images: Array, shares: np.ndarray) -> Array:
+    """Images (N, H, W) moved by their shares (N,), -1 to 1, towards thicker strokes, below zero towards thinner ones.
+
+    Thicker is the grey dilation, the largest of 3 x 3 neighbours; thinner the erosion, the smallest of them; outside
+    the image there is paper, 0. erode(y) = -dilate(-y), so with the share s and its sign g one formula does for both:
+
+        y + s (dilate(y) - y)  and  y + |s| (erode(y) - y)  are  y + s (dilate(g y) - g y)     (1)
+
+    Raises ShapeError for images that are not float.
+    """
+    expect_floats("images", images)
+    xp = array_module(images)
+    s = device_of(images).upload(shares.astype(images.dtype.name))
+    if cuda.usable(images):
+        return cuda_stroke.thicken(images, s)
+    s = s[:, None, None]
+    signed = xp.sign(s) * images
+    padded = xp.pad(signed, ((0, 0), (1, 1), (1, 1)))
+    columns = xp.maximum(xp.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])  # (N, H, W + 2)
+    dilated = xp.maximum(xp.maximum(columns[:, :, :-2], columns[:, :, 1:-1]), columns[:, :, 2:])
+    return images + s * (dilated - signed)  # (1)
+
+
+def symmetry(images: Array, turns: int, mirrored: bool) -> Array:
+    """Images (..., H, W) turned by `turns` quarter turns, after a mirror image if asked for: one of SYMMETRIES.
+
+    A turned character is another character, so that a whole episode is turned alike: seven more alphabets for each.
+    """
+    xp = array_module(images)
+    if mirrored:
+        images = xp.flip(images, axis=-1)
+    return xp.rot90(images, turns, axes=(-2, -1))

@@ -1,0 +1,117 @@
+"""Straight thin lines along the rows of a binary picture, found by a Hough transform of the middles of thin runs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SLOPE = 0.08  # how much lines are off the level at most: 4.6 degrees
+THIN = 0.06  # of the picture's side: what is thicker is no printed line
+SHORTEST = 0.15  # of the picture's side
+GAP = 0.04  # of the picture's side, for which a line may fade
+SEEN, SOLID = 0.35, 0.85  # of a line from border to border has to be seen, and of another
+LONE = 0.25  # of a line has to be seen with paper on both sides
+MOST = 0.25  # of the picture's side: so many lines are looked for
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line along the rows: its middle (W,) in every column, where it starts and ends, how thick it is, how far from
+    straight (root mean square), and the longest gap where it is dashed or fades; all in pixels."""
+
+    middle: np.ndarray
+    start: int
+    end: int
+    width: float
+    rough: float
+    gap: int
+
+    def at(self, column: float) -> float:
+        return float(self.middle[int(np.clip(column, 0, len(self.middle) - 1))])
+
+
+def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
+    """The lines along the rows of the ink (H, W) bool that are up to `thickest` pixels thick, the clearest first.
+
+    Every thin run of ink in a column votes, with its middle, for the lines through it; what a line has got is taken
+    away before the next is looked for.
+    """
+    H, W = ink.shape
+    side = max(H, W)
+    x, first, length = _runs(ink)
+    thin = length <= min(max(3.0, THIN * side), thickest)
+    x, y, length = x[thin], first[thin] + (length[thin] - 1) / 2, length[thin]
+    slopes = np.linspace(-SLOPE, SLOPE, 2 * round(SLOPE * W / 2) + 1)
+    reach = int(SLOPE * W / 2) + 3
+    offsets = H + 2 * reach
+    bins = np.rint(y - slopes[:, None] * (x - W / 2)).astype(np.int64) + reach  # (slopes, runs)
+    bins += np.arange(len(slopes))[:, None] * offsets
+    votes = np.bincount(bins.ravel(), minlength=len(slopes) * offsets)
+    free, found = np.ones(len(x), bool), list[Line]()
+    for _ in range(round(MOST * side)):
+        near = votes[:-2] + votes[1:-1] + votes[2:]
+        best = int(near.argmax()) + 1
+        if near[best - 1] < SOLID * SHORTEST * W:
+            break
+        path = best % offsets - reach + slopes[best // offsets] * (x - W / 2)
+        on_line, middle = _followed(x, y, free, path, 0.6 + 0.004 * side, W)
+        taken = on_line | (free & (np.abs(y - path) <= 1.5))
+        votes -= np.bincount(bins[:, taken].ravel(), minlength=len(votes))
+        free &= ~taken
+        if line := _line(ink, x[on_line], y[on_line], length[on_line], middle):
+            found.append(line)
+    return found
+
+
+def _followed(
+    x: np.ndarray, y: np.ndarray, free: np.ndarray, path: np.ndarray, within: float, W: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the runs at (x, y) lie on a line near `path`, and its middle in every column (W,): paper may be bent."""
+    on_line = free & (np.abs(y - path) <= within + 1)
+    for degree in (1, 2):
+        curve = np.polynomial.Polynomial.fit(x[on_line], y[on_line], degree, domain=[0, W])
+        closer = free & (np.abs(y - curve(x)) <= within)
+        if np.count_nonzero(closer) > 0.5 * np.count_nonzero(on_line):
+            on_line = closer
+    return on_line, curve(np.arange(W))
+
+
+def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, middle: np.ndarray) -> Line | None:
+    """The line of thin runs of these lengths at (x, y), along `middle` (W,); None if it is too short or too faint."""
+    H, W = ink.shape
+    width = float(np.median(length))
+    is_alone = np.abs(length - width) <= max(1.0, 0.4 * width)
+    alone = np.zeros(W, bool)
+    alone[x[is_alone]] = True
+    seen = alone | ink[np.clip(np.rint(middle).astype(int), 0, H - 1), np.arange(W)]  # a stroke may cross it
+    start, end = _longest(seen, round(GAP * max(H, W)) + 2)
+    size = end - start
+    needed = SEEN if size > (1 - 2 * GAP) * W else SOLID
+    if (
+        size < SHORTEST * W
+        or np.count_nonzero(alone[start:end]) < LONE * size
+        or np.count_nonzero(seen[start:end]) < needed * size
+    ):
+        return None
+    inside = is_alone & (x >= start) & (x < end)
+    straight = np.polynomial.Polynomial.fit(x[inside], y[inside], 1)
+    rough = float(np.sqrt(np.mean((straight(x[inside]) - y[inside]) ** 2)))
+    gap = int(np.diff(np.flatnonzero(seen[start:end])).max(initial=1)) - 1
+    return Line(middle, start, end, width, rough, gap)
+
+
+def _longest(seen: np.ndarray, gap: int) -> tuple[int, int]:
+    """The longest stretch of `seen` (W,) with no gap longer than `gap`, as its start and end."""
+    places = np.flatnonzero(seen)
+    if not len(places):
+        return 0, 0
+    breaks = np.flatnonzero(np.diff(places) > gap + 1)
+    starts, stops = places[np.r_[0, breaks + 1]], places[np.r_[breaks, len(places) - 1]] + 1
+    longest = (stops - starts).argmax()
+    return int(starts[longest]), int(stops[longest])
+
+
+def _runs(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The vertical runs of ink: their columns, first rows and lengths, (runs,) each."""
+    steps = np.diff(np.pad(ink.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)  # (W, H + 1)
+    x, first = np.nonzero(steps == 1)
+    return x, first, np.nonzero(steps == -1)[1] - first

@@ -1,0 +1,252 @@
+"""Lines that are no character: ruled lines, squared paper, a box or a frame around it, found and taken away.
+
+A printed line is straight, thin and equally wide. But so are the strokes of many a character, and boxes, bars and
+crosses are characters. A printed line differs from a stroke in that it nowhere simply ends: both its ends lie on the
+border of the picture, or make corners with other such lines; and in that without it a whole character is left, at a
+distance from the border. Many parallel lines from border to border are ruling in any case. Where in doubt, the ink
+stays as it is.
+
+Lines are looked for along the rows; those along the columns are found in the transposed picture.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchnet.images.lines import Line, find_lines
+from scratchnet.images.strokes import box_sizes, extent, parts, stroke_width
+
+STRAIGHT = 0.45  # pixels off a straight line, root mean square: printed lines 0.3, and strokes by hand 0.3 to 1.3
+EDGE = 0.003  # of the picture's side: a line that runs off the picture ends no farther from its border
+MANY = 3  # parallel lines from border to border are ruling, whatever else there is
+REST = 0.03  # of the picture's side: the least that is left of a character
+FILLS = 0.2  # of a box: the least that is written into it
+NEAR_BORDER = 0.1  # of the picture's side: a box as near was printed
+OTHER_PEN = 0.72  # a box with a line thinner than that share of the pen, or the reverse, was printed
+RULED = 0.8  # of a character drawn with a ruler are straight lines along the rows and columns
+
+
+class Ruling(NamedTuple):
+    """Lines along the rows of the picture, and along those of the transposed picture."""
+
+    rows: list[Line]
+    columns: list[Line]
+
+
+def without_ruling(ink: np.ndarray, faint: np.ndarray, many: int = MANY) -> np.ndarray:
+    """The ink (H, W) bool without printed lines, strokes that cross them mended; as it is where there are none.
+
+    Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. So `many` parallel
+    lines from border to border are ruling. Raises ValueError where there are only lines.
+    """
+    found = Ruling(find_lines(faint), find_lines(faint.T))
+    if max(_spanning(_inside(found, ink.shape), ink.shape)) >= many:
+        left, _ = _without(ink, _thin_ruling(faint, found))
+        if not left.any() or max(extent(left)[1]) < REST * max(ink.shape):
+            raise ValueError("there are only ruled lines")
+        return left
+    ruling = _anchored(found, ink.shape)
+    if min(map(len, ruling)) < 2:  # no frame: what lies along the border may be a stroke of a picture cut to its ink
+        ruling = _inside(ruling, ink.shape)
+    if not any(ruling):
+        return ink
+    left, bands = _without(ink, ruling)
+    if not left.any() or not _is_character(left):
+        return ink
+    if _is_printed_box(left, bands, ruling):
+        return without_ruling(left, faint & ~bands, many)  # a frame may be a double one
+    return left if _reaches_border(_inside(ruling, ink.shape), ink.shape) else ink
+
+
+def _anchored(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
+    """The straight lines of which both ends lie on the border, or make a corner with other such lines."""
+    H, W = shape
+    kept, found = Ruling(*([line for line in lines if line.rough <= STRAIGHT] for lines in ruling)), None
+    while kept != found:
+        found = kept
+        kept = Ruling(
+            [line for line in found.rows if _is_anchored(line, found.columns, H)],
+            [line for line in found.columns if _is_anchored(line, found.rows, W)],
+        )
+    return kept
+
+
+def _inside(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
+    """The lines that do not lie along the border."""
+    return Ruling(
+        *(
+            [line for line in lines if not _lies_along(line, length)]
+            for lines, length in zip(ruling, shape, strict=True)
+        )
+    )
+
+
+def _spanning(ruling: Ruling, shape: tuple[int, int]) -> list[int]:
+    """How many lines go from border to border, along the rows and along the columns."""
+    return [sum(_spans(line, length) for line in lines) for lines, length in zip(ruling, shape, strict=True)]
+
+
+def _reaches_border(ruling: Ruling, shape: tuple[int, int]) -> bool:
+    """Whether a line ends on the border."""
+    return any(
+        _on_border(line, end, length)
+        for lines, length in zip(ruling, shape, strict=True)
+        for line in lines
+        for end in (line.start, line.end - 1)
+    )
+
+
+def _thin_ruling(ink: np.ndarray, ruling: Ruling) -> Ruling:
+    """The lines of ruled paper, looked for once more now that it is known how thick they are: so that strokes that
+    lie upon them do not hide them."""
+    width = np.median([line.width for lines in ruling for line in lines])
+    thickest = 1.5 * width + 1
+    H, W = ink.shape
+    found = Ruling(find_lines(ink, thickest), find_lines(ink.T, thickest))
+    return Ruling([line for line in found.rows if _spans(line, H)], [line for line in found.columns if _spans(line, W)])
+
+
+def _without(ink: np.ndarray, ruling: Ruling) -> tuple[np.ndarray, np.ndarray]:
+    """The ink (H, W) without the lines, and the bands that they covered."""
+    left, rows = _taken_away(ink, ruling.rows)
+    left, columns = _taken_away(left.T, ruling.columns)
+    bands = rows | columns.T
+    return _without_remnants(left.T, bands), bands
+
+
+def _reach(side: int) -> float:
+    """How many pixels off a line may end."""
+    return max(2.0, 0.015 * side)
+
+
+def _is_anchored(line: Line, across: Sequence[Line], height: int) -> bool:
+    return all(
+        _on_border(line, end, height) or any(_meets(line, end, other) for other in across)
+        for end in (line.start, line.end - 1)
+    )
+
+
+def _on_border(line: Line, column: int, height: int) -> bool:
+    width = len(line.middle)
+    beyond = line.width / 2 + 1
+    runs_off = min(column, width - 1 - column) <= EDGE * max(height, width) + line.gap
+    return runs_off or not beyond < line.at(column) < height - 1 - beyond
+
+
+def _meets(line: Line, column: int, other: Line) -> bool:
+    """Whether the line makes a corner at this column with a line `other` across. Strokes end on ruled lines as well."""
+    row = line.at(column)
+    reach = _reach(max(len(line.middle), len(other.middle))) + (line.width + other.width) / 2
+    return abs(other.at(row) - column) <= reach and min(abs(row - other.start), abs(row - other.end + 1)) <= reach
+
+
+def _spans(line: Line, height: int) -> bool:
+    return _on_border(line, line.start, height) and _on_border(line, line.end - 1, height)
+
+
+def _lies_along(line: Line, height: int) -> bool:
+    """Whether the line lies along the upper or lower border."""
+    middle = float(np.median(line.middle[line.start : line.end]))
+    return min(middle, height - 1 - middle) <= line.width / 2 + _reach(max(height, len(line.middle)))
+
+
+def _is_character(left: np.ndarray) -> bool:
+    """Whether what is left is large enough, and keeps away from the border."""
+    (top, first), size = extent(left)
+    H, W = left.shape
+    margin = min(top, first, H - top - size[0], W - first - size[1])
+    return margin >= _reach(max(H, W)) and max(size) >= REST * max(H, W)
+
+
+def _is_printed_box(left: np.ndarray, bands: np.ndarray, ruling: Ruling) -> bool:
+    """Whether the lines are a box around what is left of the ink, and not strokes of it."""
+    if min(len(ruling.rows), len(ruling.columns)) < 2:
+        return False
+    box, (top, first), size = extent(bands), *extent(left)
+    gaps = [
+        (top - box[0][0], box[0][0] + box[1][0] - top - size[0]),
+        (first - box[0][1], box[0][1] + box[1][1] - first - size[1]),
+    ]
+    if np.min(gaps) < 0 or max(size) < FILLS * max(box[1]):
+        return False
+    width = float(np.mean([line.width for lines in ruling for line in lines]))
+    pen = stroke_width(left)
+    other_pen = not OTHER_PEN <= width / pen <= 1 / OTHER_PEN
+    H, W = left.shape
+    margins = box[0][0], box[0][1], H - box[0][0] - box[1][0], W - box[0][1] - box[1][1]
+    touches = bool((left & _around(bands)).any())
+    is_cut_to_ink = not any(_inside(ruling, left.shape))
+    near_border = not is_cut_to_ink and max(margins) <= NEAR_BORDER * max(H, W)
+    return other_pen or (not touches and (near_border or not _is_drawn_with_ruler(left)))
+
+
+def _is_drawn_with_ruler(ink: np.ndarray) -> bool:
+    """Whether there is nothing but straight lines along the rows and columns, as in a character that is a box."""
+    left, _ = _without(ink, Ruling(find_lines(ink), find_lines(ink.T)))
+    return bool(left.sum() < (1 - RULED) * ink.sum())
+
+
+def _around(bands: np.ndarray) -> np.ndarray:
+    """The bands (H, W) bool, two pixels broader on every side."""
+    padded = np.pad(bands, 2)
+    H, W = bands.shape
+    moves = ((0, 0), (-2, 0), (2, 0), (0, -2), (0, 2))
+    return np.logical_or.reduce([padded[2 + dy : 2 + dy + H, 2 + dx : 2 + dx + W] for dy, dx in moves])
+
+
+def _taken_away(ink: np.ndarray, lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray]:
+    """The ink (H, W) without lines along the rows, and the bands that they covered."""
+    H, W = ink.shape
+    left, bands = ink.copy(), np.zeros_like(ink)
+    columns = np.arange(W)
+    for line in lines:
+        half = line.width / 2 + 1
+        top, bottom = np.rint(line.middle - half).astype(int), np.rint(line.middle + half).astype(int)  # (W,)
+        along = (columns >= line.start - 3) & (columns < line.end + 3)
+        above, below = (_at(ink, rows) & along for rows in (top - 1, bottom + 1))
+        steps = int((bottom - top).max()) + 2
+        for step in range(1, steps):
+            rows = top - 1 + step
+            here = along & (rows <= bottom) & (rows >= 0) & (rows < H)
+            kept = _between(above, below, step, steps)
+            bands[rows[here], columns[here]] = True
+            left[rows[here], columns[here]] &= kept[here]
+    return left, bands
+
+
+def _at(ink: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The ink (H, W) at one row of every column: (W,) bool, False outside."""
+    inside = (rows >= 0) & (rows < len(ink))
+    return ink[np.clip(rows, 0, len(ink) - 1), np.arange(ink.shape[1])] & inside
+
+
+def _between(above: np.ndarray, below: np.ndarray, step: int, steps: int) -> np.ndarray:
+    """Where strokes cross a line, (W,) bool, at a step of the way from ink `above` it to ink `below` it: wherever a
+    straight stroke of any slope up to 45 degrees joins the two."""
+    if not above.any() or not below.any():
+        return np.zeros_like(above)
+    crossing = np.zeros_like(above)
+    for lean in range(-steps, steps + 1):
+        from_above = round(lean * step / steps)
+        crossing |= _shifted(above, from_above) & _shifted(below, from_above - lean)
+    return crossing
+
+
+def _shifted(values: np.ndarray, by: int) -> np.ndarray:
+    moved = np.zeros_like(values)
+    if by >= 0:
+        moved[by:] = values[: len(values) - by]
+    else:
+        moved[:by] = values[-by:]
+    return moved
+
+
+def _without_remnants(left: np.ndarray, bands: np.ndarray) -> np.ndarray:
+    """Without the thin parts that lie along the bands: the rough edges of lines."""
+    numbers = parts(left)
+    along = np.bincount(numbers[_around(bands)], minlength=numbers.max() + 1)
+    areas = np.bincount(numbers.ravel(), minlength=numbers.max() + 1)
+    remnant = (along > 0.7 * areas) & (box_sizes(numbers).min(axis=1) <= 2 + 0.012 * max(left.shape))
+    remnant[0] = False
+    return left & ~remnant[numbers]

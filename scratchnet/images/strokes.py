@@ -1,0 +1,157 @@
+"""Strokes of a binary picture: its parts, the width of the pen, the lines along the middle, and drawing them anew.
+
+Pictures are (H, W) bool, ink True, with paper all around; pixels that touch at a corner hang together.
+"""
+
+from functools import reduce
+
+import numpy as np
+
+AROUND = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]  # clockwise from the one above
+
+
+def neighbours(picture: np.ndarray) -> np.ndarray:
+    """The eight neighbours of every pixel, clockwise from the one above: (8, H, W), 0 or False outside."""
+    H, W = picture.shape
+    padded = np.pad(picture, 1)
+    return np.stack([padded[1 + dy : 1 + dy + H, 1 + dx : 1 + dx + W] for dy, dx in AROUND])
+
+
+def grown(ink: np.ndarray, pixels: int = 1) -> np.ndarray:
+    """The ink with all its neighbours, and theirs, so many times."""
+    for _ in range(pixels):
+        ink = ink | neighbours(ink).any(axis=0)
+    return ink
+
+
+def parts(ink: np.ndarray) -> np.ndarray:
+    """The connected parts by number: (H, W) int64, 0 for paper, from 1 on for ink.
+
+    Pixels that touch are hooked together, the later to the earlier, and every chain of hooks is shortened to its end,
+    until nothing changes: a number of rounds that grows as the logarithm of the longest part.
+    """
+    pixels = np.arange(1, np.count_nonzero(ink) + 1)
+    numbers = np.zeros(ink.shape, np.int64)
+    numbers[ink] = pixels
+    here, there = [], []
+    for beside in neighbours(numbers)[2:6]:  # each pair once
+        touching = (numbers > 0) & (beside > 0)
+        here.append(numbers[touching])
+        there.append(beside[touching])
+    one, other = np.concatenate(here), np.concatenate(there)
+    root = np.concatenate([[0], pixels])
+    while (root[one] != root[other]).any():
+        a, b = root[one], root[other]
+        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
+        while (root[root] != root).any():
+            root = root[root]
+    numbers[ink] = 1 + np.unique(root[1:], return_inverse=True)[1]
+    return numbers
+
+
+def box_sizes(numbers: np.ndarray) -> np.ndarray:
+    """The height and the width of every part, by its number; of 0, the paper, none: (1 + parts, 2) int64."""
+    places, part = np.argwhere(numbers), numbers[numbers > 0]
+    first = np.full((numbers.max() + 1, 2), max(numbers.shape))
+    end = np.zeros_like(first)
+    np.minimum.at(first, part, places)
+    np.maximum.at(end, part, places + 1)
+    return np.maximum(end - first, 0)
+
+
+def extent(ink: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where the ink begins, (row, column), and its height and width. Some ink is needed."""
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    return (int(rows[0]), int(columns[0])), (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
+
+
+def stroke_width(ink: np.ndarray) -> float:
+    """How wide the pen is, in pixels: the area over half of the outline. 0 without ink.
+
+    The length of the outline is Crofton's: lines in four directions cross it as often as it is long, whatever its
+    direction.
+    """
+    padded = np.pad(ink, 1)
+    straight = np.count_nonzero(padded[1:] != padded[:-1]) + np.count_nonzero(padded[:, 1:] != padded[:, :-1])
+    diagonal = np.count_nonzero(padded[1:, 1:] != padded[:-1, :-1]) + np.count_nonzero(
+        padded[1:, :-1] != padded[:-1, 1:]
+    )
+    outline = np.pi / 8 * (straight + diagonal / np.sqrt(2))
+    return float(2 * np.count_nonzero(ink) / max(outline, 1.0))
+
+
+def middle_lines(ink: np.ndarray) -> np.ndarray:
+    """The strokes thinned to lines one pixel wide (Zhang and Suen 1984); of a dot, one pixel stays.
+
+    Two passes in turn, one from the south-east and one from the north-west, take away the pixels of the outline
+    without which nothing comes apart and no line gets shorter.
+    """
+    lines = ink
+    while True:
+        before = lines
+        for north, east, south, west in ((0, 2, 4, 6), (4, 6, 0, 2)):  # the second pass is the first, turned around
+            around = neighbours(lines)
+            count, edges = _count_and_edges(around)
+            outer = ~(around[east] & around[south] & (around[north] | around[west]))
+            lines = lines & ~((count >= 2) & (count <= 6) & (edges == 1) & outer)
+        if np.array_equal(lines, before):
+            return lines | _middles(_lost(ink, lines))
+
+
+def pruned(lines: np.ndarray, length: int) -> np.ndarray:
+    """Lines without their branches of up to `length` pixels, which thinning leaves where an outline was rough.
+
+    All ends are taken back by so many pixels; then the ends that there are grow again along the lines. What would
+    be gone altogether stays as it was.
+    """
+    short = lines
+    for _ in range(length):
+        short = short & ~_ends(short)
+    regrown = _ends(short)
+    for _ in range(length):
+        regrown = grown(regrown) & lines
+    return short | regrown | _lost(lines, short)
+
+
+def thickened(ink: np.ndarray, radius: float) -> np.ndarray:
+    """All that is within `radius` pixels of ink, antialiased: (H, W) float32.
+
+    From the distance to the ink in the same row follows the one in the plane: dx^2 + dy^2 at its least over the rows.
+    """
+    reach = int(np.ceil(radius + 0.5))
+    steps = range(-reach, reach + 1)
+    far = np.where(np.pad(ink, reach), 0.0, reach + 1.0)  # what np.roll brings around is paper
+    dx = reduce(np.minimum, (np.roll(far, step, axis=1) + abs(step) for step in steps))
+    squared = reduce(np.minimum, (np.roll(dx * dx, step, axis=0) + step * step for step in steps))
+    covered = np.clip(radius + 0.5 - np.sqrt(squared), 0, 1)[reach:-reach, reach:-reach]
+    return covered.astype(np.float32)
+
+
+def _count_and_edges(around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many neighbours (8, H, W) are ink, and how often, once around, ink follows paper: (H, W) each."""
+    return around.sum(axis=0), (~around & np.roll(around, -1, axis=0)).sum(axis=0)
+
+
+def _ends(lines: np.ndarray) -> np.ndarray:
+    """Where lines end: pixels with one neighbour, or up to three in a row, where the end meets another line."""
+    count, edges = _count_and_edges(neighbours(lines))
+    return lines & (edges == 1) & (count <= 3)
+
+
+def _lost(ink: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """The parts of the ink of which no pixel is left."""
+    numbers = parts(ink)
+    lost = np.ones(numbers.max() + 1, bool)
+    lost[0] = False
+    lost[numbers[left]] = False
+    return lost[numbers]
+
+
+def _middles(ink: np.ndarray) -> np.ndarray:
+    """Of every part, the pixel nearest to its middle."""
+    numbers, middles = parts(ink), np.zeros(ink.shape, bool)
+    for number in range(1, numbers.max() + 1):
+        pixels = np.argwhere(numbers == number)
+        nearest = np.square(pixels - pixels.mean(axis=0)).sum(axis=1).argmin()
+        middles[tuple(pixels[nearest])] = True
+    return middles

@@ -1,0 +1,48 @@
+"""A batch of images, each through an affine map and a field of shifts of its own, by bilinear interpolation.
+
+Inverse-mapped: each output pixel looks up where it came from, so the result has no holes.
+"""
+
+import numpy as np
+
+from scratchnet.backend import Array, array_module, device_of
+from scratchnet.ops import cuda
+from scratchnet.ops.cuda import warp as cuda_warp
+
+
+def warp(images: Array, inverse: np.ndarray, displacement: Array | None = None) -> Array:
+    """images (N, H, W) float through N affine maps; outside the image there is paper, 0. Returns (N, H, W).
+
+    inverse: (N, 2, 3) on the host, from output to input: the value at output pixel (x, y) is read at
+    inverse @ (x, y, 1), with x to the right, y down and the centre of the first pixel at (0, 0).
+    displacement: (N, 2, H, W) in pixels, of the dtype and on the device of the images: what is added to the x and the
+    y at which each output pixel is read. The identity returns the input exactly, and so does a displacement of zero.
+    Raises BackendError when the displacement is on another device.
+    """
+    arrays = [images] if displacement is None else [images, displacement]
+    xp = array_module(*arrays)
+    maps = device_of(images).upload(inverse.astype(images.dtype.name))
+    if cuda.usable(*arrays):
+        return cuda_warp.warp(images, maps, displacement)
+    N, H, W = images.shape
+    maps = maps[:, :, :, None, None]  # (N, 2, 3, 1, 1)
+    columns = xp.arange(W, dtype=images.dtype)[None, None, :]
+    rows = xp.arange(H, dtype=images.dtype)[None, :, None]
+    x, y = (maps[:, k, 0] * columns + maps[:, k, 1] * rows + maps[:, k, 2] for k in (0, 1))  # (N, H, W) each
+    if displacement is not None:
+        x, y = x + displacement[:, 0], y + displacement[:, 1]
+
+    # A border of two pixels of paper on every side: a look-up outside is clipped into it and reads 0.
+    paper = 2
+    padded = xp.pad(images, ((0, 0), (paper, paper), (paper, paper)))
+    x = xp.clip(x, -paper + 0.5, W + 0.5)
+    y = xp.clip(y, -paper + 0.5, H + 0.5)
+    left, top = xp.floor(x), xp.floor(y)
+    right_share, lower_share = x - left, y - top
+    pitch = W + 2 * paper
+    first = xp.arange(N)[:, None, None] * ((H + 2 * paper) * pitch)
+    corner = first + (top.astype(xp.int64) + paper) * pitch + (left.astype(xp.int64) + paper)
+    pixels = padded.reshape(-1)
+    upper = pixels[corner] * (1 - right_share) + pixels[corner + 1] * right_share
+    lower = pixels[corner + pitch] * (1 - right_share) + pixels[corner + pitch + 1] * right_share
+    return upper * (1 - lower_share) + lower * lower_share

@@ -1,0 +1,12 @@
+"""The same functions as in `ops`, only faster."""
+
+from typing import TYPE_CHECKING
+
+__all__ = ["conv_bands", "conv_cost", "conv_dft", "conv_im2col", "dft"]
+
+if TYPE_CHECKING:
+    from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, dft
+else:
+    from scratchnet.common.lazy import lazily
+
+    __getattr__, __dir__ = lazily(__name__, __all__)

@@ -1,0 +1,182 @@
+"""Which convolution algorithm is the fastest for a shape: what "auto" asks.
+
+Each cost counts what the algorithm's file does in forward and backward: products of matrices, numbers copied or added
+up besides, and calls of NumPy. The unit is one multiply-add of a large product, so a cost over 90 thousand
+million is about a second on two cores. `benchmarks/conv.py` measures how well it chooses.
+
+On a GPU the costs are seconds, reckoned from what a large one is said to do; no GPU has confirmed them yet.
+"""
+
+from typing import NamedTuple
+
+from scratchnet.backend import thread_count
+from scratchnet.ops.fast.conv_im2col import COLUMN_BYTES
+from scratchnet.ops.windows import output_size
+
+# Fitted to benchmarks/conv.json, of two cores with AVX-512; only their proportions matter.
+PACK = 3  # one number read or written by a product
+MOVE = 4  # one number copied or added up
+RUN = 300  # to begin copying a contiguous run of numbers
+CALL = 400_000  # one call of NumPy, of which Python makes one at a time
+IMAGE_CHANNELS = 3  # a layer of so few channels is taken for the first of a network, which finds no dx
+
+
+class Problem(NamedTuple):
+    """A convolution of x (H, W, N, C) by (kh, kw, C, O)."""
+
+    H: int
+    W: int
+    N: int
+    C: int
+    kh: int
+    kw: int
+    O: int
+    stride: int
+    padding: int
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        return self.H + 2 * self.padding, self.W + 2 * self.padding
+
+    @property
+    def output(self) -> tuple[int, int]:
+        height, width = self.padded
+        return output_size(height, self.kh, self.stride), output_size(width, self.kw, self.stride)
+
+    @property
+    def pixels(self) -> int:
+        return self.output[0] * self.output[1] * self.N
+
+    @property
+    def window(self) -> int:
+        return self.kh * self.kw * self.C
+
+    @property
+    def needs_dx(self) -> bool:
+        return self.C > IMAGE_CHANNELS
+
+
+# Of a large GPU, reckoned and not measured.
+MULTIPLY_ADDS = 25e12  # a second, in float32, in a large product
+IN_SMALL_PRODUCTS = 20e12  # in a batch of smaller ones
+BYTES = 3.9e12  # a second, read or written
+LAUNCH = 10e-6  # seconds of Python for each kernel
+
+
+def choose(
+    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int, on_gpu: bool = False
+) -> str:
+    """The algorithm that "auto" stands for: the one with the least cost."""
+    found = (costs_on_gpu if on_gpu else costs)(x_shape, weight_shape, stride, padding)
+    return min(found, key=found.__getitem__)
+
+
+def costs(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int) -> dict[str, float]:
+    """The cost of each algorithm, by its name in `conv.ALGORITHMS`."""
+    (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
+    problem = Problem(H, W, N, C, kh, kw, O, stride, padding)
+    return {"offsets": offsets(problem), "im2col": im2col(problem), "bands": bands(problem), "dft": dft(problem)}
+
+
+def costs_on_gpu(
+    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int
+) -> dict[str, float]:
+    """Seconds that the two algorithms take which a GPU is good at, in float32."""
+    (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
+    problem = Problem(H, W, N, C, kh, kw, O, stride, padding)
+    return {"im2col": im2col_on_gpu(problem), "dft": dft_on_gpu(problem)}
+
+
+def im2col_on_gpu(p: Problem) -> float:
+    """Two products or three, and columns that are written and read for each; those of one channel never are."""
+    passes = 3 if p.needs_dx else 2
+    columns = 0 if p.C == 1 else passes * 2 * 4 * p.pixels * p.window
+    maps = 4 * (passes - 1) * p.pixels * p.O
+    multiply_adds = passes * p.pixels * p.window * p.O
+    return multiply_adds / MULTIPLY_ADDS + (columns + maps) / BYTES + 4 * passes * LAUNCH
+
+
+def dft_on_gpu(p: Problem) -> float:
+    """Transforms by matrix products, and four batches of small ones for each of the three products of spectra."""
+    U, V = (p.H + p.padding) // 2 + 1, p.W + p.padding
+    Ho, Wo = p.padded[0] - p.kh + 1, p.padded[1] - p.kw + 1
+
+    def transform(h: int, w: int, numbers: int) -> float:
+        multiply_adds = 2 * U * h * w * numbers + U * 4 * V * w * numbers
+        moved = 4 * numbers * (h * w + 2 * 2 * U * w + 2 * U * V)
+        return multiply_adds / MULTIPLY_ADDS + moved / BYTES + 2 * LAUNCH
+
+    def multiply(n: int, c: int, o: int) -> float:
+        moved = 4 * 4 * U * V * (n * c + c * o + 1.5 * n * o)
+        return 4 * U * V * n * c * o / IN_SMALL_PRODUCTS + moved / BYTES + 4 * LAUNCH
+
+    x, weight, y = (transform(*size) for size in ((p.H, p.W, p.N * p.C), (p.kh, p.kw, p.C * p.O), (Ho, Wo, p.N * p.O)))
+    forward = x + weight + multiply(p.N, p.C, p.O) + y
+    return forward + y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
+
+
+def offsets(p: Problem) -> float:
+    """Small products and sums, on one thread whatever their number."""
+    (Ho, Wo), count = p.output, p.kh * p.kw
+    forward = _products(Ho * Wo, p.N, p.C, p.O) + _moves(p.pixels * p.O * (count - 1) / count, p.N * p.O)
+    dweight = _products(1, p.C, p.pixels, p.O) + _moves(p.pixels * (p.C + p.O), p.N * p.C)
+    dx = _products(Ho * Wo, p.N, p.O, p.C) + _moves(p.pixels * p.C, p.N * p.C)
+    return count * (thread_count() * (forward + dweight + p.needs_dx * dx) + 12 * CALL)
+
+
+def im2col(p: Problem) -> float:
+    """Three large products, and the columns written twice, in blocks; dx is added up on one thread."""
+    columns = _moves(p.pixels * p.window, p.C)
+    blocks = max(1, min(p.output[0], 4 * p.pixels * p.window // COLUMN_BYTES))
+    calls = blocks * (p.kh * p.kw + 6)
+    idle = thread_count() / min(thread_count(), blocks)
+    cost = 2 * idle * columns + _products(1, p.pixels, p.window, p.O) + _products(1, p.window, p.pixels, p.O)
+    if p.needs_dx:
+        cost += thread_count() * columns + _products(1, p.pixels, p.O, p.window) + calls * CALL
+    return cost + 2 * calls * CALL
+
+
+def bands(p: Problem) -> float:
+    """A product for each output pixel, of which those for dweight are added up; dx is one more convolution."""
+    (Ho, Wo), band = p.output, p.padded[1] * p.kh * p.N * p.C
+    cost = _bands_forward(p)
+    cost += Ho * (_moves(band, p.N * p.C) + 9 * CALL) + _products(Ho * Wo, p.window, p.N, p.O)
+    cost += _moves(Ho * Wo * p.window * p.O, p.O)
+    if p.needs_dx:
+        spread = Problem(p.H + p.kh - 1, p.W + p.kw - 1, p.N, p.O, p.kh, p.kw, p.C, 1, 0)
+        cost += _moves(2 * spread.H * spread.W * p.N * p.O, p.O) + _bands_forward(spread)
+    return cost
+
+
+def _bands_forward(p: Problem) -> float:
+    Ho, Wo = p.output
+    images_last = _moves(p.H * p.W * p.N * p.C, 1) if p.C > 1 else 0
+    band = _moves(p.padded[1] * p.kh * p.N * p.C, p.N * p.C)
+    return images_last + Ho * (band + 8 * CALL) + _products(Ho * Wo, p.N, p.window, p.O)
+
+
+def dft(p: Problem) -> float:
+    """Transforms of x, the weight, y and their gradients, and a product for each frequency. Strides save it nothing."""
+    U, V = (p.H + p.padding) // 2 + 1, p.W + p.padding
+    Ho, Wo = p.padded[0] - p.kh + 1, p.padded[1] - p.kw + 1
+
+    def transform(h: int, w: int, numbers: int) -> float:
+        return _products(1, 2 * U, h, w * numbers) + _products(U, 2 * V, 2 * w, numbers)
+
+    def multiply(n: int, c: int, o: int) -> float:
+        return _products(4 * U * V, n, c, o) + _moves(6 * U * V * n * o, n * o)
+
+    x, weight, y = transform(p.H, p.W, p.N * p.C), transform(p.kh, p.kw, p.C * p.O), transform(Ho, Wo, p.N * p.O)
+    forward = x + weight + multiply(p.N, p.C, p.O) + y
+    backward = y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
+    return forward + backward + 50 * U * CALL
+
+
+def _products(count: int, m: int, k: int, n: int) -> float:
+    """`count` products of (m, k) and (k, n) matrices, which BLAS reads and writes besides."""
+    return count * (m * k * n + PACK * (m * k + k * n + m * n))
+
+
+def _moves(numbers: float, run: int) -> float:
+    """So many numbers copied or added up, in contiguous runs of `run`."""
+    return numbers * (MOVE + RUN / max(1, run))

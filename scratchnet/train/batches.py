@@ -1,0 +1,134 @@
+"""The batches of a training, by number: the same seed, epoch and step give the same batch."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchnet.backend import Array, Device, array_module
+from scratchnet.data.drawings import Drawings
+from scratchnet.data.episodes import sample_episodes
+from scratchnet.data.pairs import sample_pairs
+from scratchnet.errors import DataError
+from scratchnet.images.augment import IDENTITY, SYMMETRIES, AffineRanges, ElasticRanges, distort, symmetry, thicken
+from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.train.recipes import Recipe
+
+# What random numbers are for: each has a stream of its own.
+PAIRS, ORDER, EPISODES, DISTORTIONS, FRESH_DISTORTIONS, VALIDATION, CALIBRATION, ELASTIC, STROKES, TURNS = range(1, 11)
+
+
+def stream(seed: int, purpose: int, epoch: int = 0, step: int = 0) -> np.random.Generator:
+    """The random numbers for one purpose in one step; all four numbers, since trailing zeros do not tell apart."""
+    return np.random.default_rng([seed, purpose, epoch, step])
+
+
+class Batch(NamedTuple):
+    """What `train_step` takes, and how many images it holds."""
+
+    a: Array
+    b: Array
+    target: Array
+    images: int
+
+
+class PairBatches:
+    """Batches of the paper's objective: a fixed set of pairs with their distorted copies, in a new order each epoch.
+
+    Each twin of a pair is distorted on its own: as drawn once and for all where the recipe asks for fixed copies,
+    afresh for each batch where it does not.
+    """
+
+    loss = PairCrossEntropy()
+
+    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
+        self.recipe, self.drawings, self.device = recipe, drawings, device
+        self.pairs = sample_pairs(drawings.numbers, recipe.pairs, stream(recipe.seed, PAIRS))
+        self.copies = 1 + recipe.fixed_distortions
+        self._ordered: tuple[int, np.ndarray] | None = None
+        self.steps = len(self.pairs) * self.copies // recipe.batch_size
+        if self.steps == 0:
+            raise DataError(
+                f"a batch of {recipe.batch_size} is larger than the {len(self.pairs) * self.copies} pairs: "
+                "lower batch_size, or ask for more pairs"
+            )
+        if recipe.fixed_distortions:
+            count = 2 * len(self.pairs) * recipe.fixed_distortions
+            drawn = AffineRanges().draw(stream(recipe.seed, DISTORTIONS), count, drawings.images.shape[-1])
+            plain = np.broadcast_to(IDENTITY, (2, len(self.pairs), 1, 7))
+            copies = drawn.reshape(2, len(self.pairs), recipe.fixed_distortions, 7)
+            self.transforms = np.concatenate([plain, copies], axis=2)  # (twin, pair, copy, 7)
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Batch number `step` of an epoch; the same numbers give the same batch."""
+        chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+        pair, copy = np.divmod(chosen, self.copies)
+        twins = np.concatenate([self.pairs.first[pair], self.pairs.second[pair]])
+        images = self.drawings.ink(twins, self.device)
+        if self.recipe.fixed_distortions:
+            images = distort(images, self.transforms[:, pair, copy].reshape(-1, 7))
+        else:
+            images = _distorted_afresh(self.recipe, epoch, step, images)
+        n = len(chosen)
+        return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The pairs and their copies in the order of this epoch; what fills no batch is left for another order."""
+        if self._ordered is None or self._ordered[0] != epoch:
+            rng = stream(self.recipe.seed, ORDER, epoch)
+            self._ordered = epoch, rng.permutation(len(self.pairs) * self.copies)
+        return self._ordered[1]
+
+
+class EpisodeBatches:
+    """Batches of one-shot choices: each query of an episode against all its supports, or both ways.
+
+    With several hands (D) on each side there is a choice for each pair of a query's hand and the supports' hand, from
+    images that are embedded once: a (E, D, 1, Q, 1, S, S) and b (E, 1, D, 1, n_way, S, S) give the scores
+    (E, D, D, Q, n_way).
+    """
+
+    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
+        self.recipe, self.drawings, self.device = recipe, drawings, device
+        self.loss = NWayCrossEntropy(recipe.both_ways)
+        self.steps = recipe.steps
+        self._sample(1, np.random.default_rng(0))  # fail now if no alphabet is large
+        one_hot = np.eye(recipe.n_way, dtype=np.float32)
+        self.target = device.upload(np.tile(one_hot, (recipe.batch_size, recipe.hands, recipe.hands, 1, 1)))
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Batch number `step` of an epoch; the same numbers give the same batch."""
+        recipe, rng = self.recipe, stream(self.recipe.seed, EPISODES, epoch, step)
+        numbers = np.stack(self._sample(recipe.batch_size, rng))  # (2, E, D, n_way)
+        images = self.drawings.ink(numbers.reshape(-1), self.device)
+        images = _distorted_afresh(recipe, epoch, step, images)
+        twins = images.reshape(*numbers.shape, *images.shape[1:])
+        if recipe.symmetries:
+            twins = _turned(twins, stream(recipe.seed, TURNS, epoch, step))
+        return Batch(twins[0][:, :, None, :, None], twins[1][:, None, :, None], self.target, images.shape[0])
+
+    def _sample(self, episodes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return sample_episodes(self.drawings.numbers, episodes, self.recipe.n_way, rng, self.recipe.hands)
+
+
+def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
+    """Images (N, S, S), each distorted on its own in all the ways that the recipe asks for."""
+    N, S = images.shape[:2]
+    if recipe.distort or recipe.elastic:
+        affine = AffineRanges() if recipe.distort else AffineRanges(probability=0)
+        transforms = affine.draw(stream(recipe.seed, FRESH_DISTORTIONS, epoch, step), N, S)
+        rng = stream(recipe.seed, ELASTIC, epoch, step)
+        images = distort(images, transforms, ElasticRanges(recipe.elastic).draw(rng, N, S) if recipe.elastic else None)
+    if recipe.stroke:
+        shares = stream(recipe.seed, STROKES, epoch, step).uniform(-recipe.stroke, recipe.stroke, N)
+        images = thicken(images, shares)
+    return images
+
+
+def _turned(twins: Array, rng: np.random.Generator) -> Array:
+    """Queries and supports (2, E, D, n_way, S, S), each episode by a symmetry; all eight before one again."""
+    E = twins.shape[1]
+    dealt = np.concatenate([rng.permutation(len(SYMMETRIES)) for _ in range(0, E, len(SYMMETRIES))])
+    return array_module(twins).stack([symmetry(twins[:, e], *SYMMETRIES[dealt[e]]) for e in range(E)], axis=1)
+
+
+OBJECTIVES: dict[str, type[PairBatches | EpisodeBatches]] = {"pairs": PairBatches, "episodes": EpisodeBatches}

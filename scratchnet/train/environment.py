@@ -1,0 +1,51 @@
+"""What the bits of a computation depend on besides its inputs: versions, kernels, threads, the processor."""
+
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from scratchnet.backend import Device, blas_kernels, get_precision, thread_count
+from scratchnet.common.version import VERSION
+
+PROCESSORS = Path("/proc/cpuinfo")
+
+
+def environment(device: Device) -> dict[str, str]:
+    """What computes on `device` now. The same inputs in the same environment give the same bits."""
+    return {
+        "scratchnet": VERSION,
+        "NumPy": np.__version__,
+        "BLAS": blas(),
+        "processor": processor(),
+        "threads": str(thread_count()),
+        "device": device.name,
+        "precision": get_precision(),
+    }
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """In words, what differs of what both know; "" for nothing."""
+    return ", ".join(
+        f"{name} (then {before[name]:.60}, now {now[name]})"
+        for name in now
+        if name in before and before[name] != now[name]
+    )
+
+
+def blas() -> str:
+    """The name and version of the library that multiplies NumPy's matrices, and its kernels where it names them."""
+    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    kernels = blas_kernels()
+    return f"{found['name']} {found['version']}{f' ({kernels})' if kernels else ''}"
+
+
+def processor() -> str:
+    """The processor's model, or at least its architecture."""
+    with suppress(OSError):  # not Linux, or /proc is not mounted
+        for line in PROCESSORS.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,49 @@
+"""What the tests of the commands share besides fixtures: a small training, and drawings as files."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from scratchnet.oneshot import trials as oneshot
+
+BASELINES = dict(oneshot.BASELINES)
+TINY = [
+    f"--set={setting}"
+    for setting in (
+        "architecture.image_size=16",
+        "architecture.width=2",
+        "architecture.features=8",
+        "epochs=2",
+        "steps=3",
+        "batch_size=2",
+        "n_way=5",
+        "validation_trials=20",
+    )
+]
+
+
+@dataclass
+class Answer:
+    """What a command returned and printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+def drawing(path, ink):
+    """Saves ink (H, W) bool as a picture, black on white."""
+    Image.fromarray(np.where(ink, 0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def everything_in(folder):
+    """The content of every file by its path; None for a folder."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
