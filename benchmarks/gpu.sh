@@ -86,6 +86,6 @@ for precision in float32 tf32; do
     part "bench_$precision" 120 "$python" -m scratchnet bench --device cuda --network koch2015 --pairs 128 \
         --rounds 20 --precision "$precision" --against torch --json
 done
-part measurements 160 "$python" benchmarks/gpu.py "$work"
+part measurements 240 "$python" benchmarks/gpu.py "$work"
 echo "gpu.sh: wrote $out/gpu.json and $out/gpu.md"
 exit $failed

@@ -21,6 +21,7 @@ from scratchnet.files.atomic import write_bytes
 
 Record = dict[str, Any]
 MESSAGE = 200  # characters of one
+OUT_OF_TIME = 124  # the exit code of timeout(1)
 
 COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {  # of a row: what stands above, and how a figure is written
     "ms": ("ms", lambda ms: f"{ms['median']:.3f} ({ms['least']:.3f} - {ms['most']:.3f})"),
@@ -85,7 +86,7 @@ def read_tests(path: Path) -> Record:
     failed, skipped = [], Counter[str]()
     for case in cases:
         for problem in case:
-            message = (problem.get("message", "").splitlines() or [""])[0][:MESSAGE]
+            message = " ".join(problem.get("message", "").split())[:MESSAGE]
             if problem.tag == "skipped":
                 skipped[message] += 1
             elif problem.tag in {"failure", "error"}:
@@ -108,8 +109,12 @@ def _heading(record: Record) -> Iterator[str]:
 
 def _parts(record: Record) -> Iterator[str]:
     if parts := record.get("parts"):
-        rows = [(part["name"], part["seconds"], part["code"], part["said"]) for part in parts]
+        rows = [(part["name"], part["seconds"], _code(part["code"]), part["said"]) for part in parts]
         yield from _table(("part", "seconds", "exit code", ""), rows)
+
+
+def _code(code: int) -> str:
+    return f"{code}, out of time" if code == OUT_OF_TIME else str(code)
 
 
 def _tests(record: Record) -> Iterator[str]:
@@ -117,10 +122,20 @@ def _tests(record: Record) -> Iterator[str]:
         skipped = sum(tests["skipped"].values())
         yield from ("## Tests: `pytest -m gpu`", "")
         yield from (f"{tests['passed']} passed, {len(tests['failed'])} failed, {skipped} skipped.", "")
-        for test in tests["failed"]:
+        for test in _grouped(tests["failed"]):
             yield from (f"- failed: {test}", "")
         for reason, count in tests["skipped"].items():
             yield from (f"- {count} skipped: {reason}", "")
+
+
+def _grouped(failed: Sequence[str]) -> Iterator[str]:
+    """The lines of the tests that failed, one for all parameters with which a test failed with the same message."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for line in failed:
+        case, _, message = line.partition(": ")
+        groups.setdefault((case.partition("[")[0], message), []).append(line)
+    for (test, message), lines in groups.items():
+        yield lines[0] if len(lines) == 1 else f"{len(lines)} of {test}: {message}"
 
 
 def _measurements(record: Record) -> Iterator[str]:

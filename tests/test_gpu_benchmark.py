@@ -23,6 +23,7 @@ from scratchnet.bench import timing
 from scratchnet.cli import main
 from scratchnet.errors import install_extra
 from scratchnet.models.networks import compact
+from scratchnet.ops.fast import conv_cost
 from scratchnet.train.recipes import Recipe
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -152,6 +153,35 @@ def test_cublas_finds_the_product_of_row_major_matrices_and_its_rounding_tells_t
     assert [row["in_tf32"] for row in (direct, fast, *of_ours)] == [False, True, False, True]
 
 
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_both_algorithms_are_measured_beside_what_is_expected_of_them(precision, gpu, monkeypatch):
+    sizes = [(8, 2, 1, 3, 3, 1, 0), (7, 2, 5, 3, 3, 2, 1)]  # the first is taken for the first of a network
+    called = []
+
+    def call_seconds(cp, call):
+        call()
+        called.append(call.func.__name__)
+        return [0.5, 0.25, 0.125]
+
+    monkeypatch.setattr(gpu, "CONVOLUTIONS", sizes)
+    monkeypatch.setattr(gpu, "PRECISIONS", [precision])
+    monkeypatch.setattr(gpu, "call_seconds", call_seconds)
+    monkeypatch.setattr(gpu, "normal", lambda cp, seed, *shape: strict_array.upload(np.ones(shape, np.float32)))
+    monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
+    rows = gpu.MEASUREMENTS["convolutions"](strict_array.STRICT)["rows"]
+    assert not [row["problem"] for row in rows if "problem" in row]
+    assert backend.get_precision() == precision
+    assert called == ["forward", "backward_params"] * 2 + ["forward", "backward"] * 2
+    assert [row["algorithm"] for row in rows] == ["im2col", "dft"] * 2
+    expected = [conv_cost.costs_on_gpu((H, H, N, C), (k, k, C, O), *rest) for H, N, C, O, k, *rest in sizes]
+    for row in rows:
+        assert (row["forward_ms"]["median"], row["sum_ms"]) == (250, 500)
+    assert [row["expected_ms"] for row in rows] == [1e3 * seconds for both in expected for seconds in both.values()]
+    text = gpu_report.markdown({"measurements": {"convolutions": {"rows": rows}}, "bench": {}})
+    what = f"{precision}, dft: (7, 7, 2, 5) by 3 x 3 to 3, stride 2, padding 1"
+    assert f"| {what} | 250.000 | 250.000 | 500.000 | {rows[-1]['expected_ms']:.3f} |" in text
+
+
 def test_a_rate_is_the_work_over_the_median(gpu, cuda, monkeypatch):
     monkeypatch.setattr(gpu, "call_seconds", lambda cp, call: [0.5, 2.0, 0.25])
     assert gpu.timed(cuda.module, None, flop=3 * 10**12)["tflops"] == pytest.approx(6)
@@ -263,6 +293,9 @@ TESTS = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="tests.test_pool" name="test_backward[cuda]">
 <failure message="assert 1 == 2&#10;more">...</failure></testcase>
 <testcase classname="tests.test_pool" name="test_setup[cuda]"><error message="">...</error></testcase>
+<testcase classname="tests.test_c" name="test_c[cuda-1]"><failure message="E: no">...</failure></testcase>
+<testcase classname="tests.test_c" name="test_c[cuda-2]"><failure message="E: no">...</failure></testcase>
+<testcase classname="tests.test_c" name="test_c[cuda-3]"><failure message="E: other">...</failure></testcase>
 <testcase classname="tests.test_a" name="a"><skipped message="no a">...</skipped></testcase>
 <testcase classname="tests.test_b" name="b"><skipped message="no a">...</skipped></testcase>
 </testsuite></testsuites>"""
@@ -286,7 +319,7 @@ def results(tmp_path, figures):
     }
     files = {
         "parts.tsv": "tests\t1\t42\nmeasurements\t0\t90\nbench_tf32\t124\t130\n",
-        "tests.out": "..F\n2 failed, 1 passed\n",
+        "tests.out": "..F\n5 failed, 1 passed\n",
         "tests.err": "\n",
         "measurements.err": "a warning\n",
         "bench_tf32.err": "Traceback\nscratchnet: interrupted\n",
@@ -313,12 +346,14 @@ def test_the_report_holds_all_results(results, figures):
     for line in [
         figures["machine"]["processor"],
         "nvidia-smi: NVIDIA H200, 580.1",
-        "| bench_tf32 | 130 | 124 | scratchnet: interrupted |",
-        "| tests | 42 | 1 | 2 failed, 1 passed |",
+        "| bench_tf32 | 130 | 124, out of time | scratchnet: interrupted |",
+        "| tests | 42 | 1 | 5 failed, 1 passed |",
         "| measurements | 90 | 0 |  |",
-        "1 passed, 2 failed, 2 skipped.",
-        "- failed: tests.test_pool::test_backward[cuda]: assert 1 == 2\n",
+        "1 passed, 5 failed, 2 skipped.",
+        "- failed: tests.test_pool::test_backward[cuda]: assert 1 == 2 more\n",
         "- failed: tests.test_pool::test_setup[cuda]: ",
+        "- failed: 2 of tests.test_c::test_c: E: no\n",
+        "- failed: tests.test_c::test_c[cuda-3]: E: other\n",
         "- 2 skipped: no a",
         "| copyto / 1 GiB | 0.500 (0.250 - 0.750) | 4321 |  |",
         "| other |  |  | MemoryError: no |",

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,7 @@ def test_auto_takes_what_costs_least(x_shape, weight_shape, algorithm):
         ((105, 105, 256, 1), (10, 10, 1, 64), "im2col"),  # whose columns are never written for one channel
         ((48, 48, 256, 64), (7, 7, 64, 128), "dft"),
         ((24, 24, 160, 32), (3, 3, 32, 64), "im2col"),
+        ((9, 9, 256, 128), (4, 4, 128, 256), "im2col"),  # too small to keep a GPU busy while more calls are queued
     ],
 )
 def test_auto_on_a_gpu_takes_one_of_the_two_that_suit_it(x_shape, weight_shape, algorithm):
@@ -191,6 +193,29 @@ def test_auto_is_near_the_best_of_what_was_measured(monkeypatch):
     assert len(record["rows"]) >= 48
     assert len(lost[True]) >= 40
     assert max(lost[False], default=0) <= 5
+
+
+ON_GPU = BENCHMARK.with_name("gpu.json")
+
+
+@pytest.mark.skipif(not ON_GPU.exists(), reason="the benchmarks are not here, as in an installed package")
+def test_auto_on_a_gpu_is_near_the_best_of_what_was_measured():
+    record = json.loads(ON_GPU.read_text())
+    if (name := record["machine"]["gpu"]["name"]) != "NVIDIA H200":
+        pytest.skip(f"the model is of an NVIDIA H200, and benchmarks/gpu.json of {name}")
+    measured = {}  # milliseconds of both algorithms for each precision and shape
+    for row in record["measurements"]["convolutions"]["rows"]:
+        way, shape = row["what"].split(": ")
+        numbers = tuple(int(number) for number in re.findall(r"\d+", shape))
+        measured.setdefault((way.split(", ")[0], numbers), {})[row["algorithm"]] = row["sum_ms"]
+    far = []  # from the best
+    for (precision, numbers), milliseconds in measured.items():
+        H, W, N, C, kh, kw, O, stride, padding = numbers
+        chosen = conv_cost.choose((H, W, N, C), (kh, kw, C, O), stride, padding, on_gpu=True)
+        if milliseconds[chosen] > 1.1 * min(milliseconds.values()):
+            far.append((precision, numbers, milliseconds))
+    assert len(measured) >= 24
+    assert len(far) <= 1, far  # the model does not know of TF32
 
 
 def test_weights_go_to_pytorchs_order_and_back(rng):

@@ -4,7 +4,8 @@ Each cost counts what the algorithm's file does in forward and backward: product
 up besides, and calls of NumPy. The unit is one multiply-add of a large product, so a cost over 90 thousand
 million is about a second on two cores. `benchmarks/conv.py` measures how well it chooses.
 
-On a GPU the costs are seconds, reckoned from what a large one is said to do; no GPU has confirmed them yet.
+On a GPU the costs are seconds in float32 on one NVIDIA H200. `python benchmarks/gpu.py --only convolutions` measures
+them again, both algorithms for a dozen shapes.
 """
 
 from typing import NamedTuple
@@ -56,11 +57,15 @@ class Problem(NamedTuple):
         return self.C > IMAGE_CHANNELS
 
 
-# Of a large GPU, reckoned and not measured.
+# Of an NVIDIA H200 with CuPy 14.2.0, 2026-11-27, from the tables of benchmarks/gpu.md; the model knows of no TF32.
 MULTIPLY_ADDS = 25e12  # a second, in float32, in a large product
-IN_SMALL_PRODUCTS = 20e12  # in a batch of smaller ones
-BYTES = 3.9e12  # a second, read or written
-LAUNCH = 10e-6  # seconds of Python for each kernel
+IN_SMALL_PRODUCTS = 16e12  # in a batch of smaller ones
+IN_ONE_CHANNEL = 7e12  # in the kernels for a layer of one channel
+BYTES = 4.2e12  # a second, read or written
+BYTES_OF_COLUMNS = 2e12  # of columns
+# Seconds of Python to queue one pass: y, dweight or dx. The GPU computes meanwhile, so the longer of the two counts.
+QUEUE_IM2COL = 0.6e-3
+QUEUE_DFT = 1.2e-3
 
 
 def choose(
@@ -90,10 +95,13 @@ def costs_on_gpu(
 def im2col_on_gpu(p: Problem) -> float:
     """Two products or three, and columns that are written and read for each; those of one channel never are."""
     passes = 3 if p.needs_dx else 2
-    columns = 0 if p.C == 1 else passes * 2 * 4 * p.pixels * p.window
-    maps = 4 * (passes - 1) * p.pixels * p.O
     multiply_adds = passes * p.pixels * p.window * p.O
-    return multiply_adds / MULTIPLY_ADDS + (columns + maps) / BYTES + 4 * passes * LAUNCH
+    if p.C == 1:
+        busy = multiply_adds / IN_ONE_CHANNEL
+    else:
+        columns, maps = passes * 2 * 4 * p.pixels * p.window, 4 * (passes - 1) * p.pixels * p.O
+        busy = multiply_adds / MULTIPLY_ADDS + columns / BYTES_OF_COLUMNS + maps / BYTES
+    return max(busy, passes * QUEUE_IM2COL)
 
 
 def dft_on_gpu(p: Problem) -> float:
@@ -104,15 +112,16 @@ def dft_on_gpu(p: Problem) -> float:
     def transform(h: int, w: int, numbers: int) -> float:
         multiply_adds = 2 * U * h * w * numbers + U * 4 * V * w * numbers
         moved = 4 * numbers * (h * w + 2 * 2 * U * w + 2 * U * V)
-        return multiply_adds / MULTIPLY_ADDS + moved / BYTES + 2 * LAUNCH
+        return multiply_adds / MULTIPLY_ADDS + moved / BYTES
 
     def multiply(n: int, c: int, o: int) -> float:
         moved = 4 * 4 * U * V * (n * c + c * o + 1.5 * n * o)
-        return 4 * U * V * n * c * o / IN_SMALL_PRODUCTS + moved / BYTES + 4 * LAUNCH
+        return 4 * U * V * n * c * o / IN_SMALL_PRODUCTS + moved / BYTES
 
     x, weight, y = (transform(*size) for size in ((p.H, p.W, p.N * p.C), (p.kh, p.kw, p.C * p.O), (Ho, Wo, p.N * p.O)))
     forward = x + weight + multiply(p.N, p.C, p.O) + y
-    return forward + y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
+    busy = forward + y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
+    return max(busy, (3 if p.needs_dx else 2) * QUEUE_DFT)
 
 
 def offsets(p: Problem) -> float:
