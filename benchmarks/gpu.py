@@ -263,8 +263,8 @@ def _forward_and_backward(device: Device, layer: Conv2d, x: Array, first: bool) 
     params = {name: device.upload(value) for name, value in host.items()}
     y, cache = layer.forward(params, x)
     dy = normal(cp, 3, *y.shape)
-    backward = layer.backward_params if first else layer.backward
-    calls = partial(layer.forward, params, x), partial(backward, dy, cache)
+    backward = partial(layer.backward, dy, cache, needs_dx=not first)
+    calls = partial(layer.forward, params, x), backward
     forward_ms, backward_ms = (milliseconds(call_seconds(cp, call)) for call in calls)
     return {
         "forward_ms": forward_ms,

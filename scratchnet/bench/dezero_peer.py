@@ -90,9 +90,9 @@ class DezeroPeer:
         match layer:
             case Conv2d(stride=stride, padding=padding):
                 y = F.conv2d(x, params[prefix + "weight"], params[prefix + "bias"], stride, padding)
-            case MaxPool2d(kernel_size, stride):
+            case MaxPool2d(kernel_size, stride=stride):
                 y = F.pooling(x, kernel_size, stride or kernel_size)
-            case BatchNorm2d(epsilon=epsilon, momentum=momentum):
+            case BatchNorm2d(eps=eps, momentum=momentum):
                 y = F.batch_nrom(
                     x,
                     params[prefix + "weight"],
@@ -100,7 +100,7 @@ class DezeroPeer:
                     statistics[prefix + "running_mean"],
                     statistics[prefix + "running_var"],
                     1 - momentum,
-                    epsilon,
+                    eps,
                 )
             case Linear():
                 y = F.linear(x, params[prefix + "weight"], params[prefix + "bias"])

@@ -40,7 +40,8 @@ class Training:
         loss = PairCrossEntropy()
         logits, cache = self.net.forward(self.net.params, self.a, self.b, training=True)
         value, loss_cache = loss.forward(logits, self.labels)
-        return float(to_host(value)), self.net.backward_params(loss.backward(1.0, loss_cache), cache)
+        _, grads = self.net.backward(loss.backward(1.0, loss_cache), cache, needs_dx=False)
+        return float(to_host(value)), grads
 
 
 @dataclass(frozen=True)

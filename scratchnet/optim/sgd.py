@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from scratchnet.backend import CPU, Array, Params, array_module, blocks, device_of, for_each
-from scratchnet.backend.expect import expect_same_shape
+from scratchnet.backend.expect import expect
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
 from scratchnet.ops.cuda import sgd as cuda_sgd
@@ -151,8 +151,7 @@ class SGD:
 
 def _expect_to_fit(params: Params, grads: Params) -> None:
     for name, gradient in grads.items():
-        array_module(params[name], gradient)
-        expect_same_shape(f"gradient of {name}", gradient, name, params[name])
+        expect("SGD", f"{name}: *shape, the gradient of {name}: *shape", params[name], gradient)
 
 
 def _update(

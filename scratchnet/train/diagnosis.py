@@ -12,7 +12,7 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, array_module, to_host
 from scratchnet.layers import Layer, Sequential
-from scratchnet.layers.base import backward_params, running_statistics
+from scratchnet.layers.protocol import complete
 from scratchnet.losses import Loss
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import new_flag
@@ -100,7 +100,7 @@ def _watched(layer: Layer, name: str, images: Sequence[str], remedy: str) -> Any
     """The layer, with every layer inside it looked after; the parameters keep their names."""
     if isinstance(layer, Sequential):
         return Sequential({key: _watched(each, f"{name}.{key}", images, remedy) for key, each in layer.layers.items()})
-    return _Watched(layer, name, images, remedy)
+    return _Watched(complete(layer), name, images, remedy)
 
 
 @dataclass(frozen=True)
@@ -112,29 +112,23 @@ class _Watched:
     images: Sequence[str]  # the names of the N images; () where arrays have no such axis
     remedy: str
 
-    def forward(self, params: Params, *inputs: Any) -> tuple[Array, Any]:
-        y, cache = self.layer.forward(params, *inputs)
+    def init(self, rng: np.random.Generator) -> Params:
+        params: Params = self.layer.init(rng)
+        return params
+
+    def forward(self, params: Params, *inputs: Any, **options: Any) -> tuple[Array, Any]:
+        y, cache = self.layer.forward(params, *inputs, **options)
         self._look("forward", "its output", y)
         return y, cache
 
-    def backward(self, dy: Array, cache: Any) -> tuple[Any, Params]:
-        dx, grads = self.layer.backward(dy, cache)
-        self._look_at_gradients(grads)
-        for each in dx if isinstance(dx, tuple) else (dx,):
-            self._look("backward", "the gradient of its input", each)
-        return dx, grads
-
-    def backward_params(self, dy: Array, cache: Any) -> Params:
-        grads = backward_params(self.layer, dy, cache)
-        self._look_at_gradients(grads)
-        return grads
-
-    def running_statistics(self, cache: Any) -> Params:
-        return running_statistics(self.layer, cache)
-
-    def _look_at_gradients(self, grads: Params) -> None:
+    def backward(self, dy: Array, cache: Any, **options: Any) -> tuple[Any, Params]:
+        dx, grads = self.layer.backward(dy, cache, **options)
         for name, gradient in grads.items():
             _expect_finite(self.name, "backward", f"the gradient of its {name}", gradient, self.remedy)
+        if dx is not None:
+            for each in dx if isinstance(dx, tuple) else (dx,):
+                self._look("backward", "the gradient of its input", each)
+        return dx, grads
 
     def _look(self, direction: str, what: str, array: Array) -> None:
         """As `_expect_finite`, with the images where it is some of them: axis N of (H, W, N, C) or (N, D)."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Device, Params, memory_errors
+from scratchnet.common.caches import gathered
 from scratchnet.errors import ScratchnetError
 from scratchnet.losses import Loss
 from scratchnet.models.siamese import SiameseNet
@@ -62,11 +63,12 @@ def add_piece(
 ) -> tuple[Array, Params]:
     """Add the gradients of one piece into `total`; on return, all else that it took is free for the next one."""
     logits, cache = net.forward(net.params, a, b, training=True)
-    statistics = net.running_statistics(cache)
+    statistics = gathered(cache, "running_statistics")
     if statistics and share < 1:
         raise ScratchnetError("batch norm sees the whole batch: take it in one piece, or lower batch_size")
     value, loss_cache = loss.forward(logits, target)
-    for name, gradient in net.backward_params(loss.backward(share, loss_cache), cache).items():  # (2)
+    _, grads = net.backward(loss.backward(share, loss_cache), cache, needs_dx=False)
+    for name, gradient in grads.items():  # (2)
         if name in total:
             total[name] += gradient
         else:
