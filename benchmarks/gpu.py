@@ -37,7 +37,8 @@ from scratchnet.files.atomic import write_bytes
 from scratchnet.layers import Conv2d
 from scratchnet.models.networks import koch2015
 from scratchnet.models.siamese import SiameseNet
-from scratchnet.ops.fast import conv_cost
+from scratchnet.ops.cuda import conv_cost
+from scratchnet.ops.fast.conv_cost import IMAGE_CHANNELS, Problem
 from scratchnet.train import LOG, train, train_step
 from scratchnet.train.batches import PairBatches
 from scratchnet.train.recipes import Recipe, find_recipe
@@ -241,14 +242,14 @@ def transforms(device: Device) -> Record:
 
 
 def convolutions(device: Device) -> Record:
-    """Both algorithms of a GPU for some layers, beside what ops/fast/conv_cost.py expects."""
+    """Both algorithms of a GPU for some layers, beside what ops/cuda/conv_cost.py expects."""
     rows: list[Record] = []
     for precision in PRECISIONS:
         set_precision(precision)
         for H, N, C, O, k, stride, padding in CONVOLUTIONS:
-            shape, first = (H, H, N, C), C <= conv_cost.IMAGE_CHANNELS
+            shape, first = (H, H, N, C), C <= IMAGE_CHANNELS
             x = normal(device.module, 1, *shape)
-            expected = conv_cost.costs_on_gpu(shape, (k, k, C, O), stride, padding)
+            expected = conv_cost.costs(Problem.of(shape, (k, k, C, O), (stride, stride), (padding, padding)))
             for algorithm, seconds in expected.items():
                 layer = Conv2d(C, O, k, stride=stride, padding=padding, algorithm=algorithm)
                 what = f"{precision}, {algorithm}: {shape} by {k} x {k} to {O}, stride {stride}, padding {padding}"

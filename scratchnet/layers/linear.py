@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, product
+from scratchnet.backend import Array, Params
 from scratchnet.backend.expect import expect
+from scratchnet.ops.dense import product
 
 
 class LinearCache(NamedTuple):

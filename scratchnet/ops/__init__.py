@@ -11,6 +11,7 @@ __all__ = [
     "conv",
     "cuda",
     "definitions",
+    "dense",
     "fast",
     "finite",
     "norm",
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from scratchnet.ops import accelerated, choose, conv, cuda, fast, finite, norm, pixels, pool, windows
+    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, pixels, pool, windows
     from scratchnet.ops.accelerated import definitions
 else:
     from scratchnet.common.lazy import lazily

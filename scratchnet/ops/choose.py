@@ -8,7 +8,7 @@ one against its definition. A new method is a file, and a line here.
 from collections.abc import Callable
 from typing import Any
 
-from scratchnet.backend import CPU, Device, device_of
+from scratchnet.backend import CPU, Device, device_of, products
 from scratchnet.ops import cuda
 from scratchnet.ops.conv import Saved
 from scratchnet.ops.cuda import conv_cost as cuda_conv_cost
@@ -18,8 +18,8 @@ from scratchnet.ops.cuda import pool as cuda_pool
 from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, norm, pixels, pool
 from scratchnet.ops.fast.conv_cost import Problem
 
-ON_CPU = {"norm": norm, "pixels": pixels, "pool": pool}
-ON_GPU = {"norm": cuda_norm, "pool": cuda_pool}
+ON_CPU = {"dense": products, "norm": norm, "pixels": pixels, "pool": pool}
+ON_GPU = {"dense": products, "norm": cuda_norm, "pool": cuda_pool}
 CONVOLUTIONS = {"offsets": None, "im2col": conv_im2col, "bands": conv_bands, "dft": conv_dft}  # None: the definition
 CONVOLUTIONS_ON_GPU = CONVOLUTIONS | {"im2col": cuda_conv_im2col}
 

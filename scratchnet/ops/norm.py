@@ -6,15 +6,15 @@ vectors are (C,), a number for each channel; layers/batchnorm2d.py has the equat
 
 from scratchnet.backend import Array
 from scratchnet.ops.accelerated import accelerated
-
-PIXELS = (0, 1, 2)  # the axes H, W, N
+from scratchnet.ops.pixels import sum_pixels
 
 
 @accelerated
 def statistics(x: Array) -> tuple[Array, Array]:
     """The mean and the variance (C,) of each channel."""
-    mean = x.mean(axis=PIXELS)
-    return mean, ((x - mean) * (x - mean)).mean(axis=PIXELS)
+    M = x.size // x.shape[3]
+    mean = sum_pixels(x) / M
+    return mean, sum_pixels((x - mean) * (x - mean)) / M
 
 
 @accelerated
@@ -26,7 +26,7 @@ def normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
 @accelerated
 def backward_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     """The sums (C,) over all pixels of dy and of dy (x - mean)."""
-    return dy.sum(axis=PIXELS), (dy * (x - mean)).sum(axis=PIXELS)
+    return sum_pixels(dy), sum_pixels(dy * (x - mean))
 
 
 @accelerated

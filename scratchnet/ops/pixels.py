@@ -13,7 +13,10 @@ def add_bias(y: Array, bias: Array) -> Array:
 
 @accelerated
 def sum_pixels(dy: Array) -> Array:
-    """The backward of `add_bias`: dbias (C,) of dy (H, W, N, C)."""
+    """The backward of `add_bias`: the sum (C,) of dy (H, W, N, C); first over pixels, then over images.
+
+    In two sums because the terms of each are fewer: a long one in float32 loses a bit each time that it doubles.
+    """
     return dy.sum(axis=(0, 1)).sum(axis=0)
 
 

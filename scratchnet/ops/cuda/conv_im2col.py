@@ -12,12 +12,12 @@ COLUMN_BYTES = 256 * 2**20  # more than any cache holds; products are the faster
 
 def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str = "im2col") -> tuple[Array, Saved]:
     """Equation (1), one product for a block of output rows: y (Ho, Wo, N, O)."""
-    x = pad(x, padding)
+    xp, x = array_module(x, weight), pad(x, padding)
     kh, kw, C, O = weight.shape
     if C == 1:
         return conv_one_channel.forward(x, weight, stride), Saved("im2col")
     Ho, Wo = output_size(x.shape[0], kh, stride[0]), output_size(x.shape[1], kw, stride[1])
-    y = array_module(x, weight).empty((Ho, Wo, x.shape[2], O), dtype=x.dtype)
+    y = xp.empty((Ho, Wo, x.shape[2], O), dtype=x.dtype)
     for rows, x_rows in row_blocks(x, weight.shape, Ho, stride, COLUMN_BYTES):
         matmul(im2col(x[x_rows], (kh, kw), stride), weight.reshape(-1, O), out=y[rows].reshape(-1, O))  # (1)
     return y, Saved("im2col")
@@ -27,8 +27,7 @@ def backward(
     dy: Array, x: Array, weight: Array, saved: Saved, stride: Pair, padding: Pair, needs_dx: bool
 ) -> tuple[Array | None, Array]:
     """Equations (2) and (3), two products for a block of output rows: dx (H, W, N, C), dweight (kh, kw, C, O)."""
-    x = pad(x, padding)
-    xp = array_module(dy, x, weight)
+    xp, x = array_module(dy, x, weight), pad(x, padding)
     kh, kw, C, O = weight.shape
     if C == 1 and not needs_dx:
         return None, conv_one_channel.dweight(dy, x, (kh, kw), stride)
