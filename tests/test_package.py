@@ -49,6 +49,7 @@ layers.sequential
 layers.conv_pool_relu
 layers
 losses
+optim.schedules optim.update
 optim.sgd optim.averaging
 optim
 images.blocks images.strokes
@@ -79,11 +80,13 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.recipes train.signals train.folder train.environment
+train.recipe train.signals train.folder train.environment
+train.recipes train.settings
 train.batches train.progress
 train.gradients
-train.diagnosis train.state
+train.memory_plan train.diagnosis train.state
 train.step
+train.stepper
 train.loop
 train
 bench.timing bench.workload bench.channels_first bench.child
