@@ -324,8 +324,8 @@ def test_every_device_trains_alike(net, device, kind, rng):
     for _ in range(3):
         a, b, target, loss = batch(rng, kind)
         on_device = (to_device(each, device) for each in (a, b, target))
-        assert train_step(there, other, *on_device, loss) == pytest.approx(
-            train_step(here, one, a, b, target, loss), rel=1e-4
+        assert train_step(there, other, *on_device, loss=loss) == pytest.approx(
+            train_step(here, one, a, b, target, loss=loss), rel=1e-4
         )
     assert_close(on_host(there.params), here.params, rtol=1e-3, atol=1e-5)
     assert_close(on_host(other.velocity), one.velocity, rtol=1e-2, atol=1e-5)
@@ -370,7 +370,7 @@ def test_a_training_step_waits_for_the_device_once(net, device, rng):
         strict.synchronisations = 0
         if kind == "pairs":
             a = distort(a, transforms)
-        train_step(there, optimiser, a, b, target, loss)
+        train_step(there, optimiser, a, b, target, loss=loss)
         assert strict.synchronisations == 1
 
 
@@ -384,7 +384,7 @@ def test_running_statistics_follow_the_batches_in_training_and_rest_otherwise(ne
     _, cache = net.forward(net.params, a, b)
     assert net.running_statistics(cache) == {}
     assert_close(net.params, before)
-    train_step(net, SGD(0.0), a, b, target, loss)
+    train_step(net, SGD(0.0), a, b, target, loss=loss)
     for name, value in net.params.items():
         assert np.array_equal(value, before[name]) == (name not in running), name
 
@@ -398,7 +398,7 @@ def test_embeddings_in_evaluation_do_not_depend_on_the_rest_of_the_batch(net, rn
 def test_training_lowers_the_loss_of_a_batch(tiny_net, kind, rng):
     a, b, target, loss = batch(rng, kind)
     optimiser = SGD(0.05)
-    losses = [train_step(tiny_net, optimiser, a, b, target, loss) for _ in range(60)]
+    losses = [train_step(tiny_net, optimiser, a, b, target, loss=loss) for _ in range(60)]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -407,7 +407,7 @@ def test_a_loss_that_is_no_number_changes_nothing(net, rng):
     before, optimiser = on_host(net.params), SGD(0.1)
     a[0, 3, 4] = np.nan
     with pytest.raises(NonFiniteError, match=r"in the images a\[0\]"):
-        train_step(net, optimiser, a, b, target, loss)
+        train_step(net, optimiser, a, b, target, loss=loss)
     assert_close(net.params, before)
     assert optimiser.velocity == {}
 
