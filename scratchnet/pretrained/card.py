@@ -115,8 +115,8 @@ class Card:
         yield "\nThe recipe with all its settings:\n"
         yield from (f"    {name:22} {json.dumps(value)}" for name, value in self.recipe.items())
         storage, trials = self.storage, self.figures[0]["trials"]
-        yield f"\n## The file\n\n{storage['bytes']:,} bytes, with weights stored as {storage['weights']}. Of the {trials}"
-        yield f"trials of the first figure, {storage['stored_correct']} are right with these weights and"
+        yield f"\n## The file\n\n{storage['bytes']:,} bytes, with weights stored as {storage['weights']}. Of the"
+        yield f"{trials} trials of the first figure, {storage['stored_correct']} are right with these weights and"
         yield f"{storage['float32_correct']} with float32 weights.\n\nSHA-256\n"
         yield f"    {self.sha256}"
 

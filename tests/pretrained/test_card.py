@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from scratchnet import pretrained
+from scratchnet.errors import CheckpointError
 from scratchnet.oneshot.trials import wilson_interval
 from scratchnet.pretrained.card import Card
 
