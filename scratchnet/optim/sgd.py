@@ -30,8 +30,9 @@ class SGD:
     unscaled.) It applies to the parameters called "weight", batch norm's among them, and never to biases.
 
     per_layer: settings for some parameters, {"encoder.conv1": {"lr": 0.01}}; for each setting the longest prefix that
-    matches a parameter's name wins. lr_schedule: multiplies every learning rate. momentum_rise: where every momentum
-    starts. Both go by `epoch`, which `start_epoch` sets. velocity: v by parameter name, from its first step on.
+    matches a parameter's name wins. lr_schedule: the factor of every learning rate in an epoch. momentum_rise: raises
+    every momentum to its value over the first epochs. `start_epoch` sets the epoch of both. velocity: v by parameter
+    name, from its first step on.
 
     Raises ScratchnetError for a setting in per_layer that does not exist.
     """

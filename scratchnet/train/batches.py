@@ -18,7 +18,10 @@ PAIRS, ORDER, EPISODES, DISTORTIONS, FRESH_DISTORTIONS, VALIDATION, CALIBRATION,
 
 
 def stream(seed: int, purpose: int, epoch: int = 0, step: int = 0) -> np.random.Generator:
-    """The random numbers for one purpose in one step; always all four: default_rng ignores trailing zeros."""
+    """The random numbers for one purpose in one step.
+
+    The key always has all four parts, since default_rng ignores trailing zeros.
+    """
     return np.random.default_rng([seed, purpose, epoch, step])
 
 

@@ -39,7 +39,7 @@ def diagnosis(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces:
     The network, the optimiser and the batch must be as they were before the step.
     """
     try:
-        _look_at_what_is_given(net, optimiser, batch)
+        _check_inputs(net, optimiser, batch)
         lower_lr = f"lower the learning rate, lr={optimiser.rate:g}"
         grads, statistics = _second_pass(net, batch, loss, pieces, lower_lr)
         for name, gradient in grads.items():
@@ -48,13 +48,13 @@ def diagnosis(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces:
             )
         for name, value in statistics.items():
             _expect_finite(_layer_of(name), "forward", f"the new {name}", value, lower_lr)
-        _look_at_the_update(net, optimiser, grads)
+        _check_update(net, optimiser, grads)
     except _Found as found:
         return str(found)
     return UNSEEN
 
 
-def _look_at_what_is_given(net: SiameseNet, optimiser: SGD, batch: Batch) -> None:
+def _check_inputs(net: SiameseNet, optimiser: SGD, batch: Batch) -> None:
     names = _image_names(batch.a, batch.b)
     at_fault = [bool(bad) for images in (batch.a, batch.b) for bad in _not_finite(images).any(axis=(-1, -2)).flat]
     if any(at_fault):
@@ -84,7 +84,7 @@ def _second_pass(net: SiameseNet, batch: Batch, loss: Loss, pieces: int, remedy:
     return total, statistics
 
 
-def _look_at_the_update(net: SiameseNet, optimiser: SGD, grads: Params) -> None:
+def _check_update(net: SiameseNet, optimiser: SGD, grads: Params) -> None:
     for name, gradient in grads.items():
         failed = new_flag(gradient)
         optimiser.flag(net.params, {name: gradient}, failed)

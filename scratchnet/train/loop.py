@@ -41,7 +41,7 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
 def train(
     recipe: Recipe,
     split: Split,
-    out: Path,
+    out: Path | str,
     *,
     device: str | Device | None = None,
     max_minutes: float | None = None,
@@ -50,10 +50,10 @@ def train(
     memory_gib: float | None = None,
     save_every: float = SAVE_EVERY,
 ) -> SiameseNet:
-    """Train by the recipe, keeping everything in the folder `out`; returns the network of the best epoch.
+    """Train by the recipe, keeping everything in the folder `out`; returns the best network.
 
-    Of the last epoch where the recipe has no validation or keep="last"; without a validation, the validation
-    alphabets of the split are not used.
+    That is the one of the best epoch by validation or, with keep="last" or without a validation, of the last epoch.
+    Without a validation, the validation alphabets of the split are not used.
 
     max_minutes: stop after the epoch in which they run out. resume: go on where the run in `out` stopped, to the same
     bits; a warning on stderr names threads, kernels or versions that differ and may change the rounding.
@@ -80,13 +80,13 @@ def train(
         before = run.load() if resume else {}
         batches = _batches(recipe, split, run.net, memory_gib)
         validation_runs = _validation_runs(recipe, split)
-        pieces = _plan_pieces(run, batches, memory_gib)
-        stepper = Stepper(run, batches, pieces.pieces if pieces else 1)
+        planned = _plan_pieces(run, batches, memory_gib)
+        stepper = Stepper(run, batches, planned.pieces if planned else 1)
         run.environment["pieces of a batch"] = str(stepper.pieces)
 
         write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
         if not quiet:
-            _announce(run, split, pieces if memory_gib is not None or stepper.pieces > 1 else None)
+            _announce(run, split, planned if memory_gib is not None or stepper.pieces > 1 else None)
         if changed := differences(before, run.environment):
             note(
                 f"warning: {out} goes on with other {changed}: its numbers may differ by rounding from those of a "
@@ -173,18 +173,18 @@ def _plan_pieces(run: TrainingRun, batches: Batches, memory_gib: float | None) -
     if memory_gib is None and net.device.free_memory is None:
         return None
     cap = None if memory_gib is None else GIB * memory_gib
-    pieces = plan(net, run.optimiser, batches.loss, batches.batch(0, 0), cap=cap)
-    net.embed_batch = min(net.embed_batch, pieces.images)
-    return pieces
+    planned = plan(net, run.optimiser, batches.loss, batches.batch(0, 0), cap=cap)
+    net.embed_batch = min(net.embed_batch, planned.images)
+    return planned
 
 
-def _announce(run: TrainingRun, split: Split, pieces: Plan | None) -> None:
+def _announce(run: TrainingRun, split: Split, planned: Plan | None) -> None:
     recipe = run.recipe
     note(f"recipe {recipe.name}, seed {recipe.seed}, run folder {run.out}")
     if not recipe.validates:
         note(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result")
-    if pieces:
+    if planned:
         note(
-            f"batches of {recipe.batch_size} in pieces of {pieces.size} ({pieces.pieces} a batch), "
-            f"forecast: {pieces.bytes / GIB:.2f} GiB"
+            f"batches of {recipe.batch_size} in pieces of {planned.size} ({planned.pieces} a batch), "
+            f"forecast: {planned.bytes / GIB:.2f} GiB"
         )

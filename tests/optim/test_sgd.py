@@ -206,6 +206,7 @@ FINE = {"weight": 0.5, "velocity": 0.1, "gradient": 2.0, "lr": 0.1, "momentum": 
         ({"gradient": -1e20, "lr": 1e19}, True),
         ({"lr": 1e39}, True),
         ({"weight": 3e38, "velocity": 2e38}, True),
+        ({"weight": 1e38, "weight_decay": 30.0}, False),  # 1e38 - 3e38
         ({"weight": 1e38, "weight_decay": 60.0}, True),
         ({"velocity": 1e38, "momentum": 5.0}, True),
     ],
