@@ -80,12 +80,12 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.recipe train.signals train.folder train.environment
-train.recipes train.settings
-train.batches train.progress
 train.gradients
-train.memory_plan train.diagnosis train.state
+train.diagnosis train.memory_plan
 train.step
+train.recipe train.signals train.folder train.environment
+train.recipes train.settings train.batches train.progress
+train.state
 train.stepper
 train.loop
 train

@@ -1,7 +1,5 @@
 """The batches of a run by number: the same seed, epoch and step give the same batch."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from scratchnet.backend import Array, Device, array_module
@@ -11,6 +9,7 @@ from scratchnet.data.pairs import sample_pairs
 from scratchnet.errors import DataError
 from scratchnet.images.augment import IDENTITY, SYMMETRIES, AffineRanges, ElasticRanges, distort, symmetry, thicken
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.train.gradients import Batch
 from scratchnet.train.recipe import Recipe
 
 # The purposes of random numbers, each with a separate stream.
@@ -23,15 +22,6 @@ def stream(seed: int, purpose: int, epoch: int = 0, step: int = 0) -> np.random.
     The key always has all four parts, since default_rng ignores trailing zeros.
     """
     return np.random.default_rng([seed, purpose, epoch, step])
-
-
-class Batch(NamedTuple):
-    """A batch as `train_step` takes it, and the number of its images."""
-
-    a: Array
-    b: Array
-    target: Array
-    images: int
 
 
 class PairBatches:

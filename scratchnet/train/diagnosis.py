@@ -17,8 +17,7 @@ from scratchnet.losses import Loss
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import new_flag
 from scratchnet.optim.sgd import SGD
-from scratchnet.train.batches import Batch
-from scratchnet.train.gradients import add_piece, pieces_of
+from scratchnet.train.gradients import Batch, add_piece, pieces_of
 
 NAMED = 5  # images at most; the rest are counted
 GO_BACK = "go back to a network saved earlier"

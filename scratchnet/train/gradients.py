@@ -17,6 +17,15 @@ from scratchnet.losses import Loss
 from scratchnet.models.siamese import SiameseNet
 
 
+class Batch(NamedTuple):
+    """A batch as `train_step` takes it, and the number of its images."""
+
+    a: Array
+    b: Array
+    target: Array
+    images: int
+
+
 class Gradients(NamedTuple):
     """The loss () of a batch, its gradients, and the running statistics that batch norm has after it."""
 
@@ -67,3 +76,12 @@ def add_piece(
         else:
             total[name] = gradient
     return share * value, statistics
+
+
+def memory_advice(net: SiameseNet, N: int, pieces: int = 1) -> str:
+    """What to do when memory runs out in a step on N pairs or episodes in that many pieces."""
+    if N == 1:
+        return "batch_size is already 1: use a smaller network or another device"
+    half = f"lower batch_size to {N // 2}"
+    whole = 2 * pieces > N or any(".running_" in name for name in net.params)
+    return half if whole else f"{half}, or split it into {2 * pieces} pieces, as --memory does"

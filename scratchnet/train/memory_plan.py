@@ -12,20 +12,10 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.losses import Loss
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.optim.sgd import SGD
-from scratchnet.train.batches import Batch
-from scratchnet.train.gradients import gradients
+from scratchnet.train.gradients import Batch, gradients
 
 GIB = 2**30
 SHARE = 0.9  # of a device's free memory; the rest is for gaps between arrays, and for libraries
-
-
-def memory_advice(net: SiameseNet, N: int, pieces: int = 1) -> str:
-    """What to do when memory runs out in a step on N pairs or episodes in that many pieces."""
-    if N == 1:
-        return "batch_size is already 1: use a smaller network or another device"
-    half = f"lower batch_size to {N // 2}"
-    whole = 2 * pieces > N or any(".running_" in name for name in net.params)
-    return half if whole else f"{half}, or split it into {2 * pieces} pieces, as --memory does"
 
 
 @dataclass

@@ -9,10 +9,8 @@ from scratchnet.losses import Loss, PairCrossEntropy
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import flag_not_finite, new_flag, unless, unless_all
 from scratchnet.optim.sgd import SGD
-from scratchnet.train.batches import Batch
 from scratchnet.train.diagnosis import diagnosis
-from scratchnet.train.gradients import Gradients, gradients
-from scratchnet.train.memory_plan import memory_advice
+from scratchnet.train.gradients import Batch, Gradients, gradients, memory_advice
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the step reports what is not finite

@@ -6,8 +6,9 @@ from math import isfinite
 from scratchnet.backend import Array, array_module, to_host
 from scratchnet.errors import NonFiniteError
 from scratchnet.ops.finite import new_flag
-from scratchnet.train.batches import Batch, Batches
+from scratchnet.train.batches import Batches
 from scratchnet.train.diagnosis import diagnosis
+from scratchnet.train.gradients import Batch
 from scratchnet.train.state import TrainingRun
 from scratchnet.train.step import queue_step, train_step
 

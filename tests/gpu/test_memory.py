@@ -11,7 +11,7 @@ from scratchnet.losses import PairCrossEntropy
 from scratchnet.models.networks import compact
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
-from scratchnet.train.batches import Batch
+from scratchnet.train.gradients import Batch
 from scratchnet.train.memory_plan import plan
 
 pytestmark = pytest.mark.gpu

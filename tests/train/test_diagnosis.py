@@ -26,7 +26,8 @@ from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import STATE, queue_step, train, train_step
 from scratchnet.train import step as step_module
-from scratchnet.train.batches import Batch, EpisodeBatches
+from scratchnet.train.batches import EpisodeBatches
+from scratchnet.train.gradients import Batch
 
 NETS = {
     "compact": functools.partial(compact, seed=1, image_size=16, width=2, features=8, device="cpu"),

@@ -20,8 +20,7 @@ from scratchnet.errors import BackendError, ScratchnetError
 from scratchnet.layers import Conv2d
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import loop, train, train_step
-from scratchnet.train.batches import Batch
-from scratchnet.train.gradients import gradients
+from scratchnet.train.gradients import Batch, gradients
 from scratchnet.train.memory_plan import GIB, Forecast, Plan, plan
 
 
@@ -220,7 +219,7 @@ def test_no_memory_for_a_single_pair_is_one_line(steady, rng, device_with, monke
 MEASURED = """
 import json, sys
 import numpy as np
-from scratchnet.train.batches import Batch
+from scratchnet.train.gradients import Batch
 from scratchnet.bench.machine import peak_memory
 from scratchnet.losses import PairCrossEntropy
 from scratchnet.train.memory_plan import plan
