@@ -68,11 +68,11 @@ def plan(net: SiameseNet, optimiser: SGD, loss: Loss, batch: Batch, *, cap: floa
     a, b, target, images = batch
     N, device = target.shape[0], net.device
     with memory_errors(lambda: "not even one pair or episode fits: use a smaller network or another device"):
-        one = gradients(net, loss, a[:1], b[:1], target[:1])  # also loads what is loaded once
+        one = gradients(net, loss, a[:1], b[:1], target[:1])  # also loads what is loaded only once
     in_pieces = not one.running_statistics
     del one
     weights = sum(value.nbytes for value in net.params.values())
-    momentum = sum(value.nbytes for value in optimiser.velocity.values())  # already among what is held
+    momentum = sum(value.nbytes for value in optimiser.velocity.values())  # already held
     forecast = Forecast(N, max(device.held_memory(), weights) + weights - momentum, weights)
     limit = _room(device) if cap is None else cap
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-# Ctrl-C, a request to end, and a closed terminal, which Windows does not have.
+# Ctrl-C, a request to end, and a closed terminal; Windows has no SIGHUP.
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -39,6 +39,7 @@ class Stop:
 
     @property
     def requested(self) -> bool:
+        """Whether a signal has asked to stop."""
         return self.number != 0
 
 
