@@ -75,7 +75,7 @@ class TrainingRun:
         return replace(self.net, params=self.average.params) if self.average else self.net
 
     def record(self, validation: oneshot.Result | None) -> bool:
-        """End the epoch with a line in the log; returns whether its network is the best so far (True if not validated)."""
+        """End the epoch with a line in the log; returns whether its network is the best so far, or not validated."""
         progress, best = self.progress, self.progress.best
         seconds = max(progress.seconds, CLOCK_TICK)
         progress.end_epoch(
