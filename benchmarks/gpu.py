@@ -41,7 +41,8 @@ from scratchnet.ops.cuda import conv_cost
 from scratchnet.ops.fast.conv_cost import IMAGE_CHANNELS, Problem
 from scratchnet.train import LOG, train, train_step
 from scratchnet.train.batches import PairBatches
-from scratchnet.train.recipes import Recipe, find_recipe
+from scratchnet.train.recipe import Recipe
+from scratchnet.train.recipes import find_recipe
 
 ROUNDS = 7
 ROUND, WARM_UP = 0.02, 0.2  # seconds
@@ -319,7 +320,7 @@ def epochs(device: Device) -> Record:
     for precision in PRECISIONS:
         set_precision(precision)
         with tempfile.TemporaryDirectory() as folder:
-            train(paper(), split, Path(folder) / "run", device, quiet=True)
+            train(paper(), split, Path(folder) / "run", device=device, quiet=True)
             *_, last = (Path(folder) / "run" / LOG).read_text().splitlines()
         rate = json.loads(last)["images_per_second"]
         rows.append({"what": f"train, {precision}", "images_per_second": rate, "epoch_seconds": 2 * EPOCH / rate})

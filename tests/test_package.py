@@ -53,6 +53,7 @@ layers.sequential layers.siamese
 layers.conv_pool_relu
 layers
 losses
+optim.schedules optim.update
 optim.sgd optim.averaging
 optim
 images.blocks images.strokes
@@ -83,11 +84,13 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.recipes train.signals train.folder train.environment
-train.batches train.progress
 train.gradients
-train.diagnosis train.state
+train.diagnosis train.memory_plan
 train.step
+train.recipe train.signals train.folder train.environment
+train.recipes train.settings train.batches train.progress
+train.state
+train.stepper
 train.loop
 train
 bench.timing bench.workload bench.channels_first bench.child

@@ -50,7 +50,7 @@ class DezeroPeer:
         self.params = {name: dezero.Parameter(value, name) for name, value in params.items()}
         self.twins, self.labels = np.concatenate([training.a, training.b])[:, None], training.labels
         self.optimiser = dezero.optimizers.MomentumSGD(optimiser.lr, optimiser.momentum).setup(self.model)
-        decay = dezero.optimizers.WeightDecay(2 * optimiser.weight_decay)
+        decay = dezero.optimizers.WeightDecay(optimiser.weight_decay)
         self.optimiser.add_hook(lambda params: decay([p for p in params if p.name.endswith("weight")]))
 
     @property

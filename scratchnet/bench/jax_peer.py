@@ -40,7 +40,7 @@ class JaxPeer:
             (loss, statistics), grads = loss_and_gradients(params, statistics, twins, labels)
             updated = {}
             for name, weight in params.items():
-                decay = 2 * optimiser.weight_decay if name.endswith("weight") else 0.0
+                decay = optimiser.weight_decay if name.endswith("weight") else 0.0
                 velocity[name] = optimiser.momentum * velocity[name] - optimiser.lr * (grads[name] + decay * weight)
                 updated[name] = weight + velocity[name]
             return updated, velocity, statistics, loss

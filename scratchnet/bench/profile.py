@@ -110,10 +110,10 @@ class Timed:
 class TimedSGD(SGD):
     stopwatch: Stopwatch | None = None
 
-    def step(self, params: Params, grads: Params, failed: Array | None = None) -> None:
+    def step(self, params: Params, grads: Params, *, failed: Array | None = None) -> None:
         assert self.stopwatch
         start = now(self.stopwatch.device)
-        super().step(params, grads, failed)
+        super().step(params, grads, failed=failed)
         self.stopwatch.record(UPDATE, "backward", start, moved=5 * _bytes(grads))  # with momenta and weights, both ways
 
 

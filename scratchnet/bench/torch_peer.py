@@ -191,7 +191,7 @@ class TorchPeer:
         weights = [value for name, value in self.model.named_parameters() if name.endswith("weight")]
         biases = [value for name, value in self.model.named_parameters() if name.endswith("bias")]
         self.optimiser = torch.optim.SGD(
-            [{"params": weights, "weight_decay": 2 * optimiser.weight_decay}, {"params": biases}],
+            [{"params": weights, "weight_decay": optimiser.weight_decay}, {"params": biases}],
             optimiser.lr,
             optimiser.momentum,
         )

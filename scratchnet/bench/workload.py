@@ -16,7 +16,7 @@ from scratchnet.models.siamese import SiameseNet
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
-LR, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 1e-5
+LR, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 2e-5
 SEED = 0
 
 
@@ -28,7 +28,7 @@ class Training:
     a: Array
     b: Array
     labels: Array
-    optimiser: SGD = field(default_factory=lambda: SGD(LR, MOMENTUM, WEIGHT_DECAY))
+    optimiser: SGD = field(default_factory=lambda: SGD(LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY))
     precision: str = "float32"
 
     def step(self) -> float:

@@ -279,8 +279,8 @@ def test_every_device_trains_alike(net, device, kind, rng):
     for _ in range(3):
         a, b, target, loss = batch(rng, kind)
         on_device = (to_device(each, device) for each in (a, b, target))
-        assert train_step(there, other, *on_device, loss) == pytest.approx(
-            train_step(here, one, a, b, target, loss), rel=1e-4
+        assert train_step(there, other, *on_device, loss=loss) == pytest.approx(
+            train_step(here, one, a, b, target, loss=loss), rel=1e-4
         )
     assert_close(on_host(there.params), here.params, rtol=1e-3, atol=1e-5)
     assert_close(on_host(other.velocity), one.velocity, rtol=1e-2, atol=1e-5)

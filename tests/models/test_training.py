@@ -27,7 +27,7 @@ def test_a_training_step_waits_for_the_device_once(net, device, rng):
         strict.synchronisations = 0
         if kind == "pairs":
             a = distort(a, transforms)
-        train_step(there, optimiser, a, b, target, loss)
+        train_step(there, optimiser, a, b, target, loss=loss)
         assert strict.synchronisations == 1
 
 
@@ -41,7 +41,7 @@ def test_running_statistics_follow_the_batches_in_training_and_rest_otherwise(ne
     _, cache = net.forward(net.params, a, b)
     assert gathered(cache, "running_statistics") == {}
     assert_close(net.params, before)
-    train_step(net, SGD(0.0), a, b, target, loss)
+    train_step(net, SGD(0.0), a, b, target, loss=loss)
     for name, value in net.params.items():
         assert np.array_equal(value, before[name]) == (name not in running), name
 
@@ -55,7 +55,7 @@ def test_embeddings_in_evaluation_do_not_depend_on_the_rest_of_the_batch(net, rn
 def test_training_lowers_the_loss_of_a_batch(tiny_net, kind, rng):
     a, b, target, loss = batch(rng, kind)
     optimiser = SGD(0.05)
-    losses = [train_step(tiny_net, optimiser, a, b, target, loss) for _ in range(60)]
+    losses = [train_step(tiny_net, optimiser, a, b, target, loss=loss) for _ in range(60)]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -64,7 +64,7 @@ def test_a_loss_that_is_no_number_changes_nothing(net, rng):
     before, optimiser = on_host(net.params), SGD(0.1)
     a[0, 3, 4] = np.nan
     with pytest.raises(NonFiniteError, match=r"in the images a\[0\]"):
-        train_step(net, optimiser, a, b, target, loss)
+        train_step(net, optimiser, a, b, target, loss=loss)
     assert_close(net.params, before)
     assert optimiser.velocity == {}
 
