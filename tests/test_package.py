@@ -36,16 +36,16 @@ gradcheck.algebra gradcheck.diagnose gradcheck.sweep gradcheck.precision
 gradcheck.check
 gradcheck
 ops.accelerated ops.windows
-ops.conv ops.dense ops.pixels ops.pool
-ops.norm
-ops.fast.dft ops.fast.norm ops.fast.pixels ops.fast.pool
+ops.conv ops.dense ops.finite ops.pixels ops.pool
+ops.norm ops.update
+ops.fast.dft ops.fast.norm ops.fast.pixels ops.fast.pool ops.fast.update
 ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft
 ops.fast.conv_cost
 ops.fast
 ops.cuda
-ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.norm ops.cuda.pool ops.cuda.sgd ops.cuda.stroke ops.cuda.warp
+ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.norm ops.cuda.pool ops.cuda.stroke ops.cuda.update ops.cuda.warp
 ops.cuda.conv_cost ops.cuda.conv_im2col
-ops.finite ops.choose
+ops.choose
 ops
 layers.protocol
 layers.activations layers.batchnorm2d layers.conv2d layers.flatten layers.linear layers.maxpool2d layers.weighted_l1
@@ -53,7 +53,7 @@ layers.sequential layers.siamese
 layers.conv_pool_relu
 layers
 losses
-optim.schedules optim.update
+optim.schedules
 optim.sgd optim.averaging
 optim
 images.blocks images.strokes

@@ -17,11 +17,12 @@ __all__ = [
     "norm",
     "pixels",
     "pool",
+    "update",
     "windows",
 ]
 
 if TYPE_CHECKING:
-    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, pixels, pool, windows
+    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, pixels, pool, update, windows
     from scratchnet.ops.accelerated import definitions
 else:
     from scratchnet.common.lazy import lazily

@@ -5,30 +5,31 @@ the CPU, and those in `ops/cuda/` for real numbers on a GPU. All give the same r
 one against its definition. A new method is a file, and a line here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from scratchnet.backend import CPU, Device, device_of, products
+from scratchnet.backend import CPU, Array, Device, device_of, products
 from scratchnet.ops import cuda
 from scratchnet.ops.conv import Saved
 from scratchnet.ops.cuda import conv_cost as cuda_conv_cost
 from scratchnet.ops.cuda import conv_im2col as cuda_conv_im2col
 from scratchnet.ops.cuda import norm as cuda_norm
 from scratchnet.ops.cuda import pool as cuda_pool
-from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, norm, pixels, pool
+from scratchnet.ops.cuda import update as cuda_update
+from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, norm, pixels, pool, update
 from scratchnet.ops.fast.conv_cost import Problem
 
-ON_CPU = {"dense": products, "norm": norm, "pixels": pixels, "pool": pool}
-ON_GPU = {"dense": products, "norm": cuda_norm, "pool": cuda_pool}
+ON_CPU = {"dense": products, "norm": norm, "pixels": pixels, "pool": pool, "update": update}
+ON_GPU = {"dense": products, "finite": cuda_update, "norm": cuda_norm, "pool": cuda_pool, "update": cuda_update}
 CONVOLUTIONS = {"offsets": None, "im2col": conv_im2col, "bands": conv_bands, "dft": conv_dft}  # None: the definition
 CONVOLUTIONS_ON_GPU = CONVOLUTIONS | {"im2col": cuda_conv_im2col}
 
 
 def faster(operation: str, function: str, arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
     """The `function` of `operation` for these arguments, in a faster tier; None where the definition is the choice."""
-    arrays = [argument for argument in arguments if hasattr(argument, "dtype")]
+    arrays = _arrays_in(arguments)
     kinds = {array.dtype.name for array in arrays if array.dtype.kind in "fc"}
-    if len(kinds) != 1 or not kinds <= cuda.NAMES.keys():
+    if not kinds or not kinds <= cuda.NAMES.keys():
         return None  # complex numbers, with which derivatives are checked
     device = device_of(arrays[0])
     if operation == "conv":
@@ -36,6 +37,17 @@ def faster(operation: str, function: str, arguments: tuple[Any, ...]) -> Callabl
     else:
         module = (ON_CPU if device is CPU else ON_GPU if device.launch else {}).get(operation)
     return getattr(module, function, None)
+
+
+def _arrays_in(arguments: Sequence[Any]) -> list[Array]:
+    """The arrays among the arguments, and in lists and tuples of them."""
+    found = []
+    for argument in arguments:
+        if isinstance(argument, list | tuple):
+            found += _arrays_in(argument)
+        elif hasattr(argument, "dtype"):
+            found.append(argument)
+    return found
 
 
 def _convolution(device: Device, arguments: tuple[Any, ...]) -> Any:

@@ -4,11 +4,11 @@ On a GPU nobody waits for the flag. What would change the network reads it there
 is raised, so that the network stays as it was before the step that failed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 from scratchnet.backend import Array, array_module
-from scratchnet.ops.cuda import sgd as cuda_sgd
+from scratchnet.ops.accelerated import accelerated
 
 
 def new_flag(like: Array) -> Array:
@@ -16,16 +16,10 @@ def new_flag(like: Array) -> Array:
     return array_module(like).zeros((), dtype="int32")
 
 
-def flag_not_finite(arrays: Iterable[Array], failed: Array) -> None:
+@accelerated
+def flag_not_finite(arrays: Sequence[Array], failed: Array) -> None:
     """Raise the flag unless every number of every array is finite."""
-    entries, verdicts = [], []
-    for array in arrays:
-        if cuda_sgd.usable(array):
-            entries.append(cuda_sgd.Entry(array))
-        else:
-            verdicts.append(array_module(array).isfinite(array).all())
-    cuda_sgd.flag(entries, failed)
-    flag_unless(verdicts, failed)
+    flag_unless([array_module(array).isfinite(array).all() for array in arrays], failed)
 
 
 def flag_unless(verdicts: Sequence[Array], failed: Array) -> None:
@@ -34,9 +28,9 @@ def flag_unless(verdicts: Sequence[Array], failed: Array) -> None:
         failed |= ~array_module(failed).stack(verdicts).all()
 
 
-def unless(failed: Array, old: Array | float, new: Array) -> Array:
-    """`new`, or `old` if the flag is raised."""
-    return array_module(failed, new).where(failed, old, new)
+def unless(failed: Array | None, old: Array | float, new: Array) -> Array:
+    """`new`, or `old` if there is a flag and it is raised."""
+    return new if failed is None else array_module(failed, new).where(failed, old, new)
 
 
 def unless_all(failed: Array, old: Sequence[Array], new: Sequence[Array]) -> list[Array]:

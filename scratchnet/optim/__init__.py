@@ -2,21 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-__all__ = [
-    "SGD",
-    "Cosine",
-    "Decay",
-    "MomentumRise",
-    "WarmUp",
-    "WeightAverage",
-    "averaging",
-    "schedules",
-    "sgd",
-    "update",
-]
+__all__ = ["SGD", "Cosine", "Decay", "MomentumRise", "WarmUp", "WeightAverage", "averaging", "schedules", "sgd"]
 
 if TYPE_CHECKING:
-    from scratchnet.optim import averaging, schedules, sgd, update
+    from scratchnet.optim import averaging, schedules, sgd
     from scratchnet.optim.averaging import WeightAverage
     from scratchnet.optim.schedules import Cosine, Decay, MomentumRise, WarmUp
     from scratchnet.optim.sgd import SGD

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scratchnet.backend import Array, Params
-from scratchnet.optim.update import approach
+from scratchnet.ops.update import average
 
 
 @dataclass
@@ -32,4 +32,4 @@ class WeightAverage:
         """
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, value in params.items():
-            approach(self.params[name], value, share, failed)
+            average(self.params[name], value, share, failed)

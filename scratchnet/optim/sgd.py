@@ -9,10 +9,8 @@ from scratchnet.backend import Array, Params, array_module
 from scratchnet.backend.expect import expect
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
-from scratchnet.ops.cuda import sgd as cuda_sgd
-from scratchnet.ops.finite import flag_unless
+from scratchnet.ops.update import Settings, Update, flag_sgd, sgd
 from scratchnet.optim.schedules import CONSTANT, MomentumRise, Schedule
-from scratchnet.optim.update import Settings, finite_after_update, update
 
 SETTINGS = Settings._fields
 
@@ -72,7 +70,7 @@ class SGD:
             weight = params[name]
             if name not in self.velocity:
                 self.velocity[name] = array_module(weight).zeros_like(weight)
-            update(weight, self.velocity[name], gradient, self.settings(name), failed)
+            sgd(weight, self.velocity[name], gradient, self.settings(name), failed)
 
     def flag(self, params: Params, grads: Params, failed: Array) -> None:
         """Raise the flag `failed` (see ops/finite.py) where `step` would leave a NaN or an infinity in `params`.
@@ -80,18 +78,13 @@ class SGD:
         Changes nothing else. Raises ShapeError or BackendError when a gradient does not match its parameter.
         """
         _expect_to_match(params, grads)
-        entries: list[cuda_sgd.Entry] = []
-        verdicts: list[Array] = []
+        updates: list[Update] = []
         for name, gradient in grads.items():
             weight, velocity = params[name], self.velocity.get(name)
             if velocity is None:
                 velocity = array_module(weight).zeros_like(weight)
-            if cuda_sgd.usable(weight, velocity, gradient):
-                entries.append(cuda_sgd.Entry(weight, velocity, gradient, *self.settings(name)))
-            else:
-                verdicts += finite_after_update(weight, velocity, gradient, self.settings(name))
-        cuda_sgd.flag(entries, failed)
-        flag_unless(verdicts, failed)
+            updates.append(Update(weight, velocity, gradient, self.settings(name)))
+        flag_sgd(updates, failed)
 
     def expect_prefixes_to_match(self, names: Iterable[str]) -> None:
         """Raise ScratchnetError unless every prefix in `per_layer` matches one of the parameters called `names`."""

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_host
-from scratchnet.ops import choose, conv, dense, norm, pixels, pool
+from scratchnet.ops import choose, conv, dense, finite, norm, pixels, pool, update
 from scratchnet.ops.accelerated import definition_of
+from scratchnet.ops.update import Settings, Update
 from scratchnet.ops.windows import output_size
 
-DEFINITIONS = {"conv": conv, "dense": dense, "norm": norm, "pixels": pixels, "pool": pool}
+DEFINITIONS = {
+    "conv": conv, "dense": dense, "finite": finite, "norm": norm, "pixels": pixels, "pool": pool, "update": update,
+}  # fmt: skip
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
 
@@ -71,8 +74,35 @@ def _pool_bias_relu(rng):
     return x, rng.standard_normal(x.shape[3]), k, s
 
 
+def _sgd(rng):
+    arrays, settings = [rng.standard_normal((5, 700)) for _ in range(3)], Settings(*rng.random(3).tolist())
+    return *arrays, settings, [None, np.array(0, np.int32), np.array(1, np.int32)][rng.integers(3)]
+
+
+def _flag_sgd(rng):
+    """Of two parameters; one of them may overflow."""
+    updates = []
+    for _ in range(2):
+        arrays = [rng.standard_normal((5, 700)) for _ in range(3)]
+        arrays[2][4, 699] = rng.choice([1.0, np.inf, np.nan])
+        updates.append(Update(*arrays, Settings(*rng.random(3).tolist())))
+    return updates, np.array(0, np.int32)
+
+
+def _average(rng):
+    weight, value, _, _, failed = _sgd(rng)
+    return weight, value, float(rng.random()), failed
+
+
+def _flag(rng):
+    arrays = [rng.standard_normal((5, 700)) for _ in range(3)]
+    arrays[1][4, 699] = rng.choice([1.0, np.inf, np.nan])
+    return arrays, np.array(0, np.int32)
+
+
 ARGUMENTS = {
     "dense.product": lambda rng: [rng.standard_normal(shape) for shape in matrices(rng)],
+    "finite.flag_not_finite": _flag,
     "norm.statistics": lambda rng: maps(rng, 1)[0],
     "norm.normalise": lambda rng: [array for part in maps(rng, 1) for array in part][:4],
     "norm.backward_sums": _backward_sums,
@@ -85,6 +115,9 @@ ARGUMENTS = {
     "pool.forward": _pool_forward,
     "pool.backward": _pool_backward,
     "pool.forward_bias_relu": _pool_bias_relu,
+    "update.average": _average,
+    "update.flag_sgd": _flag_sgd,
+    "update.sgd": _sgd,
 }
 
 
@@ -109,15 +142,30 @@ CONVOLUTIONS = [
 ]
 
 
-def as_arrays(values, dtype, put=lambda array: array):
-    """The arguments with their real arrays in `dtype`, on a device; integers, such as winners, as they are."""
-    cast = [v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype.kind in "fc" else v for v in values]
-    return [put(v) if isinstance(v, np.ndarray) else v for v in cast]
+def placed(value, dtype, put=np.asarray):
+    """Arguments with copies of their real arrays in `dtype`, on a device; integers, such as winners, as they are."""
+    if isinstance(value, list | tuple):
+        parts = [placed(part, dtype, put) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if not isinstance(value, np.ndarray):
+        return value
+    return put(value.astype(dtype) if value.dtype.kind == "f" else value.copy())
+
+
+def arrays_in(value):
+    if isinstance(value, list | tuple):
+        return [array for part in value for array in arrays_in(part)]
+    return [value] if hasattr(value, "dtype") else []
+
+
+def outcome(function, arguments):
+    """What it returns, and what it has made of its arguments."""
+    with np.errstate(invalid="ignore"):
+        return arrays_in([function(*arguments), arguments])
 
 
 def assert_equal(found, expected, dtype):
-    found, expected = (value if isinstance(value, tuple) else (value,) for value in (found, expected))
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(arrays_in([found]), arrays_in([expected]), strict=True):
         a, b = to_host(a), np.asarray(b)
         if b.dtype.kind == "f":
             assert a.dtype == dtype
@@ -142,9 +190,9 @@ def test_every_accelerated_function_is_tested():
 def test_every_function_is_its_definition(device, name, function, dtype):
     operation, _, of = name.partition(".")
     for seed in range(12):
-        arguments = as_arrays(ARGUMENTS[name](np.random.default_rng(seed)), dtype)
-        expected = definition_of(getattr(DEFINITIONS[operation], of))(*as_arrays(arguments, np.float64))
-        assert_equal(function(*as_arrays(arguments, dtype, device.upload)), expected, dtype)
+        arguments = placed(ARGUMENTS[name](np.random.default_rng(seed)), dtype)
+        expected = outcome(definition_of(getattr(DEFINITIONS[operation], of)), placed(arguments, np.float64))
+        assert_equal(outcome(function, placed(arguments, dtype, device.upload)), expected, dtype)
 
 
 @pytest.mark.parametrize(("device", "algorithm", "module"), CONVOLUTIONS, indirect=["device"])
@@ -153,8 +201,8 @@ def test_every_function_is_its_definition(device, name, function, dtype):
 def test_every_convolution_is_the_definition(device, algorithm, module, dtype, needs_dx):
     for seed in range(20):
         dy, x, weight, *geometry = convolution(np.random.default_rng(seed))
-        narrow = as_arrays((dy, x, weight), dtype)
-        wide_dy, wide_x, wide_weight = as_arrays(narrow, np.float64)
+        narrow = placed((dy, x, weight), dtype)
+        wide_dy, wide_x, wide_weight = placed(narrow, np.float64)
         expected, saved = definition_of(conv.forward)(wide_x, wide_weight, *geometry, "offsets")
         gradients = definition_of(conv.backward)(wide_dy, wide_x, wide_weight, saved, *geometry, needs_dx)
         dy, x, weight = map(device.upload, narrow)
