@@ -14,7 +14,7 @@ from scratchnet.oneshot.trials import official_runs
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+PAGES = sorted(page for folder in ("", "docs", "benchmarks", "examples") for page in (ROOT / folder).glob("*.md"))
 EXAMPLE = ROOT / "examples" / "omniglot"
 TEST_COMMAND = 'pip install -e ".[test]" && pytest'
 
