@@ -87,3 +87,11 @@ def test_the_command_and_the_import_keep_their_name():
     names = {(entry.group, entry.name) for entry in metadata.distribution(DISTRIBUTION).entry_points}
     assert names == {("console_scripts", "scratchnet"), ("pytest11", "scratchnet")}
     assert DISTRIBUTION in metadata.packages_distributions()["scratchnet"]
+
+
+def test_changelog_and_citation_are_of_this_version():
+    (newest, *_) = re.findall(
+        r"^## ([\d.]+) - ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    cited = re.findall(r"^version: ([\d.]+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [newest] == cited == [scratchnet.__version__]

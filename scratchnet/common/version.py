@@ -2,7 +2,7 @@
 
 import os
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 CODE = os.path.dirname(
     os.path.dirname(os.path.abspath(__file__))
 )  # an installed copy and an edited clone look alike otherwise
