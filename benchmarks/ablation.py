@@ -34,7 +34,9 @@ from scratchnet.models.networks import build
 from scratchnet.oneshot import trials as oneshot
 from scratchnet.train import LOG, train, train_step
 from scratchnet.train.batches import OBJECTIVES, VALIDATION, stream
-from scratchnet.train.recipes import Recipe, find_recipe, override
+from scratchnet.train.recipe import Recipe
+from scratchnet.train.recipes import find_recipe
+from scratchnet.train.settings import override
 
 HERE = Path(__file__).parent
 EPOCHS, TRIALS, WAY = 8, 4000, 20
@@ -120,7 +122,7 @@ def _lasting(recipe: Recipe, split: Split, minutes: float) -> Recipe:
     for step in range(8):
         started = time.process_time()  # other work on the machine does not count
         a, b, target, _ = batches.batch(0, step)
-        train_step(net, optimiser, a, b, target, batches.loss)
+        train_step(net, optimiser, a, b, target, loss=batches.loss)
         seconds.append(time.process_time() - started)
     steps = max(1, round(60 * minutes / EPOCHS / sorted(seconds[2:])[3]))
     return (

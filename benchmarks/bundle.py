@@ -34,6 +34,7 @@ from scratchnet.oneshot.tasks import Task, Unseen
 from scratchnet.oneshot.trials import Embedded
 from scratchnet.pretrained.card import Card
 from scratchnet.train import LOG
+from scratchnet.train.recipe import Recipe
 from scratchnet.train.recipes import find_recipe
 
 DATA = {
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
 def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
     """The file with the weights, and its card."""
     exact, notes = load_model_with_notes(options.run)
+    notes["recipe"] = Recipe.from_dict(notes["recipe"]).as_dict()  # in today's format
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
         save_model(path, exact, options.storage, **notes)
@@ -144,14 +146,15 @@ def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.N
 def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
     """What a run of the same recipe does on the alphabets that it kept out, but for the official runs."""
     twin, notes = load_model_with_notes(options.twin)
-    kept_out = notes["recipe"]["validation_alphabets"]
-    differing = {name for name, value in recipe.items() if notes["recipe"].get(name) != value}
+    of_twin = Recipe.from_dict(notes["recipe"]).as_dict()
+    kept_out = of_twin["validation_alphabets"]
+    differing = {name for name, value in recipe.items() if of_twin[name] != value}
     if differing != {"validation_alphabets"} or not kept_out:
         raise SystemExit(
             f"{options.twin} differs in {', '.join(sorted(differing)) or 'nothing'}: "
             "expected a twin that differs in validation_alphabets alone"
         )
-    found = card_figures(twin, notes["recipe"], options)
+    found = card_figures(twin, of_twin, options)
     return [
         figure | {"task": f"{figure['task']} (a twin, trained without these {len(kept_out)} alphabets)"}
         for figure in found

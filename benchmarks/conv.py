@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet.backend import keep_freed_memory, one_blas_thread, thread_count
+from scratchnet.backend import CPU, keep_freed_memory, one_blas_thread, thread_count
 from scratchnet.files.atomic import write_bytes
 from scratchnet.ops import conv, windows
+from scratchnet.ops.choose import CONVOLUTIONS, choose_convolution
 from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, dft
+from scratchnet.ops.fast.conv_cost import Problem
 
 # (H = W, N, C, O, kernel size, stride, padding)
 GRID = [
@@ -74,14 +76,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("conv.json"))
     options = parser.parse_args()
     keep_freed_memory()
-    print(" H=W    N    C    O   k  s  p" + "".join(f"{name:>11}" for name in conv.ALGORITHMS))
+    print(" H=W    N    C    O   k  s  p" + "".join(f"{name:>11}" for name in CONVOLUTIONS))
     rows = []
     for H, N, C, O, k, stride, padding in GRID:
         milliseconds = measure(H, N, C, O, k, stride, padding, options.rounds)
         rows.append(
             {"H": H, "N": N, "C": C, "O": O, "k": k, "stride": stride, "padding": padding, "milliseconds": milliseconds}
         )
-        chosen = conv_cost.choose((H, H, N, C), (k, k, C, O), stride, padding)
+        problem = Problem.of((H, H, N, C), (k, k, C, O), (stride, stride), (padding, padding))
+        chosen = choose_convolution(CPU, problem)
         cells = (f"{'*' if name == chosen else ' '}{time:.2f}" for name, time in milliseconds.items())
         print(f"{H:4}{N:5}{C:5}{O:5}{k:4}{stride:3}{padding:3}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
     record = {
@@ -124,19 +127,19 @@ def measure(H: int, N: int, C: int, O: int, k: int, stride: int, padding: int, r
     size = windows.output_size(H + 2 * padding, k, stride)
     dy = rng.standard_normal((size, size, N, O), dtype=np.float32)
 
-    def seconds(algorithm: conv.Algorithm) -> float:
+    def seconds(algorithm: str) -> float:
         start = time.perf_counter()
-        _, kept = algorithm.forward(x, weight, stride, padding)
-        algorithm.backward(dy, x, weight, stride, padding, kept, C > conv_cost.IMAGE_CHANNELS)
+        _, saved = conv.forward(x, weight, (stride, stride), (padding, padding), algorithm)
+        conv.backward(dy, x, weight, saved, (stride, stride), (padding, padding), C > conv_cost.IMAGE_CHANNELS)
         return time.perf_counter() - start
 
     with one_blas_thread():  # as in a training step
-        first = {name: min(seconds(algorithm), seconds(algorithm)) for name, algorithm in conv.ALGORITHMS.items()}
+        first = {name: min(seconds(name), seconds(name)) for name in CONVOLUTIONS}
         near = [name for name, value in first.items() if value < FAR_BEHIND * min(first.values())]
         found = {name: [value] for name, value in first.items()}
         for _ in range(rounds):
             for name in near:
-                found[name].append(seconds(conv.ALGORITHMS[name]))
+                found[name].append(seconds(name))
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in found.items()}
 
 

@@ -37,10 +37,12 @@ from scratchnet.files.atomic import write_bytes
 from scratchnet.layers import Conv2d
 from scratchnet.models.networks import koch2015
 from scratchnet.models.siamese import SiameseNet
-from scratchnet.ops.fast import conv_cost
+from scratchnet.ops.cuda import conv_cost
+from scratchnet.ops.fast.conv_cost import IMAGE_CHANNELS, Problem
 from scratchnet.train import LOG, train, train_step
 from scratchnet.train.batches import PairBatches
-from scratchnet.train.recipes import Recipe, find_recipe
+from scratchnet.train.recipe import Recipe
+from scratchnet.train.recipes import find_recipe
 
 ROUNDS = 7
 ROUND, WARM_UP = 0.02, 0.2  # seconds
@@ -241,14 +243,14 @@ def transforms(device: Device) -> Record:
 
 
 def convolutions(device: Device) -> Record:
-    """Both algorithms of a GPU for some layers, beside what ops/fast/conv_cost.py expects."""
+    """Both algorithms of a GPU for some layers, beside what ops/cuda/conv_cost.py expects."""
     rows: list[Record] = []
     for precision in PRECISIONS:
         set_precision(precision)
         for H, N, C, O, k, stride, padding in CONVOLUTIONS:
-            shape, first = (H, H, N, C), C <= conv_cost.IMAGE_CHANNELS
+            shape, first = (H, H, N, C), C <= IMAGE_CHANNELS
             x = normal(device.module, 1, *shape)
-            expected = conv_cost.costs_on_gpu(shape, (k, k, C, O), stride, padding)
+            expected = conv_cost.costs(Problem.of(shape, (k, k, C, O), (stride, stride), (padding, padding)))
             for algorithm, seconds in expected.items():
                 layer = Conv2d(C, O, k, stride=stride, padding=padding, algorithm=algorithm)
                 what = f"{precision}, {algorithm}: {shape} by {k} x {k} to {O}, stride {stride}, padding {padding}"
@@ -263,8 +265,8 @@ def _forward_and_backward(device: Device, layer: Conv2d, x: Array, first: bool) 
     params = {name: device.upload(value) for name, value in host.items()}
     y, cache = layer.forward(params, x)
     dy = normal(cp, 3, *y.shape)
-    backward = layer.backward_params if first else layer.backward
-    calls = partial(layer.forward, params, x), partial(backward, dy, cache)
+    backward = partial(layer.backward, dy, cache, needs_dx=not first)
+    calls = partial(layer.forward, params, x), backward
     forward_ms, backward_ms = (milliseconds(call_seconds(cp, call)) for call in calls)
     return {
         "forward_ms": forward_ms,
@@ -318,7 +320,7 @@ def epochs(device: Device) -> Record:
     for precision in PRECISIONS:
         set_precision(precision)
         with tempfile.TemporaryDirectory() as folder:
-            train(paper(), split, Path(folder) / "run", device, quiet=True)
+            train(paper(), split, Path(folder) / "run", device=device, quiet=True)
             *_, last = (Path(folder) / "run" / LOG).read_text().splitlines()
         rate = json.loads(last)["images_per_second"]
         rows.append({"what": f"train, {precision}", "images_per_second": rate, "epoch_seconds": 2 * EPOCH / rate})

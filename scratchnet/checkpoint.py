@@ -23,7 +23,7 @@ from scratchnet.files.atomic import atomic_write
 from scratchnet.files.npz import KINDS, MAX_ARRAYS, Npz, open_npz
 from scratchnet.files.quantise import pack, unpack
 from scratchnet.files.reading import reason
-from scratchnet.layers.conv_pool_relu import fused
+from scratchnet.layers.conv_pool_relu import fuse
 from scratchnet.models.networks import describe
 from scratchnet.models.siamese import SiameseNet
 
@@ -164,7 +164,7 @@ def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
         ("image_size", net.image_size, again.image_size),
         ("frame", net.frame, again.frame),
         ("head", net.head, again.head),
-        ("encoder", fused(net.encoder), fused(again.encoder)),
+        ("encoder", fuse(net.encoder), fuse(again.encoder)),
     ):
         if repr(found) != repr(built):  # with the order of the layers
             raise CheckpointError(

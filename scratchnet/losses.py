@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
-from scratchnet.backend.expect import expect_precision, expect_same_shape, expect_shape
+from scratchnet.backend.expect import expect
 from scratchnet.errors import ShapeError
 from scratchnet.layers.activations import exp_minus_abs, sigmoid
 
@@ -49,10 +49,7 @@ class PairCrossEntropy:
 
     @np.errstate(over="ignore", invalid="ignore")
     def forward(self, logits: Array, labels: Array) -> tuple[Array, PairCrossEntropyCache]:
-        xp = array_module(logits, labels)
-        expect_shape("PairCrossEntropy: logits", logits, "N")
-        expect_same_shape("PairCrossEntropy: labels", labels, "logits", logits)
-        expect_precision("PairCrossEntropy", logits=logits, labels=labels)
+        xp = expect("PairCrossEntropy", "logits: N, labels: N", logits, labels)
         if logits.size == 0:
             raise ShapeError("PairCrossEntropy: logits has shape (N=0), expected at least one pair")
         above = xp.where(logits.real > 0, logits, 0.0)
@@ -92,9 +89,7 @@ class NWayCrossEntropy:
 
     @np.errstate(over="ignore", invalid="ignore")
     def forward(self, scores: Array, target: Array) -> tuple[Array, NWayCrossEntropyCache]:
-        array_module(scores, target)
-        expect_same_shape("NWayCrossEntropy: target", target, "scores", scores)
-        expect_precision("NWayCrossEntropy", scores=scores, target=target)
+        expect("NWayCrossEntropy", "scores: *shape, target: *shape", scores, target)
         if scores.size == 0:
             raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected at least one score")
         probabilities, logarithms = _softmax(scores, axis=-1)
@@ -136,7 +131,8 @@ def _mean(losses: Array) -> Array:
 def l2_penalty(params: Mapping[str, Array], strengths: Mapping[str, float]) -> tuple[Array | float, Params]:
     """The layer-wise L2 term of the paper's loss, sum over j of lambda_j |w_j|^2 (section 3.2), and its gradient.
 
-    strengths: lambda_j by parameter name. The gradient is 2 lambda_j w_j, which SGD adds as its weight decay.
+    strengths: lambda_j by parameter name. The gradient is 2 lambda_j w_j: SGD adds the same with
+    weight_decay = 2 lambda_j.
     """
     penalty = sum((strength * (params[name] * params[name]).sum() for name, strength in strengths.items()), 0.0)
     return penalty, {name: 2 * strength * params[name] for name, strength in strengths.items()}

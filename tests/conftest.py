@@ -15,12 +15,12 @@ import host_cuda
 import numpy as np
 import pytest
 import strict_array
+from short_runs import tiny_split
 
 from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
 from scratchnet.backend.cublas import Cublas
 from scratchnet.checkpoint import save_model
-from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
 from scratchnet.models.networks import compact, parameter_count
@@ -28,13 +28,13 @@ from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.trials import Result
 from scratchnet.optim.sgd import SGD
 from scratchnet.pretrained.card import Card
-from scratchnet.train import loop
+from scratchnet.train import stepper
 
 # What other versions of Python, NumPy, Pillow, tqdm or pytest would break first. The kernels on the host take g++ long.
 SMOKE = tuple(str(Path(__file__).parent / name) for name in (
     "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "test_backend", "test_checkpoint.py",
     "support/test_cupy_names.py", "files", "images/test_pictures.py", "test_installing.py", "test_package.py",
-    "test_pretrained.py", "test_pytest_plugin.py", "test_readme.py",
+    "pretrained", "test_pytest_plugin.py", "test_readme.py",
 ))  # fmt: skip
 
 
@@ -127,8 +127,7 @@ def tiny_net() -> SiameseNet:
 @pytest.fixture(scope="module")
 def split() -> Split:
     """Five small alphabets, three of them to train on and two to choose by."""
-    alphabets = generate_alphabets(5, characters=6, drawers=4, image_size=16, seed=3)
-    return Split(alphabets[:3], alphabets[3:])
+    return tiny_split()
 
 
 class Steps(list[Any]):
@@ -140,17 +139,17 @@ class Steps(list[Any]):
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    """Every training step that the loop takes."""
+    """Every training step that a run takes."""
     taken = Steps()
 
-    def recorded(step: Callable[..., Any], net: SiameseNet, optimiser: SGD, *arguments: Any) -> Any:
-        loss = step(net, optimiser, *arguments)
+    def recorded(step: Callable[..., Any], net: SiameseNet, optimiser: SGD, *arguments: Any, **options: Any) -> Any:
+        loss = step(net, optimiser, *arguments, **options)
         taken.append((net, optimiser, loss))
         taken.then(len(taken))
         return loss
 
     for name in ("train_step", "queue_step"):  # where it waits for the loss, and where it does not
-        monkeypatch.setattr(loop, name, partial(recorded, getattr(loop, name)))
+        monkeypatch.setattr(stepper, name, partial(recorded, getattr(stepper, name)))
     return taken
 
 

@@ -83,7 +83,7 @@ def test_a_typing_error_gets_a_hint():
 @pytest.mark.parametrize("folder", ["scratchnet.data", "scratchnet.ops", "scratchnet.bench"])
 def test_a_folder_of_modules_lists_them_all(folder):
     there = [name for name in modules_in(folder) if not name.endswith("_peer")]  # which need other libraries
-    assert sorted(importlib.import_module(folder).__all__) == there
+    assert set(importlib.import_module(folder).__all__) >= set(there)
 
 
 def test_every_folder_is_listed_in_the_one_above():

@@ -24,7 +24,7 @@ from scratchnet.cli import main
 from scratchnet.errors import install_extra
 from scratchnet.models.networks import compact
 from scratchnet.ops.fast import conv_cost
-from scratchnet.train.recipes import Recipe
+from scratchnet.train.recipe import Recipe
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPT = FOLDER / "gpu.sh"

@@ -1,4 +1,4 @@
-"""A device with little memory: batches are cut to it, and where it runs out all the same, one line says what to do."""
+"""A device with little memory: batches are split to fit, and if it runs out anyway, one line says what to do."""
 
 import gc
 import re
@@ -8,32 +8,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands import everything_in
+from short_runs import TINY
 from strict_array import STRICT, StrictArray
 
 from scratchnet import backend
 from scratchnet.backend import to_device, to_host, traced_peak
 from scratchnet.backend.memory import HEAP_GAPS
 from scratchnet.cli import main
-from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
 from scratchnet.models.networks import compact
 from scratchnet.oneshot import trials as oneshot
 from scratchnet.optim.sgd import SGD
-from scratchnet.train import loop as training
 from scratchnet.train import train, train_step
-from scratchnet.train.recipes import RECIPES
 
 PAIRS = replace(
-    RECIPES["glyphs"],
+    TINY,
     architecture={"name": "compact", "image_size": 16, "width": 4, "features": 8, "norm": False},
     objective="pairs",
     pairs=24,
     batch_size=12,
     epochs=2,
-    lr=0.05,
     validation_trials=5,
-    n_way=5,
 )
 PLAIN, NORMED = (compact(1, image_size=16, width=4, features=8, norm=norm) for norm in (False, True))
 
@@ -43,7 +38,7 @@ class OutOfMemoryError(MemoryError):
 
 
 class SmallMemory:
-    """What the arrays of the stand-in take, by NumPy's reports to tracemalloc, and how much there is."""
+    """The memory of the stand-in: how much its arrays take, as tracemalloc sees it, and how much there is."""
 
     size = 2**40
     refusals = 0
@@ -62,7 +57,7 @@ class SmallMemory:
 
 @pytest.fixture
 def memory(monkeypatch):
-    """That of the device "small": the strict stand-in, which raises beyond the size that a test gives it."""
+    """The memory of the device "small": the strict stand-in, which raises beyond the size that a test sets."""
     tracemalloc.start()
     memory, made = SmallMemory(), StrictArray.__init__
 
@@ -87,37 +82,12 @@ def memory(monkeypatch):
     tracemalloc.stop()
 
 
-@pytest.fixture(scope="module")
-def split():
-    alphabets = generate_alphabets(4, characters=6, drawers=4, image_size=16, seed=3)
-    return Split(alphabets[:3], alphabets[3:])
-
-
-@pytest.fixture
-def losses(monkeypatch):
-    """Of every training step; `losses.then` is called with their number after each."""
-
-    class Losses(list):
-        def then(self, _number):
-            pass
-
-    taken = Losses()
-
-    def recorded(*arguments):
-        taken.append(train_step(*arguments))
-        taken.then(len(taken))
-        return taken[-1]
-
-    monkeypatch.setattr(training, "train_step", recorded)
-    return taken
-
-
 def pieces_said(err):
     return [int(number) for number in re.findall(r"in pieces of \d+ \((\d+) a batch\)", err)]
 
 
 def small(net):
-    """A network of its own on the small device."""
+    """A copy of a network on the small device."""
     return replace(net, params={name: to_device(value.copy(), "small") for name, value in net.params.items()})
 
 
@@ -129,16 +99,16 @@ def batch(net, N, rng):
 def peak_of_a_step(net, N, rng, pieces=1):
     there = small(net)
     items = batch(there, N, rng)
-    return traced_peak(lambda: train_step(there, SGD(0.01), *items, None, pieces))
+    return traced_peak(lambda: train_step(there, SGD(0.01), *items, pieces=pieces))
 
 
 def midway(more, less):
-    """A size that has room for the arrays of the smaller of two peaks and not for those of the larger."""
+    """A size between two peaks: the arrays of the smaller fit, those of the larger do not."""
     return round((more + less) / 2 / (1 + HEAP_GAPS))
 
 
 def refusal(step):
-    """The line that `step()` is refused with. The error itself holds arrays, and is let go."""
+    """The line with which `step()` is refused. The error itself holds arrays, so it is deleted."""
     with pytest.raises(BackendError) as caught:
         step()
     line = str(caught.value)
@@ -147,31 +117,31 @@ def refusal(step):
     return line
 
 
-def mend(line, pattern):
-    """The number that a line names as the mend."""
+def advised(line, pattern):
+    """The number that a line advises."""
     found = re.search(pattern, line)
     assert found, line
     return int(found[1])
 
 
-# Training within what there is
+# Training within the free memory
 
 
-def test_training_is_cut_to_the_memory_that_is_free_with_no_option(memory, split, tmp_path, losses, capsys):
-    train(PAIRS, split, tmp_path / "whole", "small")
+def test_without_options_batches_are_split_to_fit_the_free_memory(memory, split, tmp_path, steps, capsys):
+    train(PAIRS, split, tmp_path / "whole", device="small")
     assert pieces_said(capsys.readouterr().err) == []  # nothing to say
-    whole = list(losses)
-    losses.clear()
+    whole = [loss for _, _, loss in steps]
+    steps.clear()  # and with it the network
 
     memory.size = memory.taken() + peak_of_a_step(PLAIN, 12, np.random.default_rng(0))
-    train(PAIRS, split, tmp_path / "cut", "small")
+    train(PAIRS, split, tmp_path / "cut", device="small")
     (pieces,) = pieces_said(capsys.readouterr().err)
     assert pieces > 1
     assert memory.refusals == 0
-    np.testing.assert_allclose(losses, whole, rtol=1e-4)
+    np.testing.assert_allclose([loss for _, _, loss in steps], whole, rtol=1e-4)
 
 
-# Where it runs out all the same
+# When it runs out anyway
 
 
 @pytest.mark.parametrize("net", [PLAIN, NORMED], ids=["plain", "batch norm"])
@@ -186,7 +156,7 @@ def test_a_step_that_runs_out_of_memory_names_a_batch_size_that_fits(net, memory
     assert "\n" not in line
     assert optimiser.velocity == {}
     assert all(to_host(net.params[key]).tobytes() == value.tobytes() for key, value in before.items())
-    half = mend(line, r"lower batch_size to (\d+)")
+    half = advised(line, r"lower batch_size to (\d+)")
     assert half == 12
     train_step(net, optimiser, a[:half], b[:half], labels[:half])
 
@@ -196,8 +166,8 @@ def test_a_step_that_runs_out_of_memory_names_pieces_that_fit(memory, rng):
     net = small(PLAIN)
     items = batch(net, 24, rng)
     memory.size = memory.taken() + between
-    line = refusal(lambda: train_step(net, SGD(0.01), *items, None, 2))
-    train_step(net, SGD(0.01), *items, None, mend(line, r", or cut it into (\d+) pieces"))
+    line = refusal(lambda: train_step(net, SGD(0.01), *items, pieces=2))
+    train_step(net, SGD(0.01), *items, pieces=advised(line, r", or split it into (\d+) pieces"))
 
 
 def test_with_batch_norm_there_are_no_pieces_to_name(memory, rng):
@@ -212,32 +182,30 @@ def test_a_batch_of_one_that_runs_out_of_memory_cannot_be_smaller(memory, rng):
     net = small(PLAIN)
     items = batch(net, 1, rng)
     memory.size = memory.taken()
-    with pytest.raises(BackendError, match=r"batch_size is 1 already, take a smaller network or another device$"):
+    with pytest.raises(BackendError, match=r"batch_size is already 1: use a smaller network or another device$"):
         train_step(net, SGD(0.01), *items)
 
 
-def test_a_run_that_runs_out_of_memory_keeps_its_files_and_goes_on_once_there_is_enough(
-    memory, split, tmp_path, losses
-):
-    train(PAIRS, split, tmp_path / "whole", "small", quiet=True)
-    whole = list(losses)
-    losses.clear()
+def test_a_run_that_runs_out_of_memory_keeps_its_files_and_goes_on_once_there_is_enough(memory, split, tmp_path, steps):
+    train(PAIRS, split, tmp_path / "whole", device="small", quiet=True)
+    whole = [loss for _, _, loss in steps]
+    steps.clear()
 
     saved = {}
 
     def another_program_comes(number):
         if number == 3:  # the first step of the second epoch
             saved.update(everything_in(tmp_path / "run"))
-            del saved[tmp_path / "run" / ".lock"]  # let go of at the end
+            del saved[tmp_path / "run" / ".lock"]  # removed at the end
             memory.size = 0
 
-    losses.then = another_program_comes
-    with pytest.raises(BackendError, match=r"^out of memory .*: lower batch_size to 6, or cut it into 2 pieces"):
-        train(PAIRS, split, tmp_path / "run", "small", quiet=True)
+    steps.then = another_program_comes
+    with pytest.raises(BackendError, match=r"^out of memory .*: lower batch_size to 6, or split it into 2 pieces"):
+        train(PAIRS, split, tmp_path / "run", device="small", quiet=True)
     assert everything_in(tmp_path / "run") == saved
     memory.size = SmallMemory.size
-    train(PAIRS, split, tmp_path / "run", "small", resume=True, quiet=True)
-    np.testing.assert_allclose(losses[-2:], whole[-2:], rtol=1e-4)
+    train(PAIRS, split, tmp_path / "run", device="small", resume=True, quiet=True)
+    np.testing.assert_allclose([loss for _, _, loss in steps[-2:]], whole[-2:], rtol=1e-4)
 
 
 @pytest.mark.parametrize("ask", ["embed", "evaluate"])
@@ -251,7 +219,7 @@ def test_embedding_that_runs_out_of_memory_names_how_many_images_at_a_time_fit(a
     memory.size = memory.taken() + between
     line = refusal(lambda: asked(net))
     assert re.match(r"out of memory .*, give fewer images, or take a smaller net", line)
-    fewer = mend(line, r"set net.embed_batch to (\d+),")
+    fewer = advised(line, r"set net.embed_batch to (\d+),")
     assert fewer == half
     found = asked(replace(net, embed_batch=fewer))
     if ask == "embed":
@@ -267,8 +235,7 @@ def test_a_single_image_that_runs_out_of_memory_has_no_smaller_batch(memory, rng
         net.embed(images)
 
 
-def test_on_the_host_it_is_the_same_line_and_exit_code_2(tmp_path, monkeypatch, capsys, split):
-    monkeypatch.setattr(training, "load_split", lambda *_: split)
+def test_on_the_host_the_line_is_the_same_and_the_exit_code_2(tmp_path, monkeypatch, capsys, split):
     monkeypatch.setattr("scratchnet.cli.training.load_split", lambda *_: split)
     monkeypatch.setattr("scratchnet.train.step.gradients", lambda *_: np.empty(2**59))
     settings = [f"--set={name}" for name in ("steps=2", "batch_size=8", "n_way=5", "architecture.image_size=16")]

@@ -16,11 +16,12 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 common.version common.lazy
 errors
-common.notes common.console common.spelling
+common.caches common.notes common.console common.spelling
 common
-backend.native backend.expect backend.cublas
+backend.native backend.cublas
 backend.memory backend.blas
 backend.device
+backend.expect
 backend.threads backend.cuda
 backend.products
 backend
@@ -34,21 +35,25 @@ gradcheck.numeric
 gradcheck.algebra gradcheck.diagnose gradcheck.sweep gradcheck.precision
 gradcheck.check
 gradcheck
-ops.windows ops.fast.dft ops.cuda
-ops.cuda.batchnorm ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.pool ops.cuda.sgd
-ops.cuda.stroke ops.cuda.warp
-ops.finite
+ops.accelerated ops.windows
+ops.conv ops.dense ops.pixels ops.pool
+ops.norm
+ops.fast.dft ops.fast.norm ops.fast.pixels ops.fast.pool
 ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft
 ops.fast.conv_cost
 ops.fast
-ops.conv ops.norm ops.pool
+ops.cuda
+ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.norm ops.cuda.pool ops.cuda.sgd ops.cuda.stroke ops.cuda.warp
+ops.cuda.conv_cost ops.cuda.conv_im2col
+ops.finite ops.choose
 ops
-layers.base
+layers.protocol
 layers.activations layers.batchnorm2d layers.conv2d layers.flatten layers.linear layers.maxpool2d layers.weighted_l1
-layers.sequential
+layers.sequential layers.siamese
 layers.conv_pool_relu
 layers
 losses
+optim.schedules optim.update
 optim.sgd optim.averaging
 optim
 images.blocks images.strokes
@@ -79,11 +84,13 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.recipes train.signals train.folder train.environment
-train.batches train.progress
 train.gradients
-train.diagnosis train.state
+train.diagnosis train.memory_plan
 train.step
+train.recipe train.signals train.folder train.environment
+train.recipes train.settings train.batches train.progress
+train.state
+train.stepper
 train.loop
 train
 bench.timing bench.workload bench.channels_first bench.child

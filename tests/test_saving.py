@@ -1,4 +1,4 @@
-"""What is written can be read again, bit for bit; whatever could not be is refused before a file is touched."""
+"""Whatever is saved can be read again, bit for bit; anything else is refused before a file is touched."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def reordered(net):
     return replace(net, encoder=Sequential(dict(sorted(net.encoder.layers.items()))))
 
 
-# What no network that is read could have: the change, and what the refusal says.
+# Networks that could not be read again: the change, and the refusal.
 REFUSED = {
     "float64": (edited(encoder__conv1__weight=np.float64), "weight as float64 .*, expected float32 .*astype"),
     "float16": (edited(head__bias=np.float16), "head.bias as float16"),
@@ -58,7 +58,7 @@ REFUSED = {
     "NaN": (edited(head__bias=partial(with_value, np.nan)), "a NaN or an infinity in head.bias: go back"),
     "infinity": (edited(encoder__conv1__weight=partial(with_value, -np.inf)), "a NaN or an infinity in " + WEIGHT),
     "another shape": (edited(encoder__conv1__weight=lambda v: v[:, :1]), "as float32 .*, expected float32"),
-    "a number for an array": (edited(head__bias=lambda v: v[0]), r"head.bias as float32 \(\), expected float32 \(1,\)"),
+    "a scalar for an array": (edited(head__bias=lambda v: v[0]), r"head.bias as float32 \(\), expected float32 \(1,\)"),
     "a missing one": (partial(without, "head.bias"), "the network has no head.bias"),
     "none at all": (lambda net: replace(net, params={}), "the network has no encoder.conv1.weight"),
     "one too many": (
@@ -101,7 +101,7 @@ def test_notes_that_could_not_be_read_again_are_refused(note, tmp_path, tiny_net
     assert not list(tmp_path.iterdir())
 
 
-def test_what_holds_itself_is_no_note(tmp_path, tiny_net):
+def test_a_note_that_contains_itself_is_refused(tmp_path, tiny_net):
     circle = []
     circle.append(circle)
     with pytest.raises(CheckpointError, match="is not written"):
@@ -163,12 +163,12 @@ def test_whatever_save_arrays_accepts_load_arrays_gives_back(held, description, 
     except CheckpointError:
         assert not path.exists()
         return
-    found, told = load_arrays(path)
+    found, notes = load_arrays(path)
     assert list(found) == list(held)
     for name, value in held.items():
         again = found[name]
         assert (again.dtype, again.shape, again.tobytes()) == (value.dtype, value.shape, value.tobytes())
-    assert {**told, "version": None} == {**json.loads(json.dumps(description)), "version": None}
+    assert {**notes, "version": None} == {**json.loads(json.dumps(description)), "version": None}
 
 
 @pytest.mark.parametrize("name", ["version", "arrays"])

@@ -94,7 +94,7 @@ class SavingANetwork(Scenario):
 class StartingATraining(Scenario):
     def __init__(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            train(SHORT, self._split(), Path(folder) / "run", "cpu", quiet=True)
+            train(SHORT, self._split(), Path(folder) / "run", device="cpu", quiet=True)
             self.expected = outcome(Path(folder) / "run")
 
     @staticmethod
@@ -140,7 +140,7 @@ class ResumingATraining(StartingATraining):
         self.half = Path(self.folder.name) / "run"
         stop = contextlib.nullcontext(Stop(signal.SIGINT))
         with mock.patch.object(loop, "stop_requests", return_value=stop), contextlib.suppress(Interrupted):
-            train(SHORT, self._split(), self.half, "cpu", quiet=True)
+            train(SHORT, self._split(), self.half, device="cpu", quiet=True)
 
     def prepare(self, folder: Path) -> None:
         shutil.copytree(self.half, folder / "run")

@@ -157,7 +157,7 @@ def _train(out: Path, split: Split, diary: Path, number: int | None, operation: 
     with announced(out, kill_at) if operation else nullcontext(), _in_diary(diary):
         try:
             resume = (out / STATE).exists()
-            train(TRAINING, split, out, "cpu", resume=resume, quiet=True, save_every=1e-9)
+            train(TRAINING, split, out, device="cpu", resume=resume, quiet=True, save_every=1e-9)
         except (Interrupted, KeyboardInterrupt) as stop:
             return exit_code(stop)
     return 0

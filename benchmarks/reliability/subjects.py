@@ -24,7 +24,8 @@ from scratchnet.images.pictures import read_image
 from scratchnet.models.networks import compact
 from scratchnet.oneshot.tasks import recipe_of
 from scratchnet.pretrained.card import Card
-from scratchnet.train.recipes import RECIPES, Recipe
+from scratchnet.train.recipe import Recipe
+from scratchnet.train.recipes import RECIPES
 from scratchnet.train.state import expect_resumable, read_log
 
 RECIPE = RECIPES["glyphs"]

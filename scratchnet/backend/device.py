@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ class Device:
 
 CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
 _devices = {"cpu": CPU}
-_loaders: dict[str, Callable[[], Device]] = {}  # of devices that take long to load, or may be missing
+# Of devices that take long to load, or may be missing.
+_loaders: dict[str, Callable[[], Device]] = {"cuda": lambda: import_module("scratchnet.backend.cuda").load_cuda()}
 
 
 def get_device(name: str | Device | None = None) -> Device:

@@ -48,9 +48,8 @@ def _flattened_maps(net: SiameseNet) -> dict[str, tuple[int, int, int]]:
     C, flattened, found = 1, False, {}
     for name, layer in net.encoder.layers.items():
         if isinstance(layer, Conv2d):
-            kh, kw, _, C = layer.weight_shape
-            H = output_size(H + 2 * layer.padding, kh, layer.stride)
-            W = output_size(W + 2 * layer.padding, kw, layer.stride)
+            (kh, kw, _, C), (s, t), (p, q) = layer.weight_shape, layer.strides, layer.paddings
+            H, W = output_size(H + 2 * p, kh, s), output_size(W + 2 * q, kw, t)
         elif isinstance(layer, MaxPool2d):
             H, W = (output_size(size, layer.kernel_size, layer.stride or layer.kernel_size) for size in (H, W))
         elif isinstance(layer, Flatten):

@@ -50,7 +50,7 @@ class DezeroPeer:
         self.params = {name: dezero.Parameter(value, name) for name, value in params.items()}
         self.twins, self.labels = np.concatenate([training.a, training.b])[:, None], training.labels
         self.optimiser = dezero.optimizers.MomentumSGD(optimiser.lr, optimiser.momentum).setup(self.model)
-        decay = dezero.optimizers.WeightDecay(2 * optimiser.weight_decay)
+        decay = dezero.optimizers.WeightDecay(optimiser.weight_decay)
         self.optimiser.add_hook(lambda params: decay([p for p in params if p.name.endswith("weight")]))
 
     @property
@@ -90,9 +90,9 @@ class DezeroPeer:
         match layer:
             case Conv2d(stride=stride, padding=padding):
                 y = F.conv2d(x, params[prefix + "weight"], params[prefix + "bias"], stride, padding)
-            case MaxPool2d(kernel_size, stride):
+            case MaxPool2d(kernel_size, stride=stride):
                 y = F.pooling(x, kernel_size, stride or kernel_size)
-            case BatchNorm2d(epsilon=epsilon, momentum=momentum):
+            case BatchNorm2d(eps=eps, momentum=momentum):
                 y = F.batch_nrom(
                     x,
                     params[prefix + "weight"],
@@ -100,7 +100,7 @@ class DezeroPeer:
                     statistics[prefix + "running_mean"],
                     statistics[prefix + "running_var"],
                     1 - momentum,
-                    epsilon,
+                    eps,
                 )
             case Linear():
                 y = F.linear(x, params[prefix + "weight"], params[prefix + "bias"])

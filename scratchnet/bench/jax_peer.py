@@ -10,7 +10,7 @@ from scratchnet.bench.peers import Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
-from scratchnet.layers.base import prefixed, under
+from scratchnet.layers.protocol import add_prefix, strip_prefix
 
 jax: Any = import_module("jax")  # Any: types are checked where it is not installed, too
 jnp, lax = jax.numpy, jax.lax
@@ -40,7 +40,7 @@ class JaxPeer:
             (loss, statistics), grads = loss_and_gradients(params, statistics, twins, labels)
             updated = {}
             for name, weight in params.items():
-                decay = 2 * optimiser.weight_decay if name.endswith("weight") else 0.0
+                decay = optimiser.weight_decay if name.endswith("weight") else 0.0
                 velocity[name] = optimiser.momentum * velocity[name] - optimiser.lr * (grads[name] + decay * weight)
                 updated[name] = weight + velocity[name]
             return updated, velocity, statistics, loss
@@ -61,8 +61,8 @@ class JaxPeer:
         x = twins
         for name, layer in self.layers.items():
             prefix = f"encoder.{name}"
-            x, new = _forward(layer, under(prefix, params), under(prefix, statistics), x)
-            measured |= prefixed(prefix, new)
+            x, new = _forward(layer, strip_prefix(prefix, params), strip_prefix(prefix, statistics), x)
+            measured |= add_prefix(prefix, new)
         h1, h2 = jnp.split(x, 2)
         z = jnp.abs(h1 - h2) @ params["head.weight"] + params["head.bias"]
         return jnp.mean(jax.nn.softplus(z) - z * labels), measured
@@ -72,16 +72,16 @@ def _forward(layer: Layer, params: Params, statistics: Params, x: Any) -> tuple[
     """The output of the counterpart of one of our layers, and the new running statistics of batch norm."""
     measured: Params = {}
     match layer:
-        case Conv2d(stride=s, padding=p):
+        case Conv2d(strides=strides, paddings=(p, q)):
             layout = "NHWC", "HWIO", "NHWC"
-            y = lax.conv_general_dilated(x, params["weight"], (s, s), ((p, p), (p, p)), dimension_numbers=layout)
+            y = lax.conv_general_dilated(x, params["weight"], strides, ((p, p), (q, q)), dimension_numbers=layout)
             y = y + params["bias"]
-        case MaxPool2d(k, stride):
+        case MaxPool2d(k, stride=stride):
             s = stride or k
             y = lax.reduce_window(x, -jnp.inf, lax.max, (1, k, k, 1), (1, s, s, 1), "VALID")
-        case BatchNorm2d(epsilon=epsilon, momentum=momentum):
+        case BatchNorm2d(eps=eps, momentum=momentum):
             mean, variance = x.mean(axis=PIXELS), x.var(axis=PIXELS)
-            y = params["weight"] * (x - mean) * lax.rsqrt(variance + epsilon) + params["bias"]
+            y = params["weight"] * (x - mean) * lax.rsqrt(variance + eps) + params["bias"]
             M = x.size // x.shape[-1]
             new = {"running_mean": mean, "running_var": variance * M / (M - 1)}
             measured = {name: (1 - momentum) * statistics[name] + momentum * value for name, value in new.items()}

@@ -15,9 +15,9 @@ from scratchnet.backend import Array, Device, Params
 from scratchnet.bench.timing import now
 from scratchnet.bench.workload import Training
 from scratchnet.layers import Conv2d, Layer, Linear, Sequential
-from scratchnet.layers.base import backward_params, running_statistics
 from scratchnet.layers.conv2d import Conv2dCache
 from scratchnet.layers.conv_pool_relu import ConvPoolReLU, ConvPoolReLUCache
+from scratchnet.layers.protocol import complete
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
@@ -71,15 +71,15 @@ class Timed:
     stopwatch: Stopwatch
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.layer.init(rng, dtype)
+        return complete(self.layer).init(rng, dtype)
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
         start = now(self.stopwatch.device)
-        y, cache = self.layer.forward(params, x, training)
+        y, cache = complete(self.layer).forward(params, x, training)
         self.stopwatch.record(self.name, "forward", start, self._flop(y, cache), x.nbytes + y.nbytes + _bytes(params))
         match cache:
-            case Conv2dCache(algorithm=algorithm) | ConvPoolReLUCache(conv=Conv2dCache(algorithm=algorithm)):
-                self.stopwatch.algorithms[self.name] = algorithm
+            case Conv2dCache(saved=saved) | ConvPoolReLUCache(conv=Conv2dCache(saved=saved)):
+                self.stopwatch.algorithms[self.name] = saved.algorithm
         return y, cache
 
     @property
@@ -92,43 +92,28 @@ class Timed:
         size = cache.size if isinstance(self.layer, ConvPoolReLU) else y.shape[:-2]
         return product_flop(self._multiplying, (*size, *y.shape[-2:]))
 
-    def backward(self, dy: Array, cache: Any) -> tuple[Array, Params]:
+    def backward(self, dy: Array, cache: Any, needs_dx: bool = True) -> tuple[Array | None, Params]:
         start = now(self.stopwatch.device)
-        dx, grads = self.layer.backward(dy, cache)
-        read_again = dx.nbytes + _bytes(grads) if grads else 0  # x is as large as dx
-        self.stopwatch.record(
-            self.name,
-            "backward",
-            start,
-            2 * self._flop(dy, cache),  # dx, dweight
-            dy.nbytes + dx.nbytes + _bytes(grads) + read_again,
-        )
+        dx, grads = complete(self.layer).backward(dy, cache, needs_dx)
+        if needs_dx:
+            flop = 2 * self._flop(dy, cache)  # dx, dweight
+            read_again = dx.nbytes + _bytes(grads) if grads else 0  # x is as large as dx
+            moved = dy.nbytes + dx.nbytes + _bytes(grads) + read_again
+        else:
+            flop = self._flop(dy, cache)  # dweight
+            moved = self.stopwatch.bytes[self.name, "forward"]  # those of x, dy for y, and the gradients
+        self.stopwatch.record(self.name, "backward", start, flop, moved)
         return dx, grads
-
-    def backward_params(self, dy: Array, cache: Any) -> Params:
-        start = now(self.stopwatch.device)
-        grads = backward_params(self.layer, dy, cache)
-        self.stopwatch.record(
-            self.name,
-            "backward",
-            start,
-            self._flop(dy, cache),  # dweight
-            self.stopwatch.bytes[self.name, "forward"],
-        )  # those of x, dy for y, and the gradients
-        return grads
-
-    def running_statistics(self, cache: Any) -> Params:
-        return running_statistics(self.layer, cache)
 
 
 @dataclass
 class TimedSGD(SGD):
     stopwatch: Stopwatch | None = None
 
-    def step(self, params: Params, grads: Params, failed: Array | None = None) -> None:
+    def step(self, params: Params, grads: Params, *, failed: Array | None = None) -> None:
         assert self.stopwatch
         start = now(self.stopwatch.device)
-        super().step(params, grads, failed)
+        super().step(params, grads, failed=failed)
         self.stopwatch.record(UPDATE, "backward", start, moved=5 * _bytes(grads))  # with momenta and weights, both ways
 
 

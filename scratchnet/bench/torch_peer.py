@@ -15,7 +15,7 @@ from scratchnet.bench.peers import Embedder, Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
-from scratchnet.layers.conv_pool_relu import apart
+from scratchnet.layers.conv_pool_relu import unfuse
 from scratchnet.models.siamese import SiameseNet
 
 torch: Any = import_module("torch")  # Any: types are checked where it is not installed, too
@@ -162,7 +162,7 @@ def twin(net: SiameseNet) -> Any:
 
 def in_single_layers(net: SiameseNet) -> SiameseNet:
     """The network without the layers that are several in one, as it has them on a GPU. Parameters keep their names."""
-    return replace(net, encoder=apart(net.encoder))
+    return replace(net, encoder=unfuse(net.encoder))
 
 
 class TorchPeer:
@@ -191,7 +191,7 @@ class TorchPeer:
         weights = [value for name, value in self.model.named_parameters() if name.endswith("weight")]
         biases = [value for name, value in self.model.named_parameters() if name.endswith("bias")]
         self.optimiser = torch.optim.SGD(
-            [{"params": weights, "weight_decay": 2 * optimiser.weight_decay}, {"params": biases}],
+            [{"params": weights, "weight_decay": optimiser.weight_decay}, {"params": biases}],
             optimiser.lr,
             optimiser.momentum,
         )
@@ -226,14 +226,14 @@ class TorchPeer:
 def module(layer: Layer) -> Any:
     """The counterpart of one of our layers, with weights of its own."""
     match layer:
-        case Conv2d(C, O, kernel_size, stride, padding):
-            found = nn.Conv2d(C, O, kernel_size, stride, padding)
-        case MaxPool2d(kernel_size, stride):
+        case Conv2d(C, O, kernel_size, stride=stride, padding=padding, bias=bias):
+            found = nn.Conv2d(C, O, kernel_size, stride, padding, bias=bias)
+        case MaxPool2d(kernel_size, stride=stride):
             found = nn.MaxPool2d(kernel_size, stride)
-        case BatchNorm2d(C, epsilon, momentum):
-            found = nn.BatchNorm2d(C, epsilon, momentum)
-        case Linear(C, O):
-            found = nn.Linear(C, O)
+        case BatchNorm2d(C, eps=eps, momentum=momentum):
+            found = nn.BatchNorm2d(C, eps, momentum)
+        case Linear(C, O, bias=bias):
+            found = nn.Linear(C, O, bias=bias)
         case ReLU() | Sigmoid() | Flatten():
             found = getattr(nn, type(layer).__name__)()
         case _:

@@ -16,7 +16,7 @@ from scratchnet.models.siamese import SiameseNet
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
-LR, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 1e-5
+LR, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 2e-5
 SEED = 0
 
 
@@ -28,7 +28,7 @@ class Training:
     a: Array
     b: Array
     labels: Array
-    optimiser: SGD = field(default_factory=lambda: SGD(LR, MOMENTUM, WEIGHT_DECAY))
+    optimiser: SGD = field(default_factory=lambda: SGD(LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY))
     precision: str = "float32"
 
     def step(self) -> float:
@@ -40,7 +40,8 @@ class Training:
         loss = PairCrossEntropy()
         logits, cache = self.net.forward(self.net.params, self.a, self.b, training=True)
         value, loss_cache = loss.forward(logits, self.labels)
-        return float(to_host(value)), self.net.backward_params(loss.backward(1.0, loss_cache), cache)
+        _, grads = self.net.backward(loss.backward(1.0, loss_cache), cache, needs_dx=False)
+        return float(to_host(value)), grads
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from scratchnet.oneshot import trials as oneshot
 from scratchnet.oneshot.tasks import Task
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
 from scratchnet.train.progress import best_of
-from scratchnet.train.recipes import RECIPES, Recipe, find_recipe, override, setting_names
+from scratchnet.train.recipe import Recipe
+from scratchnet.train.recipes import RECIPES, find_recipe
+from scratchnet.train.settings import override, setting_names
 
 
 def add_to(commands: Commands) -> None:
@@ -83,12 +85,12 @@ def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple
                 recipe,
                 split,
                 out,
-                options.device,
-                options.minutes,
-                options.resume,
-                options.json,
-                options.memory,
-                options.save_every,
+                device=options.device,
+                max_minutes=options.minutes,
+                resume=options.resume,
+                quiet=options.json,
+                memory_gib=options.memory,
+                save_every=options.save_every,
             )
         except InUseError:
             if options.out:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-__all__ = ["console", "lazy", "notes", "spelling", "version"]
+__all__ = ["caches", "console", "lazy", "notes", "spelling", "version"]
 
 if TYPE_CHECKING:
-    from scratchnet.common import console, lazy, notes, spelling, version
+    from scratchnet.common import caches, console, lazy, notes, spelling, version
 else:
     from scratchnet.common.lazy import lazily
 

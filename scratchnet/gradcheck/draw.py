@@ -1,13 +1,20 @@
 """Random points at which to check a layer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from scratchnet.backend import Array, Device, Params, device_of, to_device
 
 Shape = tuple[int, ...]
+
+
+@runtime_checkable
+class Initialised(Protocol):
+    """A layer with parameters that it draws by itself."""
+
+    def init(self, rng: np.random.Generator) -> Params: ...
 
 
 def draw(
@@ -31,7 +38,7 @@ def draw(
         return given
 
     if params is None:
-        initial = layer.init(rng) if hasattr(layer, "init") else {}
+        initial = layer.init(rng) if isinstance(layer, Initialised) else {}
         params = {
             name: to_device(value + 0.1 * rng.standard_normal(value.shape), device) for name, value in initial.items()
         }

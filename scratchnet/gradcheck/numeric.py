@@ -7,11 +7,11 @@ comparisons of real parts.
 Central differences do for any forward. With D(h) = (f(t + h r) - f(t - h r)) / 2h the error is a h^2 + b h^4 + ...,
 so (16 D(h / 4) - D(h)) / 15 leaves b h^4 (Richardson). Rounding adds eps / h. Which step balances the two depends on
 f, so a ladder of steps is tried and the one taken whose neighbours differ least; that difference is the error bar.
-A step that crosses a kink is useless at any order. A layer that tells which branch it took at each,
+A step that crosses a kink is useless at any order. A cache that reports which branch was taken at each, as
 
-    branches(cache) -> an array, or tuples and dictionaries of arrays: masks of ReLU, winners of max-pooling, signs
+    cache.branches    an array, or tuples and dictionaries of arrays: masks of ReLU, winners of max-pooling, signs
 
-is compared at both ends of the step, and steps that changed a branch are dropped.
+or holds caches that do, is compared at both ends of the step, and steps that changed a branch are dropped.
 """
 
 import warnings
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, device_of, to_host
+from scratchnet.common.caches import gathered
 from scratchnet.gradcheck.point import Point, dot, norm
 
 COMPLEX_STEP = 1e-30
@@ -148,7 +149,6 @@ def one_hot(tensor: Array, index: tuple[int, ...]) -> Array:
 def slope(point: Point, name: str, direction: Array, dy: Array, h: float) -> tuple[float, bool]:
     """D(h), and whether forward took the same branches at both ends."""
     (above, cache_above), (below, cache_below) = (point.at_step(name, step * direction) for step in (h, -h))
-    branches = getattr(point.layer, "branches", lambda cache: ())  # of a layer that does not say
-    patterns = [arrays_in(branches(cache)) for cache in (cache_above, cache_below)]
+    patterns = [arrays_in(gathered(cache, "branches")) for cache in (cache_above, cache_below)]
     same = all(same_bits(a, b) for a, b in zip(*patterns, strict=True))
     return dot(dy, above - below) / (2 * h), same

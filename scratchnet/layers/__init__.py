@@ -1,14 +1,15 @@
-"""Layers with hand-written forward and backward passes; the protocol is in `base`."""
+"""Layers with hand-written forward and backward passes; the protocol is in `protocol`."""
 
 from scratchnet.layers.activations import ReLU, Sigmoid, sigmoid
-from scratchnet.layers.base import Layer
 from scratchnet.layers.batchnorm2d import BatchNorm2d
 from scratchnet.layers.conv2d import Conv2d
 from scratchnet.layers.conv_pool_relu import ConvPoolReLU
 from scratchnet.layers.flatten import Flatten
 from scratchnet.layers.linear import Linear
 from scratchnet.layers.maxpool2d import MaxPool2d
+from scratchnet.layers.protocol import Layer
 from scratchnet.layers.sequential import Sequential
+from scratchnet.layers.siamese import Siamese
 from scratchnet.layers.weighted_l1 import WeightedL1
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "MaxPool2d",
     "ReLU",
     "Sequential",
+    "Siamese",
     "Sigmoid",
     "WeightedL1",
     "sigmoid",

@@ -1,12 +1,13 @@
 """Activations, element by element: ReLU and the logistic sigmoid."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module, map_blocks
-from scratchnet.backend.expect import expect_precision, expect_same_shape
+from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend.expect import expect
+from scratchnet.ops import pixels
 
 
 def exp_minus_abs(x: Array) -> Array:
@@ -24,6 +25,11 @@ def sigmoid(x: Array) -> Array:
 class ReLUCache(NamedTuple):
     y: Array  # the next layer keeps it anyway
 
+    @property
+    def branches(self) -> Array:
+        """Which inputs are positive."""
+        return self.y.real > 0
+
 
 @dataclass(frozen=True)
 class ReLU:
@@ -34,32 +40,18 @@ class ReLU:
     y > 0 where x > 0. At x = 0, where there is no derivative, the gradient is 0.
     """
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+    def init(self, rng: np.random.Generator) -> Params:
         """No parameters."""
         return {}
 
-    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, ReLUCache]:
-        array_module(x)
-        expect_precision("ReLU", x=x)
-        y = _where_positive(x, x)
+    def forward(self, params: Params, x: Array) -> tuple[Array, ReLUCache]:
+        expect("ReLU", "x: *shape", x)
+        y = pixels.relu(x)
         return y, ReLUCache(y)
 
     def backward(self, dy: Array, cache: ReLUCache) -> tuple[Array, Params]:
-        array_module(dy, cache.y)
-        expect_same_shape("ReLU: dy", dy, "x", cache.y)
-        expect_precision("ReLU", dy=dy, x=cache.y)
-        return _where_positive(dy, cache.y), {}  # (1)
-
-    def branches(self, cache: ReLUCache) -> Array:
-        """Which inputs are positive."""
-        return cache.y.real > 0
-
-
-def _where_positive(values: Array, condition: Array) -> Array:
-    """`values` where the real part of `condition` is positive, 0 elsewhere."""
-    multiply = array_module(values, condition).multiply
-    flat = map_blocks(lambda out, v, c: multiply(v, c.real > 0, out=out), values.reshape(-1), condition.reshape(-1))
-    return flat.reshape(values.shape)
+        expect("ReLU", "x: *shape, dy: *shape", cache.y, dy)
+        return pixels.relu_backward(dy, cache.y), {}  # (1)
 
 
 class SigmoidCache(NamedTuple):
@@ -76,18 +68,15 @@ class Sigmoid:
     y is nearly 1: in float32, 1 - y has lost all of them at x = 17.
     """
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+    def init(self, rng: np.random.Generator) -> Params:
         """No parameters."""
         return {}
 
-    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, SigmoidCache]:
-        array_module(x)
-        expect_precision("Sigmoid", x=x)
+    def forward(self, params: Params, x: Array) -> tuple[Array, SigmoidCache]:
+        expect("Sigmoid", "x: *shape", x)
         return sigmoid(x), SigmoidCache(exp_minus_abs(x))
 
     def backward(self, dy: Array, cache: SigmoidCache) -> tuple[Array, Params]:
         e = cache.e
-        array_module(dy, e)
-        expect_same_shape("Sigmoid: dy", dy, "x", e)
-        expect_precision("Sigmoid", dy=dy, x=e)
+        expect("Sigmoid", "x: *shape, dy: *shape", e, dy)
         return dy * e / ((1.0 + e) * (1.0 + e)), {}  # (1)

@@ -1,12 +1,12 @@
 """Batch normalisation (Ioffe and Szegedy 2015)."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module
-from scratchnet.backend.expect import expect_precision, expect_shape
+from scratchnet.backend import Array, Params
+from scratchnet.backend.expect import expect
 from scratchnet.errors import ShapeError
 from scratchnet.ops import norm
 
@@ -14,7 +14,7 @@ from scratchnet.ops import norm
 class BatchNorm2dCache(NamedTuple):
     x: Array  # (H, W, N, C)
     mean: Array  # (C,)
-    deviation: Array  # (C,): sqrt(variance + epsilon)
+    std: Array  # (C,): sqrt(variance + eps)
     weight: Array
     training: bool
     running_statistics: Params
@@ -22,24 +22,25 @@ class BatchNorm2dCache(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchNorm2d:
-    """y = weight * z + bias with z = (x - mean) / sqrt(variance + epsilon), for each channel.
+    """y = weight * z + bias with z = (x - mean) / std and std = sqrt(variance + eps), for each channel.
 
     Shapes: x, y (H, W, N, C); weight, bias, running_mean, running_var (C,). In training, mean and variance are
     those of the batch, over its M = H W N pixels; in evaluation they are the running ones, which are constants.
     running_mean and running_var have no gradient; a forward in training measures new ones, and the caller writes
-    them back. With sd = sqrt(variance + epsilon):
+    them back.
 
-        dbias   = sum over pixels of dy                                              (1)
-        dweight = sum over pixels of dy z                                            (2)
-        dx      = weight / sd * dy                                in evaluation      (3)
-        dx      = weight / sd * (dy - dbias / M - z dweight / M)  in training        (4)
+        dbias   = sum over pixels of dy                                               (1)
+        dweight = sum over pixels of dy z                                             (2)
+        dx      = weight / std * dy                                in evaluation      (3)
+        dx      = weight / std * (dy - dbias / M - z dweight / M)  in training        (4)
 
     (4) subtracts what dy moves through the mean and through the variance of the batch. Raises ShapeError in
     training when M < 2.
     """
 
     num_features: int
-    epsilon: float = 1e-5
+    _: KW_ONLY
+    eps: float = 1e-5
     momentum: float = 0.1  # the weight of the newest batch in the running statistics
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
@@ -48,44 +49,32 @@ class BatchNorm2d:
         return {"weight": ones, "bias": zeros, "running_mean": zeros.copy(), "running_var": ones.copy()}
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, BatchNorm2dCache]:
-        weight, bias = params["weight"], params["bias"]
-        mean, variance = params["running_mean"], params["running_var"]
-        xp = array_module(x, weight, bias, mean, variance)
-        expect_shape("BatchNorm2d: x", x, "H W N C", C=self.num_features)
-        for name, value in params.items():
-            expect_shape(f"BatchNorm2d: {name}", value, "C", C=self.num_features)
-        expect_precision("BatchNorm2d", x=x, **params)
-        H, W, N, _ = x.shape
-        running_statistics: Params = {}
+        weight, bias, mean, variance = (params[name] for name in ("weight", "bias", "running_mean", "running_var"))
+        shapes = "x: H W N C, weight: C, bias: C, running_mean: C, running_var: C"
+        xp = expect("BatchNorm2d", shapes, x, weight, bias, mean, variance, C=self.num_features)
+        measured: Params = {}
         if training:
-            M = H * W * N
+            M = x.size // self.num_features
             if M < 2:
                 raise ShapeError(f"BatchNorm2d: x has {M} pixels a channel (H W N), expected 2 or more to train")
             batch_mean, batch_variance = norm.statistics(x)
-            running_statistics = {
+            measured = {
                 "running_mean": (1 - self.momentum) * mean + self.momentum * batch_mean,
                 "running_var": (1 - self.momentum) * variance + self.momentum * M / (M - 1) * batch_variance,
             }
             mean, variance = batch_mean, batch_variance
-        deviation = xp.sqrt(variance + self.epsilon)
-        y = norm.normalise(x, mean, weight / deviation, bias)
-        return y, BatchNorm2dCache(x, mean, deviation, weight, training, running_statistics)
+        std = xp.sqrt(variance + self.eps)
+        y = norm.normalise(x, mean, weight / std, bias)
+        return y, BatchNorm2dCache(x, mean, std, weight, training, measured)
 
     def backward(self, dy: Array, cache: BatchNorm2dCache) -> tuple[Array, Params]:
-        x, mean, deviation, weight, training, _ = cache
-        array_module(dy, x)
-        H, W, N, C = x.shape
-        expect_shape("BatchNorm2d: dy", dy, "H W N C", H=H, W=W, N=N, C=C)
-        expect_precision("BatchNorm2d", dy=dy, x=x)
-        M, scale = H * W * N, weight / deviation
+        x, mean, std, weight, training, _ = cache
+        expect("BatchNorm2d", "x: H W N C, dy: H W N C", x, dy)
         dbias, dscale = norm.backward_sums(dy, x, mean)  # (1)
-        dweight = dscale / deviation  # (2)
+        dweight = dscale / std  # (2)
         if training:
-            dx = norm.pull_back(dy, x, mean, scale, dbias / M, dweight / deviation / M)  # (4)
+            M = x.size // self.num_features
+            dx = norm.input_gradient(dy, x, mean, weight / std, dbias / M, dweight / std / M)  # (4)
         else:
-            dx = norm.rescale(dy, scale)  # (3)
+            dx = norm.rescale(dy, weight / std)  # (3)
         return dx, {"weight": dweight, "bias": dbias}
-
-    def running_statistics(self, cache: BatchNorm2dCache) -> Params:
-        """The running mean and variance after a forward in training; empty after one in evaluation."""
-        return cache.running_statistics

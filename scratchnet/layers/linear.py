@@ -1,12 +1,13 @@
 """The dense layer."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module, product
-from scratchnet.backend.expect import expect_precision, expect_shape
+from scratchnet.backend import Array, Params
+from scratchnet.backend.expect import expect
+from scratchnet.ops.dense import product
 
 
 class LinearCache(NamedTuple):
@@ -16,7 +17,7 @@ class LinearCache(NamedTuple):
 
 @dataclass(frozen=True)
 class Linear:
-    """y = x @ weight + bias.
+    """y = x @ weight + bias; without the bias if `bias` is false.
 
     Shapes: x (N, C), weight (C, O), bias (O,), y (N, O). With dy = dL/dy:
 
@@ -27,26 +28,27 @@ class Linear:
 
     in_features: int
     out_features: int
+    _: KW_ONLY
+    bias: bool = True
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Glorot initialisation: weight ~ N(0, 2 / (C + O)), bias 0."""
         scale = np.sqrt(2 / (self.in_features + self.out_features))
         weight = rng.standard_normal((self.in_features, self.out_features)) * scale
-        return {"weight": weight.astype(dtype), "bias": np.zeros(self.out_features, dtype)}
+        bias = {"bias": np.zeros(self.out_features, dtype)} if self.bias else {}
+        return {"weight": weight.astype(dtype), **bias}
 
-    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, LinearCache]:
-        weight, bias = params["weight"], params["bias"]
-        array_module(x, weight, bias)
-        expect_shape("Linear: weight", weight, "C O", C=self.in_features, O=self.out_features)
-        expect_shape("Linear: bias", bias, "O", O=self.out_features)
-        expect_shape("Linear: x", x, "N C", C=self.in_features)
-        expect_precision("Linear", x=x, weight=weight, bias=bias)
-        return product(x, weight) + bias, LinearCache(x, weight)
+    def forward(self, params: Params, x: Array) -> tuple[Array, LinearCache]:
+        weight, bias = params["weight"], params["bias"] if self.bias else None
+        expect("Linear", "x: N C, weight: C O, bias: O", x, weight, bias, C=self.in_features, O=self.out_features)
+        y = product(x, weight)
+        return y if bias is None else y + bias, LinearCache(x, weight)
 
     def backward(self, dy: Array, cache: LinearCache) -> tuple[Array, Params]:
         x, weight = cache
-        array_module(dy, x)
-        expect_shape("Linear: dy", dy, "N O", N=x.shape[0], O=weight.shape[1])
-        expect_precision("Linear", dy=dy, x=x)
+        expect("Linear", "x: N C, weight: C O, dy: N O", x, weight, dy)
         dx = product(dy, weight.T)  # (1)
-        return dx, {"weight": product(x.T, dy), "bias": dy.sum(axis=0)}  # (2), (3)
+        grads = {"weight": product(x.T, dy)}  # (2)
+        if self.bias:
+            grads["bias"] = dy.sum(axis=0)  # (3)
+        return dx, grads

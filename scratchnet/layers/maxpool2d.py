@@ -1,19 +1,24 @@
 """Max-pooling over a feature map."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import KW_ONLY, dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module
-from scratchnet.backend.expect import expect_precision, expect_shape, images_first_hint
-from scratchnet.errors import ScratchnetError, ShapeError
+from scratchnet.backend import Array, Params
+from scratchnet.backend.expect import expect, expect_window
+from scratchnet.errors import ScratchnetError
 from scratchnet.ops import pool
 
 
 class MaxPool2dCache(NamedTuple):
     winners: Array  # (Ho, Wo, N, C): which pixel of its window, in row-major order
     size: tuple[int, int]  # H, W
+
+    @property
+    def branches(self) -> Array:
+        """The winner of every window."""
+        return self.winners
 
 
 @dataclass(frozen=True)
@@ -29,44 +34,28 @@ class MaxPool2d:
     """
 
     kernel_size: int
+    _: KW_ONLY
     stride: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.kernel_size, self.step) < 1:
             raise ScratchnetError(f"{self}: window and stride are at least 1")
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+    def init(self, rng: np.random.Generator) -> Params:
         """No parameters."""
         return {}
 
-    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, MaxPool2dCache]:
-        array_module(x)
-        expect_shape("MaxPool2d: x", x, "H W N C")
-        expect_precision("MaxPool2d", x=x)
-        self.expect_to_fit(x)
+    def forward(self, params: Params, x: Array) -> tuple[Array, MaxPool2dCache]:
+        expect("MaxPool2d", "x: H W N C", x)
+        expect_window("MaxPool2d", "window", x, (self.kernel_size, self.kernel_size))
         y, winners = pool.forward(x, self.kernel_size, self.step)
         return y, MaxPool2dCache(winners, x.shape[:2])
 
     def backward(self, dy: Array, cache: MaxPool2dCache) -> tuple[Array, Params]:
         winners, size = cache
-        array_module(dy, winners)
         Ho, Wo, N, C = winners.shape
-        expect_shape("MaxPool2d: dy", dy, "Ho Wo N C", Ho=Ho, Wo=Wo, N=N, C=C)
-        expect_precision("MaxPool2d", dy=dy)
+        expect("MaxPool2d", "dy: Ho Wo N C", dy, Ho=Ho, Wo=Wo, N=N, C=C)
         return pool.backward(dy, winners, size, self.kernel_size, self.step), {}  # (1)
-
-    def branches(self, cache: MaxPool2dCache) -> Array:
-        """The winner of every window."""
-        return cache.winners
-
-    def expect_to_fit(self, x: Array) -> None:
-        """Raise ShapeError when x (H, W, N, C) is smaller than the window."""
-        k = self.kernel_size
-        if min(x.shape[:2]) < k:
-            raise ShapeError(
-                f"MaxPool2d: x is (H={x.shape[0]}, W={x.shape[1]}), "
-                f"smaller than the window (kh=kw={k}){images_first_hint('x', x.shape, k, k)}"
-            )
 
     @property
     def step(self) -> int:

@@ -1,13 +1,13 @@
 """Layers one after the other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.layers.base import Layer, backward_params, branches, prefixed, running_statistics, under
+from scratchnet.layers.protocol import CompleteLayer, Layer, add_prefix, complete, strip_prefix
 
 
 @dataclass(frozen=True)
@@ -19,41 +19,29 @@ class Sequential:
 
     layers: Mapping[str, Layer]
 
+    _layers: dict[str, CompleteLayer] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        complete_layers = {name: complete(layer) for name, layer in self.layers.items()}
+        object.__setattr__(self, "_layers", complete_layers)  # their signatures are read once, here
+
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        """The parameters of every layer, drawn in order."""
         params: Params = {}
-        for name, layer in self.layers.items():
-            params |= prefixed(name, layer.init(rng, dtype))
+        for name, layer in self._layers.items():
+            params |= add_prefix(name, layer.init(rng, dtype))
         return params
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, dict[str, Any]]:
         caches = {}
-        for name, layer in self.layers.items():
-            x, caches[name] = layer.forward(under(name, params), x, training)
+        for name, layer in self._layers.items():
+            x, caches[name] = layer.forward(strip_prefix(name, params), x, training)
         return x, caches
 
-    def backward(self, dy: Array, cache: dict[str, Any]) -> tuple[Array, Params]:
-        return self._backward_through(list(self.layers), dy, cache)
-
-    def backward_params(self, dy: Array, cache: dict[str, Any]) -> Params:
-        """The gradients of the parameters alone; the first layer need not find its dx."""
-        first, *others = self.layers
-        dy, grads = self._backward_through(others, dy, cache)
-        return prefixed(first, backward_params(self.layers[first], dy, cache[first])) | grads
-
-    def _backward_through(self, names: list[str], dy: Array, cache: dict[str, Any]) -> tuple[Array, Params]:
+    def backward(self, dy: Array, cache: dict[str, Any], needs_dx: bool = True) -> tuple[Array | None, Params]:
         grads: Params = {}
-        for name in reversed(names):
-            dy, own = self.layers[name].backward(dy, cache[name])
-            grads = prefixed(name, own) | grads
+        first, *_ = self._layers
+        for name, layer in reversed(self._layers.items()):
+            dy, own = layer.backward(dy, cache[name], needs_dx or name != first)
+            grads = add_prefix(name, own) | grads
         return dy, grads
-
-    def branches(self, cache: dict[str, Any]) -> dict[str, Any]:
-        """Those of the layers, by name."""
-        return {name: branches(layer, cache[name]) for name, layer in self.layers.items()}
-
-    def running_statistics(self, cache: dict[str, Any]) -> Params:
-        """What the layers measured in a forward in training, by dotted name."""
-        measured: Params = {}
-        for name, layer in self.layers.items():
-            measured |= prefixed(name, running_statistics(layer, cache[name]))
-        return measured

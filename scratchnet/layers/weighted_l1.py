@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
-from scratchnet.backend.expect import expect_precision, expect_same_shape, expect_shape
-from scratchnet.errors import ShapeError
+from scratchnet.backend.expect import expect
 
 
 class WeightedL1Cache(NamedTuple):
@@ -15,6 +14,11 @@ class WeightedL1Cache(NamedTuple):
     h2: Array
     distance: Array
     weight: Array
+
+    @property
+    def branches(self) -> Array:
+        """The sign of every difference."""
+        return array_module(self.h1).sign((self.h1 - self.h2).real)
 
 
 @dataclass(frozen=True)
@@ -40,31 +44,19 @@ class WeightedL1:
 
     def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, WeightedL1Cache]:
         weight, bias = params["weight"], params["bias"]
-        xp = array_module(h1, h2, weight, bias)
-        expect_shape("WeightedL1: weight", weight, "D", D=self.features)
-        expect_shape("WeightedL1: bias", bias, "one", one=1)
-        expect_precision("WeightedL1", h1=h1, h2=h2, weight=weight, bias=bias)
-        if h1.shape[-1:] != weight.shape or h2.shape[-1:] != weight.shape:
-            raise ShapeError(f"WeightedL1: h1 {h1.shape} and h2 {h2.shape}, expected (..., D={self.features}) for both")
+        xp = expect("WeightedL1", "h1: ... D, h2: ... D, weight: D, bias: 1", h1, h2, weight, bias, D=self.features)
         difference = h1 - h2
         distance = xp.where(difference.real < 0, -difference, difference)  # |.|, true to a complex step
         return distance @ weight + bias, WeightedL1Cache(h1, h2, distance, weight)
 
     def backward(self, dlogit: Array, cache: WeightedL1Cache) -> tuple[tuple[Array, Array], Params]:
         h1, h2, distance, weight = cache
-        xp = array_module(dlogit, distance)
-        expect_same_shape("WeightedL1: dlogit", dlogit, "logit", distance[..., 0])
-        expect_precision("WeightedL1", dlogit=dlogit, distance=distance)
-        sign = xp.sign((h1 - h2).real)
-        ddifference = dlogit[..., None] * (weight * sign)
+        expect("WeightedL1", "logit: *shape, dlogit: *shape", distance[..., 0], dlogit)
+        ddifference = dlogit[..., None] * (weight * cache.branches)
         dh1 = sum_to_shape(ddifference, h1.shape)  # (1)
         dh2 = -sum_to_shape(ddifference, h2.shape)  # (2)
         dweight = dlogit.reshape(-1) @ distance.reshape(-1, self.features)  # (3)
         return (dh1, dh2), {"weight": dweight, "bias": dlogit.sum().reshape(1)}  # (4)
-
-    def branches(self, cache: WeightedL1Cache) -> Array:
-        """The sign of every difference."""
-        return array_module(cache.h1).sign((cache.h1 - cache.h2).real)
 
 
 def sum_to_shape(gradient: Array, shape: tuple[int, ...]) -> Array:

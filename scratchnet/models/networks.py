@@ -24,7 +24,7 @@ from scratchnet.layers import (
     Sigmoid,
     WeightedL1,
 )
-from scratchnet.layers.base import prefixed
+from scratchnet.layers.protocol import add_prefix
 from scratchnet.models.siamese import SiameseNet
 
 
@@ -66,24 +66,13 @@ def _koch2015(image_size: int = 105, channels: Sequence[int] = (64, 128, 128, 25
     size = (((image_size - 9) // 2 - 6) // 2 - 3) // 2 - 3  # a valid k x k convolution takes k - 1 pixels
     if size < 1:
         raise ScratchnetError(f"image_size {image_size} leaves no pixel behind conv4: give 65 or more")
-    encoder = Sequential(
-        {
-            "conv1": Conv2d(1, c1, 10),
-            "pool1": MaxPool2d(2),
-            "relu1": ReLU(),  # 105 -> 96 -> 48
-            "conv2": Conv2d(c1, c2, 7),
-            "pool2": MaxPool2d(2),
-            "relu2": ReLU(),  #  48 -> 42 -> 21
-            "conv3": Conv2d(c2, c3, 4),
-            "pool3": MaxPool2d(2),
-            "relu3": ReLU(),  #  21 -> 18 ->  9
-            "conv4": Conv2d(c3, c4, 4),
-            "relu4": ReLU(),  #   9 ->  6
-            "flatten": Flatten(),
-            "linear": Linear(size * size * c4, features),
-            "sigmoid": Sigmoid(),
-        }
-    )
+    encoder = Sequential({
+        "conv1": Conv2d(1, c1, 10), "pool1": MaxPool2d(2), "relu1": ReLU(),     # 105 -> 96 -> 48
+        "conv2": Conv2d(c1, c2, 7), "pool2": MaxPool2d(2), "relu2": ReLU(),     #  48 -> 42 -> 21
+        "conv3": Conv2d(c2, c3, 4), "pool3": MaxPool2d(2), "relu3": ReLU(),     #  21 -> 18 ->  9
+        "conv4": Conv2d(c3, c4, 4), "relu4": ReLU(),                            #   9 ->  6
+        "flatten": Flatten(), "linear": Linear(size * size * c4, features), "sigmoid": Sigmoid(),
+    })  # fmt: skip
     architecture = {"name": "koch2015", "image_size": image_size, "channels": list(channels), "features": features}
     return SiameseNet(encoder, WeightedL1(features), image_size, architecture=architecture)
 
@@ -150,7 +139,7 @@ def describe(architecture: Mapping[str, Any]) -> tuple[SiameseNet, Params]:
     network.
     """
     net = _call(_BARE, architecture, {})
-    shapes = prefixed("encoder", _shapes(net.encoder)) | prefixed("head", _shapes(net.head))
+    shapes = add_prefix("encoder", _shapes(net.encoder)) | add_prefix("head", _shapes(net.head))
     try:
         return net, {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
     except (ValueError, OverflowError) as error:
@@ -198,13 +187,14 @@ def _shapes(layer: Any) -> dict[str, Any]:
     """The shapes of what `init` makes for a layer of one of the architectures."""
     match layer:
         case Sequential():
-            return {k: v for name, part in layer.layers.items() for k, v in prefixed(name, _shapes(part)).items()}
+            return {k: v for name, part in layer.layers.items() for k, v in add_prefix(name, _shapes(part)).items()}
         case Conv2d():
-            return {"weight": layer.weight_shape, "bias": (layer.out_channels,)}
+            return {"weight": layer.weight_shape} | ({"bias": (layer.out_channels,)} if layer.bias else {})
         case BatchNorm2d():
             return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (layer.num_features,))
         case Linear():
-            return {"weight": (layer.in_features, layer.out_features), "bias": (layer.out_features,)}
+            bias = {"bias": (layer.out_features,)} if layer.bias else {}
+            return {"weight": (layer.in_features, layer.out_features)} | bias
         case WeightedL1():
             return {"weight": (layer.features,), "bias": (1,)}
     return {}

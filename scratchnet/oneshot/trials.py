@@ -23,7 +23,7 @@ from scratchnet.errors import DataError, ShapeError
 from scratchnet.images.augment import AffineRanges, distort
 from scratchnet.images.ink import expect_images
 from scratchnet.layers import sigmoid
-from scratchnet.layers.base import under
+from scratchnet.layers.protocol import strip_prefix
 from scratchnet.models.siamese import SiameseNet
 
 WITHIN, ACROSS = "within one alphabet", "across alphabets"
@@ -205,7 +205,7 @@ class Embedded:
         return array_module(*rows).concatenate(rows)
 
     def _head(self, h1: Array, h2: Array) -> Array:
-        return self.net.head.forward(under("head", self.net.params), h1, h2)[0]
+        return self.net.head.forward(strip_prefix("head", self.net.params), h1, h2)[0]
 
 
 @dataclass(frozen=True)

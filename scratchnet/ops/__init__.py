@@ -1,12 +1,29 @@
-"""Pure functions of arrays, each forward beside its backward."""
+"""Pure functions of arrays, each forward beside its backward: definitions; `fast` and `cuda` are only faster.
+
+`definitions()` runs everything inside its block by the definitions alone, as SCRATCHNET_OPS=definitions does.
+"""
 
 from typing import TYPE_CHECKING
 
-__all__ = ["conv", "cuda", "fast", "finite", "norm", "pool", "windows"]
+__all__ = [
+    "accelerated",
+    "choose",
+    "conv",
+    "cuda",
+    "definitions",
+    "dense",
+    "fast",
+    "finite",
+    "norm",
+    "pixels",
+    "pool",
+    "windows",
+]
 
 if TYPE_CHECKING:
-    from scratchnet.ops import conv, cuda, fast, finite, norm, pool, windows
+    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, pixels, pool, windows
+    from scratchnet.ops.accelerated import definitions
 else:
     from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(__name__, __all__)
+    __getattr__, __dir__ = lazily(__name__, __all__, {"definitions": "accelerated"})

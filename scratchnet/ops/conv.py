@@ -1,101 +1,71 @@
-"""Convolution in four algorithms that agree.
+"""Convolution: what every algorithm for it computes.
 
-What the field calls convolution is a cross-correlation: the kernel is not flipped. With x (H, W, N, C),
-weight (kh, kw, C, O), stride s, and the zeros of the padding in x, the output y (Ho, Wo, N, O) and the gradients are
+What the field calls convolution is a cross-correlation: the kernel is not flipped. With x (H, W, N, C) padded by zeros,
+weight (kh, kw, C, O) and stride (s, t), the output y (Ho, Wo, N, O) and the gradients are
 
-    y[i, j]               = sum over a, b of   x[s i + a, s j + b] @ weight[a, b]           (1)
-    dweight[a, b]         = sum over i, j of   x[s i + a, s j + b].T @ dy[i, j]             (2)
-    dx[s i + a, s j + b] += dy[i, j] @ weight[a, b].T                                       (3)
+    y[i, j]               = sum over a, b of   x[s i + a, t j + b] @ weight[a, b]           (1)
+    dweight[a, b]         = sum over i, j of   x[s i + a, t j + b].T @ dy[i, j]             (2)
+    dx[s i + a, t j + b] += dy[i, j] @ weight[a, b].T                                       (3)
 
-`x[i, j]` is an (N, C) matrix and `weight[a, b]` a (C, O) matrix, so this is the dense layer summed over
-offsets (a, b). "offsets" is these three lines, one product for each offset. The others are faster, each in a file
-of its own that says why it is the same sum:
-
-    "im2col"  one product for all offsets, on windows copied side by side: each pixel kh kw times
-    "bands"   one product for each output pixel, on windows that share their memory: each pixel copied kh times
-    "dft"     one product for each frequency, on spectra: the same cost for a kernel of any size
+`x[i, j]` is an (N, C) matrix and `weight[a, b]` a (C, O) matrix, so this is the dense layer summed over the offsets
+(a, b). `forward` and `backward` are these three lines, with one product for each offset. `ops/fast/` has algorithms
+that find the same sums faster, each in a file that says why they are the same; `ops/choose.py` picks one.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from scratchnet.backend import Array, array_module
-from scratchnet.ops.fast.conv_bands import backward_bands, forward_bands
-from scratchnet.ops.fast.conv_dft import backward_dft, forward_dft
-from scratchnet.ops.fast.conv_im2col import backward_im2col, forward_im2col
-from scratchnet.ops.windows import windows
+from scratchnet.ops.accelerated import accelerated
+from scratchnet.ops.windows import Pair, windows
 
 
-def pad(x: Array, padding: int) -> Array:
-    """x with `padding` rows and columns of zeros on each side."""
-    if padding == 0:
-        return x
-    xp = array_module(x)
-    return xp.pad(x, ((padding, padding), (padding, padding), (0, 0), (0, 0)))
+class Saved(NamedTuple):
+    """What `forward` leaves for `backward`: the algorithm that ran, and what it computed and can use again."""
+
+    algorithm: str
+    state: Any = None
 
 
-def unpad(dx: Array, padding: int) -> Array:
-    """The backward of `pad`: the gradient of what was padded, without the zeros around it."""
-    if padding == 0:
-        return dx
-    return dx[padding:-padding, padding:-padding]
-
-
-def forward_offsets(x: Array, weight: Array, stride: int) -> Array:
-    """Equation (1), one product for each offset: y (Ho, Wo, N, O)."""
-    terms = (x_ab @ weight[a, b] for a, b, x_ab in windows(x, weight.shape[:2], stride))
+@accelerated
+def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str) -> tuple[Array, Saved]:
+    """Equation (1): y (Ho, Wo, N, O). algorithm: which equal of this one to use, or "auto"; this one is "offsets"."""
+    terms = (x_ab @ weight[a, b] for a, b, x_ab in windows(pad(x, padding), weight.shape[:2], stride))
     y = next(terms)
     for term in terms:
         y += term
-    return y
+    return y, Saved("offsets")
 
 
-def backward_offsets(
-    dy: Array, x: Array, weight: Array, stride: int, needs_dx: bool = True
+@accelerated
+def backward(
+    dy: Array, x: Array, weight: Array, saved: Saved, stride: Pair, padding: Pair, needs_dx: bool
 ) -> tuple[Array | None, Array]:
-    """Equations (2) and (3), one product for each offset: dx (H, W, N, C), dweight (kh, kw, C, O)."""
+    """Equations (2) and (3): dx (H, W, N, C), or None without `needs_dx`, and dweight (kh, kw, C, O)."""
+    x, kernel_size = pad(x, padding), weight.shape[:2]
     xp = array_module(dy, x, weight)
-    dx = xp.zeros(x.shape, dtype=xp.result_type(dy.dtype, weight.dtype))
     dweight = xp.empty(weight.shape, dtype=xp.result_type(dy.dtype, x.dtype))
-    dx_windows = windows(dx, weight.shape[:2], stride)
-    for (a, b, x_ab), (_, _, dx_ab) in zip(windows(x, weight.shape[:2], stride), dx_windows, strict=True):
+    for a, b, x_ab in windows(x, kernel_size, stride):
         dweight[a, b] = xp.tensordot(x_ab, dy, axes=((0, 1, 2), (0, 1, 2)))  # (2)
-        if needs_dx:
-            dx_ab += dy @ weight[a, b].T  # (3)
-    return dx if needs_dx else None, dweight
+    if not needs_dx:
+        return None, dweight
+    dx = xp.zeros(x.shape, dtype=xp.result_type(dy.dtype, weight.dtype))
+    for a, b, dx_ab in windows(dx, kernel_size, stride):
+        dx_ab += dy @ weight[a, b].T  # (3)
+    return unpad(dx, padding), dweight
 
 
-class Algorithm(NamedTuple):
-    """forward(x, weight, stride, padding) -> (y, kept), and its backward.
-
-    backward(dy, x, weight, stride, padding, kept, needs_dx) -> (dx, dweight). x is without its padding, and so is dx.
-    Without needs_dx, which the first layer of a network has no use for, dx is None.
-    """
-
-    forward: Callable[[Array, Array, int, int], tuple[Array, Any]]
-    backward: Callable[[Array, Array, Array, int, int, Any, bool], tuple[Array | None, Array]]
+def pad(x: Array, padding: Pair) -> Array:
+    """x (H, W, N, C) with `padding` rows and columns of zeros on each side."""
+    if not any(padding):
+        return x
+    p, q = padding
+    return array_module(x).pad(x, ((p, p), (q, q), (0, 0), (0, 0)))
 
 
-def _on_padded(forward: Any, backward: Any) -> Algorithm:
-    """An algorithm that wants x padded, and whose backward has no use for anything that its forward computed."""
-
-    def backward_padded(
-        dy: Array, x: Array, weight: Array, stride: int, padding: int, kept: None, needs_dx: bool
-    ) -> tuple[Array | None, Array]:
-        dx, dweight = backward(dy, pad(x, padding), weight, stride, needs_dx)
-        return unpad(dx, padding) if needs_dx else None, dweight
-
-    return Algorithm(
-        lambda x, weight, stride, padding: (forward(pad(x, padding), weight, stride), None), backward_padded
-    )
-
-
-ALGORITHMS = {
-    "offsets": _on_padded(forward_offsets, backward_offsets),
-    "im2col": _on_padded(forward_im2col, backward_im2col),
-    "bands": Algorithm(forward_bands, backward_bands),
-    "dft": Algorithm(forward_dft, backward_dft),
-}
+def unpad(dx: Array, padding: Pair) -> Array:
+    """The backward of `pad`: the gradient of what was padded, without the zeros around it."""
+    p, q = padding
+    return dx[p : dx.shape[0] - p, q : dx.shape[1] - q]
 
 
 def to_torch(weight: Array) -> Array:

@@ -1,14 +1,37 @@
-"""What changes the parameters: stochastic gradient descent, and a running average of the weights."""
+"""Optimisers: stochastic gradient descent, its schedules, and a running average of the weights."""
 
 from typing import TYPE_CHECKING
 
-__all__ = ["SGD", "WeightAverage", "averaging", "sgd"]
+__all__ = [
+    "SGD",
+    "Cosine",
+    "Decay",
+    "MomentumRise",
+    "WarmUp",
+    "WeightAverage",
+    "averaging",
+    "schedules",
+    "sgd",
+    "update",
+]
 
 if TYPE_CHECKING:
-    from scratchnet.optim import averaging, sgd
+    from scratchnet.optim import averaging, schedules, sgd, update
     from scratchnet.optim.averaging import WeightAverage
+    from scratchnet.optim.schedules import Cosine, Decay, MomentumRise, WarmUp
     from scratchnet.optim.sgd import SGD
 else:
     from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(__name__, __all__, {"SGD": "sgd", "WeightAverage": "averaging"})
+    __getattr__, __dir__ = lazily(
+        __name__,
+        __all__,
+        {
+            "SGD": "sgd",
+            "Cosine": "schedules",
+            "Decay": "schedules",
+            "MomentumRise": "schedules",
+            "WarmUp": "schedules",
+            "WeightAverage": "averaging",
+        },
+    )

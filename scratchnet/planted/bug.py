@@ -22,7 +22,6 @@ import numpy as np
 
 from scratchnet.backend import Array, Params
 from scratchnet.errors import ScratchnetError
-from scratchnet.layers.base import branches
 from scratchnet.planted.cases import Case
 from scratchnet.planted.parts import Gradients
 
@@ -64,10 +63,6 @@ class Careless:
 
     def backward(self, dy: Array, at: Point) -> Gradients:
         return self.wrong_backward(dy, at)
-
-    def branches(self, at: Point) -> Any:
-        """Those of the correct layer, whose forward this is."""
-        return branches(self.layer, at.cache)
 
 
 @dataclass(frozen=True)

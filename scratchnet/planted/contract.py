@@ -117,7 +117,7 @@ class ForwardWritesIntoItsParameters(Remembering):
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
         y, cache = self.layer.forward(params, *inputs, **options)
-        for name, value in self.layer.running_statistics(cache).items():
+        for name, value in cache.running_statistics.items():
             params[name][...] = value.real
         return y, cache
 

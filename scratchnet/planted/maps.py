@@ -143,7 +143,7 @@ def rows_and_columns_swapped(dy: Array, at: Point) -> Gradients:
 def windows_overwrite(dy: Array, at: Point) -> Gradients:
     """Windows that overlap are written into dx with = where += is needed."""
     weight, dx = at.params["weight"], np.zeros_like(at.x)
-    for a, b, dx_ab in windows(dx, weight.shape[:2], at.layer.stride):
+    for a, b, dx_ab in windows(dx, weight.shape[:2], at.layer.strides):
         dx_ab[...] = dy @ weight[a, b].T
     return dx, at.backward(dy)[1]
 
@@ -152,7 +152,7 @@ def windows_overwrite(dy: Array, at: Point) -> Gradients:
 def stride_forgotten(dy: Array, at: Point) -> Gradients:
     """dx adds to pixel i + a where forward looked at 2 i + a."""
     weight, dx, (Ho, Wo) = at.params["weight"], np.zeros_like(at.x), dy.shape[:2]
-    for a, b, _ in windows(dx, weight.shape[:2], at.layer.stride):
+    for a, b, _ in windows(dx, weight.shape[:2], at.layer.strides):
         dx[a : a + Ho, b : b + Wo] += dy @ weight[a, b].T
     return dx, at.backward(dy)[1]
 
@@ -161,7 +161,7 @@ def stride_forgotten(dy: Array, at: Point) -> Gradients:
 def padding_cut_on_one_side(dy: Array, at: Point) -> Gradients:
     """The padding of dx is cut twice at the bottom and right, and stays at the top and left."""
     _, grads = at.backward(dy)
-    padded, _ = replace(at.layer, padding=0).backward(dy, at.cache._replace(x=pad(at.x, 1)))
+    padded, _ = replace(at.layer, padding=0).backward(dy, at.cache._replace(x=pad(at.x, (1, 1))))
     return padded[:-2, :-2].copy(), grads
 
 
@@ -185,7 +185,7 @@ def gradient_a_little_too_small(dy: Array, at: Point) -> Gradients:
 def pool_shares_evenly(dy: Array, at: Point) -> Gradients:
     """Every pixel of a window takes a quarter of the gradient, as in average pooling."""
     dx = np.zeros_like(at.x)
-    for _, _, dx_ab in windows(dx, (2, 2), 2):
+    for _, _, dx_ab in windows(dx, (2, 2), (2, 2)):
         dx_ab[...] = dy / 4
     return dx, {}
 
@@ -194,7 +194,7 @@ def pool_shares_evenly(dy: Array, at: Point) -> Gradients:
 def pool_first_pixel_wins(dy: Array, at: Point) -> Gradients:
     """The gradient goes to the first pixel of each window, whichever was the largest."""
     dx = np.zeros_like(at.x)
-    _, _, first = next(windows(dx, (2, 2), 2))
+    _, _, first = next(windows(dx, (2, 2), (2, 2)))
     first[...] = dy
     return dx, {}
 
@@ -203,7 +203,7 @@ def pool_first_pixel_wins(dy: Array, at: Point) -> Gradients:
 def pool_overwrites(dy: Array, at: Point) -> Gradients:
     """A pixel that wins in several windows keeps the gradient of the last one: = where += is needed."""
     dx = np.zeros_like(at.x)
-    for (_, _, x_ab), (_, _, dx_ab) in zip(windows(at.x, (3, 3), 1), windows(dx, (3, 3), 1), strict=True):
+    for (_, _, x_ab), (_, _, dx_ab) in zip(windows(at.x, (3, 3), (1, 1)), windows(dx, (3, 3), (1, 1)), strict=True):
         np.copyto(dx_ab, dy, where=x_ab == at.y)
     return dx, {}
 
@@ -212,7 +212,7 @@ def pool_overwrites(dy: Array, at: Point) -> Gradients:
 def pool_stride_is_the_window(dy: Array, at: Point) -> Gradients:
     """backward steps by the size of the window; forward has a stride of its own."""
     dx, (Ho, Wo) = np.zeros_like(at.x), dy.shape[:2]
-    for a, b, x_ab in windows(at.x, (2, 2), 3):
+    for a, b, x_ab in windows(at.x, (2, 2), (3, 3)):
         dx[a : a + 2 * Ho : 2, b : b + 2 * Wo : 2] += dy * (x_ab == at.y)
     return dx, {}
 
@@ -221,22 +221,22 @@ def pool_stride_is_the_window(dy: Array, at: Point) -> Gradients:
 def batch_statistics_held_constant(dy: Array, at: Point) -> Gradients:
     """dx forgets that the mean and the variance of the batch depend on x."""
     _, grads = at.backward(dy)
-    return dy * (at.params["weight"] / at.cache.deviation), grads
+    return dy * (at.params["weight"] / at.cache.std), grads
 
 
 @planted_in(BatchNorm2d(2), MAPS, training=True)
 def batch_variance_held_constant(dy: Array, at: Point) -> Gradients:
     """dx goes through the mean of the batch and forgets its variance."""
     _, grads = at.backward(dy)
-    return (dy - dy.mean(axis=PIXELS)) * (at.params["weight"] / at.cache.deviation), grads
+    return (dy - dy.mean(axis=PIXELS)) * (at.params["weight"] / at.cache.std), grads
 
 
 @planted_in(BatchNorm2d(2), MAPS, training=True)
 def batch_norm_divides_by_images(dy: Array, at: Point) -> Gradients:
     """dx divides by the number of images N; a channel is normalised over H W N pixels."""
     _, grads = at.backward(dy)
-    N, z = dy.shape[2], (at.x - at.cache.mean) / at.cache.deviation
-    dx = (dy - grads["bias"] / N - z * (grads["weight"] / N)) * (at.params["weight"] / at.cache.deviation)
+    N, z = dy.shape[2], (at.x - at.cache.mean) / at.cache.std
+    dx = (dy - grads["bias"] / N - z * (grads["weight"] / N)) * (at.params["weight"] / at.cache.std)
     return dx, grads
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, device_of
 from scratchnet.layers import Conv2d, Linear, WeightedL1
-from scratchnet.layers.base import prefixed, under
+from scratchnet.layers.protocol import add_prefix, strip_prefix
 from scratchnet.losses import PairCrossEntropy, l2_penalty
 
 Gradients = tuple[Any, Params]  # what a backward returns: dx or (dx1, dx2), and those of the parameters
@@ -105,12 +105,12 @@ class Twins:
     head: WeightedL1
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return prefixed("encoder", self.encoder.init(rng, dtype)) | prefixed("head", self.head.init(rng, dtype))
+        return add_prefix("encoder", self.encoder.init(rng, dtype)) | add_prefix("head", self.head.init(rng, dtype))
 
     def forward(self, params: Params, a: Array, b: Array) -> tuple[Array, Any]:
-        h1, cache1 = self.encoder.forward(under("encoder", params), a)
-        h2, cache2 = self.encoder.forward(under("encoder", params), b)
-        logits, head_cache = self.head.forward(under("head", params), h1, h2)
+        h1, cache1 = self.encoder.forward(strip_prefix("encoder", params), a)
+        h2, cache2 = self.encoder.forward(strip_prefix("encoder", params), b)
+        logits, head_cache = self.head.forward(strip_prefix("head", params), h1, h2)
         return logits, (cache1, cache2, head_cache)
 
     def backward(self, dlogits: Array, cache: Any) -> Gradients:
@@ -128,7 +128,7 @@ class Twins:
     @staticmethod
     def collected(encoder: Params, head: Params) -> Params:
         """The gradients of both parts under their names in the whole."""
-        return prefixed("encoder", encoder) | prefixed("head", head)
+        return add_prefix("encoder", encoder) | add_prefix("head", head)
 
 
 @dataclass(frozen=True)

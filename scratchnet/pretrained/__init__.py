@@ -1,6 +1,6 @@
-"""The bundled networks: NAME.npz with its weights, NAME.json, its card, and NAME.md, the card for people.
+"""The bundled networks: NAME.npz with the weights, NAME.json with the card, and NAME.md, the card for people.
 
-`python benchmarks/bundle.py` makes the three of a run folder.
+`python benchmarks/bundle.py` makes all three from a run folder.
 """
 
 import hashlib
@@ -25,25 +25,25 @@ def names() -> list[str]:
 
 
 def list_names() -> str:
-    """The names of the bundled networks for a message."""
+    """The names of the bundled networks, for a message."""
     return ", ".join(names()) or "there is none"
 
 
 def size(name: str) -> int:
-    """The bytes of the file of a bundled network."""
+    """The size of the weights file of a bundled network, in bytes."""
     with as_file(FOLDER / f"{name}.npz") as path:
         return path.stat().st_size
 
 
 def card(name: str) -> Card:
-    """The card of a bundled network. Raises CheckpointError when it has none that can be read."""
+    """The card of a bundled network. Raises CheckpointError when it is missing or damaged."""
     with as_file(FOLDER / f"{name}.json") as path:
         return Card.read(path)
 
 
 @contextmanager
 def weights(name: str) -> Iterator[Path]:
-    """The file of a bundled network. Raises CheckpointError when there is none, or not the one that its card tells."""
+    """The weights file of a bundled network. Raises CheckpointError when it is missing or does not match its card."""
     if name not in names():
         raise CheckpointError(
             f"no network called {name} is bundled with this scratchnet ({list_names()})"
@@ -51,10 +51,10 @@ def weights(name: str) -> Iterator[Path]:
             "train one with `scratchnet train` and give its run folder with --model"
         )
     with as_file(FOLDER / f"{name}.npz") as path:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != card(name).sha256:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != card(name).sha256:
             raise CheckpointError(
-                f"{path} is not the file that its card describes, its SHA-256 is {found}; " + REINSTALL
+                f"{path} is not the file that its card describes, its SHA-256 is {digest}; " + REINSTALL
             )
         yield path
 

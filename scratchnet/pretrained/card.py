@@ -1,4 +1,4 @@
-"""The card of a bundled network: where it comes from, what it can do and what it cannot."""
+"""The card of a bundled network: its origin, its figures and its limits."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,13 +42,13 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Card:
-    """All that a reader should know, as JSON holds it.
+    """Everything that a user should know about a network, as JSON holds it.
 
     data: "name", "source", "licence" and "used", the part that the network was trained on. recipe: all its settings.
-    machine: what it was trained on. storage: "weights", the storage; "bytes"; what it costs, "stored_correct" trials of
-    the first figure against "float32_correct". figures: "task", "way", "shot", "scope", "correct", "trials", "accuracy"
-    and "interval" (95 %, Wilson), the official runs first. sha256: of the file with the weights. commands: those that
-    make the same again.
+    machine: the one that trained it. storage: "weights", how they are stored; "bytes"; and what that costs: of the
+    first figure's trials, "stored_correct" with these weights and "float32_correct" with the original ones. figures:
+    "task", "way", "shot", "scope", "correct", "trials", "accuracy" and "interval" (95 %, Wilson), the official runs
+    first. sha256: of the weights file. commands: those that reproduce the network.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Card:
 
     @classmethod
     def read(cls, path: Path) -> "Card":
-        """The card in a JSON file. Raises CheckpointError when it is missing, damaged or not complete."""
+        """The card in a JSON file. Raises CheckpointError when it is missing, damaged or incomplete."""
         try:
             notes = parse(read_file(path, MAX_BYTES))
             expect(notes, dict, "the card")
@@ -83,20 +83,22 @@ class Card:
             raise CheckpointError(f"{path} is no card of a network ({reason(cause)}); {REINSTALL}") from cause
 
     def as_json(self) -> str:
+        """The card as `read` takes it."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     def headline(self) -> str:
-        """The first figure in a few words."""
+        """The first figure in one line."""
         figure = self.figures[0]
         low, high = figure["interval"]
         return f"{figure['accuracy']:.1%} ({low:.1%} - {high:.1%}) of {figure['trials']} trials, {figure['task']}"
 
     def as_markdown(self) -> str:
+        """The card for people."""
         return "\n".join(self._lines()) + "\n"
 
     def _lines(self) -> Iterator[str]:
         yield f"# {self.name}\n\n{self.summary} {self.parameters:,} parameters.\n\n## Figures\n"
-        yield "Every query is judged alone, a tie counts as wrong, intervals are 95 % Wilson intervals.\n"
+        yield "Each query is classified by itself and a tie counts as wrong; the intervals are 95 % Wilson intervals.\n"
         yield "| task | right | of | accuracy | interval |\n|---|---|---|---|---|"
         for figure in self.figures:
             low, high = figure["interval"]
@@ -108,14 +110,15 @@ class Card:
         yield from (f"- {limit}" for limit in self.limits)
         yield f"\n## Training\n\n{self.data['used']}, from {self.data['name']} ({self.data['source']})."
         yield f"Licence of the data: {self.data['licence']}. The weights have that of scratchnet, MIT."
-        yield f"{self.hours:g} hours of training on {self.machine}, {self.date}, seed {self.seed}. Again:\n"
+        yield f"{self.hours:g} hours of training on {self.machine}, {self.date}, seed {self.seed}. To reproduce it:\n"
         yield from (f"    {command}" for command in self.commands)
         yield "\nThe recipe with all its settings:\n"
         yield from (f"    {name:22} {json.dumps(value)}" for name, value in self.recipe.items())
-        small, trials = self.storage, self.figures[0]["trials"]
-        yield f"\n## The file\n\n{small['bytes']:,} bytes, weights stored as {small['weights']}. Of the {trials} trials"
-        yield f"of the first figure {small['stored_correct']} are right so, and {small['float32_correct']} in float32."
-        yield f"SHA-256\n\n    {self.sha256}"
+        storage, trials = self.storage, self.figures[0]["trials"]
+        yield f"\n## The file\n\n{storage['bytes']:,} bytes, with weights stored as {storage['weights']}. Of the"
+        yield f"{trials} trials of the first figure, {storage['stored_correct']} are right with these weights and"
+        yield f"{storage['float32_correct']} with float32 weights.\n\nSHA-256\n"
+        yield f"    {self.sha256}"
 
 
 def _task(figure: Mapping[str, Any]) -> str:

@@ -1,18 +1,18 @@
 """The training step and the loop around it.
 
-A run folder holds recipe.json; weights.npz, the best network so far, or the last one where there is no validation to
-choose by; state.npz, all that is needed to go on; and log.jsonl, one line an epoch. Every file is written whole or not
-at all. Where the recipe asks for a running average of the weights, the network with the averaged ones is validated,
-written and returned, and training goes on with the others.
+A run folder holds recipe.json; weights.npz, the best network so far, or the last one where there is no validation;
+state.npz, from which the run is resumed; and log.jsonl, one line per epoch. Every file is written whole or not at all.
+Where the recipe asks for a running average of the weights, the network with the averaged weights is validated, written
+and returned, and training goes on with the others.
 
-One process trains in a folder: the lock file .lock keeps others out while it lives. state.npz is written at the end of
+One process trains in a folder: the lock file .lock keeps others out while it runs. state.npz is written at the end of
 each epoch, every few minutes within one, and on SIGINT, SIGTERM or SIGHUP; a kill loses the steps since then. It
-records a digest of the drawings, without which a run is not resumed, and the environment, of which a change is warned.
+records a digest of the drawings, since a run is not resumed on others, and the environment: a change gives a warning.
 
-The random numbers of a batch depend on the seed, the epoch and the step alone, so a run that was stopped and resumed
-ends with the same bits as one that was not, on the same machine with the same number of threads; the files weights.npz
-of both are equal, as times are in the log alone. Under a memory cap it is the same to rounding, since the pieces of a
-batch depend on what the process has taken when it starts.
+The random numbers of a batch depend only on the seed, the epoch and the step, so a run that was stopped and resumed
+ends with the same bits as one that was not, on the same machine with the same number of threads. Their weights.npz are
+the same file, as only the log holds times. Under a memory limit they agree up to rounding, since the pieces of a batch
+depend on how much memory the process holds when it starts.
 """
 
 from typing import TYPE_CHECKING
@@ -32,13 +32,17 @@ __all__ = [
     "gradients",
     "load_split",
     "loop",
+    "memory_plan",
     "progress",
     "queue_step",
     "read_log",
+    "recipe",
     "recipes",
+    "settings",
     "signals",
     "state",
     "step",
+    "stepper",
     "train",
     "train_step",
 ]
@@ -51,11 +55,15 @@ if TYPE_CHECKING:
         folder,
         gradients,
         loop,
+        memory_plan,
         progress,
+        recipe,
         recipes,
+        settings,
         signals,
         state,
         step,
+        stepper,
     )
     from scratchnet.train.folder import LOG, RECIPE, STATE
     from scratchnet.train.loop import SAVE_EVERY, load_split, train

@@ -1,6 +1,4 @@
-"""The batches of a training, by number: the same seed, epoch and step give the same batch."""
-
-from typing import NamedTuple
+"""The batches of a run by number: the same seed, epoch and step give the same batch."""
 
 import numpy as np
 
@@ -11,31 +9,26 @@ from scratchnet.data.pairs import sample_pairs
 from scratchnet.errors import DataError
 from scratchnet.images.augment import IDENTITY, SYMMETRIES, AffineRanges, ElasticRanges, distort, symmetry, thicken
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
-from scratchnet.train.recipes import Recipe
+from scratchnet.train.gradients import Batch
+from scratchnet.train.recipe import Recipe
 
-# What random numbers are for: each has a stream of its own.
+# The purposes of random numbers, each with a separate stream.
 PAIRS, ORDER, EPISODES, DISTORTIONS, FRESH_DISTORTIONS, VALIDATION, CALIBRATION, ELASTIC, STROKES, TURNS = range(1, 11)
 
 
 def stream(seed: int, purpose: int, epoch: int = 0, step: int = 0) -> np.random.Generator:
-    """The random numbers for one purpose in one step; all four numbers, since trailing zeros do not tell apart."""
+    """The random numbers for one purpose in one step.
+
+    The key always has all four parts, since default_rng ignores trailing zeros.
+    """
     return np.random.default_rng([seed, purpose, epoch, step])
-
-
-class Batch(NamedTuple):
-    """What `train_step` takes, and how many images it holds."""
-
-    a: Array
-    b: Array
-    target: Array
-    images: int
 
 
 class PairBatches:
     """Batches of the paper's objective: a fixed set of pairs with their distorted copies, in a new order each epoch.
 
-    Each twin of a pair is distorted on its own: as drawn once and for all where the recipe asks for fixed copies,
-    afresh for each batch where it does not.
+    The twins of a pair are distorted independently: by distortions drawn once where the recipe asks for fixed copies,
+    by new ones for each batch otherwise. Raises DataError for a batch larger than the set.
     """
 
     loss = PairCrossEntropy()
@@ -59,7 +52,7 @@ class PairBatches:
             self.transforms = np.concatenate([plain, copies], axis=2)  # (twin, pair, copy, 7)
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Batch number `step` of an epoch; the same numbers give the same batch."""
+        """Batch number `step` of an epoch: a and b (N, S, S), target (N,), 1 for the same character."""
         chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
         pair, copy = np.divmod(chosen, self.copies)
         twins = np.concatenate([self.pairs.first[pair], self.pairs.second[pair]])
@@ -72,7 +65,7 @@ class PairBatches:
         return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
 
     def _order(self, epoch: int) -> np.ndarray:
-        """The pairs and their copies in the order of this epoch; what fills no batch is left for another order."""
+        """The pairs and their copies in the order of this epoch, which leaves out those that fill no batch."""
         if self._ordered is None or self._ordered[0] != epoch:
             rng = stream(self.recipe.seed, ORDER, epoch)
             self._ordered = epoch, rng.permutation(len(self.pairs) * self.copies)
@@ -82,21 +75,21 @@ class PairBatches:
 class EpisodeBatches:
     """Batches of one-shot choices: each query of an episode against all its supports, or both ways.
 
-    With several hands (D) on each side there is a choice for each pair of a query's hand and the supports' hand, from
-    images that are embedded once: a (E, D, 1, Q, 1, S, S) and b (E, 1, D, 1, n_way, S, S) give the scores
-    (E, D, D, Q, n_way).
+    With D drawers on each side, each query is compared with the supports of each drawer, and every image is embedded
+    only once: a (E, D, 1, Q, 1, S, S) and b (E, 1, D, 1, n_way, S, S) give scores (E, D, D, Q, n_way). Raises DataError
+    when no alphabet is large enough for an episode.
     """
 
     def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
         self.loss = NWayCrossEntropy(recipe.both_ways)
         self.steps = recipe.steps
-        self._sample(1, np.random.default_rng(0))  # fail now if no alphabet is large
+        self._sample(1, np.random.default_rng(0))  # fails now if no alphabet is large enough
         one_hot = np.eye(recipe.n_way, dtype=np.float32)
         self.target = device.upload(np.tile(one_hot, (recipe.batch_size, recipe.hands, recipe.hands, 1, 1)))
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Batch number `step` of an epoch; the same numbers give the same batch."""
+        """Batch number `step` of an epoch, with target (E, D, D, Q, n_way) one-hot."""
         recipe, rng = self.recipe, stream(self.recipe.seed, EPISODES, epoch, step)
         numbers = np.stack(self._sample(recipe.batch_size, rng))  # (2, E, D, n_way)
         images = self.drawings.ink(numbers.reshape(-1), self.device)
@@ -111,7 +104,7 @@ class EpisodeBatches:
 
 
 def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
-    """Images (N, S, S), each distorted on its own in all the ways that the recipe asks for."""
+    """Images (N, S, S), each with new distortions of every kind that the recipe asks for."""
     N, S = images.shape[:2]
     if recipe.distort or recipe.elastic:
         affine = AffineRanges() if recipe.distort else AffineRanges(probability=0)
@@ -125,10 +118,11 @@ def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> A
 
 
 def _turned(twins: Array, rng: np.random.Generator) -> Array:
-    """Queries and supports (2, E, D, n_way, S, S), each episode by a symmetry; all eight before one again."""
+    """Queries and supports (2, E, D, n_way, S, S), each episode under a symmetry; all eight come before one recurs."""
     E = twins.shape[1]
     dealt = np.concatenate([rng.permutation(len(SYMMETRIES)) for _ in range(0, E, len(SYMMETRIES))])
     return array_module(twins).stack([symmetry(twins[:, e], *SYMMETRIES[dealt[e]]) for e in range(E)], axis=1)
 
 
-OBJECTIVES: dict[str, type[PairBatches | EpisodeBatches]] = {"pairs": PairBatches, "episodes": EpisodeBatches}
+Batches = PairBatches | EpisodeBatches
+OBJECTIVES: dict[str, type[Batches]] = {"pairs": PairBatches, "episodes": EpisodeBatches}

@@ -1,7 +1,7 @@
-"""Where a failed training step had its first NaN or infinity: a second pass over it, which looks at every array.
+"""Where the first NaN or infinity of a failed training step arises: a second pass looks at every array.
 
-A step that is well pays nothing for this. The second pass sees the same numbers as the first, as long as nothing has
-been applied.
+Steps that succeed pay nothing for this. The second pass computes the same numbers as the first, as long as the step has
+changed nothing.
 """
 
 from collections.abc import Sequence
@@ -12,34 +12,33 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, array_module, to_host
 from scratchnet.layers import Layer, Sequential
-from scratchnet.layers.base import backward_params, running_statistics
+from scratchnet.layers.protocol import complete
 from scratchnet.losses import Loss
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import new_flag
 from scratchnet.optim.sgd import SGD
-from scratchnet.train.batches import Batch
-from scratchnet.train.gradients import add_piece, pieces_of
+from scratchnet.train.gradients import Batch, add_piece, pieces_of
 
-NAMED = 5  # images at most; of more, the number follows
+NAMED = 5  # images at most; the rest are counted
 GO_BACK = "go back to a network saved earlier"
 UNSEEN = (
-    "a NaN or an infinity that a second pass over the step does not show: look for a fault of the memory or the "
-    f"processor, and {GO_BACK}"
+    "a NaN or an infinity that a second pass over the step does not show: suspect the memory or the processor, "
+    f"and {GO_BACK}"
 )
 
 
 class _Found(Exception):
-    """The first NaN or infinity, in words."""
+    """The first NaN or infinity, described."""
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def diagnosis(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces: int = 1) -> str:
-    """One line on a failed step: the layer, the direction, the images where only some are at fault, and a remedy.
+    """One line on a failed step: the layer, the direction, the images if only some cause it, and a remedy.
 
     The network, the optimiser and the batch must be as they were before the step.
     """
     try:
-        _look_at_what_is_given(net, optimiser, batch)
+        _check_inputs(net, optimiser, batch)
         lower_lr = f"lower the learning rate, lr={optimiser.rate:g}"
         grads, statistics = _second_pass(net, batch, loss, pieces, lower_lr)
         for name, gradient in grads.items():
@@ -48,21 +47,21 @@ def diagnosis(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, pieces:
             )
         for name, value in statistics.items():
             _expect_finite(_layer_of(name), "forward", f"the new {name}", value, lower_lr)
-        _look_at_the_update(net, optimiser, grads)
+        _check_update(net, optimiser, grads)
     except _Found as found:
         return str(found)
     return UNSEEN
 
 
-def _look_at_what_is_given(net: SiameseNet, optimiser: SGD, batch: Batch) -> None:
+def _check_inputs(net: SiameseNet, optimiser: SGD, batch: Batch) -> None:
     names = _image_names(batch.a, batch.b)
     at_fault = [bool(bad) for images in (batch.a, batch.b) for bad in _not_finite(images).any(axis=(-1, -2)).flat]
     if any(at_fault):
         raise _Found(
             f"encoder, forward: NaN or infinity in the images {_listed(names, at_fault)}: "
-            "look at how they were made, or leave them out"
+            "check how they were made, or leave them out"
         )
-    _expect_finite("loss", "forward", "target", batch.target, "look at how it was made")
+    _expect_finite("loss", "forward", "target", batch.target, "check how it was made")
     for name, value in net.params.items():
         _expect_finite(_layer_of(name), "forward", f"{name} before the step", value, GO_BACK)
     for name, value in optimiser.velocity.items():
@@ -70,7 +69,7 @@ def _look_at_what_is_given(net: SiameseNet, optimiser: SGD, batch: Batch) -> Non
 
 
 def _second_pass(net: SiameseNet, batch: Batch, loss: Loss, pieces: int, remedy: str) -> tuple[Params, Params]:
-    """Forward and backward of all pieces: the gradients, and what batch norm measured."""
+    """Forward and backward of all pieces; returns the gradients and the running statistics of batch norm."""
     total: Params = {}
     statistics: Params = {}
     for rows, share in pieces_of(batch.target.shape[0], pieces):
@@ -84,7 +83,7 @@ def _second_pass(net: SiameseNet, batch: Batch, loss: Loss, pieces: int, remedy:
     return total, statistics
 
 
-def _look_at_the_update(net: SiameseNet, optimiser: SGD, grads: Params) -> None:
+def _check_update(net: SiameseNet, optimiser: SGD, grads: Params) -> None:
     for name, gradient in grads.items():
         failed = new_flag(gradient)
         optimiser.flag(net.params, {name: gradient}, failed)
@@ -97,47 +96,41 @@ def _look_at_the_update(net: SiameseNet, optimiser: SGD, grads: Params) -> None:
 
 
 def _watched(layer: Layer, name: str, images: Sequence[str], remedy: str) -> Any:
-    """The layer, with every layer inside it looked after; the parameters keep their names."""
+    """The layer with a watch on every layer in it; parameters keep their names."""
     if isinstance(layer, Sequential):
         return Sequential({key: _watched(each, f"{name}.{key}", images, remedy) for key, each in layer.layers.items()})
-    return _Watched(layer, name, images, remedy)
+    return _Watched(complete(layer), name, images, remedy)
 
 
 @dataclass(frozen=True)
 class _Watched:
-    """A layer that stops the pass as soon as it gives a NaN or an infinity, in forward or in backward."""
+    """A layer that stops the pass as soon as forward or backward gives a NaN or an infinity."""
 
     layer: Any  # a Layer, or the head, which has two inputs
     name: str
-    images: Sequence[str]  # the names of the N images; () where arrays have no such axis
+    images: Sequence[str]  # names of the N images; () where arrays have no axis N
     remedy: str
 
-    def forward(self, params: Params, *inputs: Any) -> tuple[Array, Any]:
-        y, cache = self.layer.forward(params, *inputs)
+    def init(self, rng: np.random.Generator) -> Params:
+        params: Params = self.layer.init(rng)
+        return params
+
+    def forward(self, params: Params, *inputs: Any, **options: Any) -> tuple[Array, Any]:
+        y, cache = self.layer.forward(params, *inputs, **options)
         self._look("forward", "its output", y)
         return y, cache
 
-    def backward(self, dy: Array, cache: Any) -> tuple[Any, Params]:
-        dx, grads = self.layer.backward(dy, cache)
-        self._look_at_gradients(grads)
-        for each in dx if isinstance(dx, tuple) else (dx,):
-            self._look("backward", "the gradient of its input", each)
-        return dx, grads
-
-    def backward_params(self, dy: Array, cache: Any) -> Params:
-        grads = backward_params(self.layer, dy, cache)
-        self._look_at_gradients(grads)
-        return grads
-
-    def running_statistics(self, cache: Any) -> Params:
-        return running_statistics(self.layer, cache)
-
-    def _look_at_gradients(self, grads: Params) -> None:
+    def backward(self, dy: Array, cache: Any, **options: Any) -> tuple[Any, Params]:
+        dx, grads = self.layer.backward(dy, cache, **options)
         for name, gradient in grads.items():
             _expect_finite(self.name, "backward", f"the gradient of its {name}", gradient, self.remedy)
+        if dx is not None:
+            for each in dx if isinstance(dx, tuple) else (dx,):
+                self._look("backward", "the gradient of its input", each)
+        return dx, grads
 
     def _look(self, direction: str, what: str, array: Array) -> None:
-        """As `_expect_finite`, with the images where it is some of them: axis N of (H, W, N, C) or (N, D)."""
+        """`_expect_finite`, which names the images if only some cause it: axis N of (H, W, N, C) or (N, D)."""
         images, axis, remedy = self.images, {4: 2, 2: 0}.get(array.ndim), self.remedy
         if axis is not None and array.shape[axis] == len(images):
             others = tuple(k for k in range(array.ndim) if k != axis)
@@ -149,7 +142,7 @@ class _Watched:
 
 @dataclass(frozen=True)
 class _WatchedLoss:
-    """A loss that stops the pass as soon as it or its gradient is a NaN or an infinity."""
+    """A loss that stops the pass as soon as its value or its gradient is a NaN or an infinity."""
 
     loss: Loss
     remedy: str
@@ -176,7 +169,7 @@ def _not_finite(array: Array) -> np.ndarray:
 
 
 def _image_names(a: Array, b: Array, start: int = 0) -> list[str]:
-    """The index of each image of a, then b, whose first axis begins at `start` of the batch: "a[3]", "b[0, 0, 2]"."""
+    """The index of each image of a, then of b: "a[3]", "b[0, 0, 2]". Their rows begin at `start` of the batch."""
     return [
         f"{name}[{', '.join(map(str, (start + first, *rest)))}]"
         for name, images in (("a", a), ("b", b))

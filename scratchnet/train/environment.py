@@ -1,4 +1,4 @@
-"""What the bits of a computation depend on besides its inputs: versions, kernels, threads, the processor."""
+"""Everything but the inputs that the bits of a computation depend on: versions, kernels, threads, the processor."""
 
 import platform
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 
 def environment(device: Device) -> dict[str, str]:
-    """What computes on `device` now. The same inputs in the same environment give the same bits."""
+    """The environment of computations on `device`. The same inputs in the same environment give the same bits."""
     return {
         "scratchnet": VERSION,
         "NumPy": np.__version__,
@@ -27,7 +27,7 @@ def environment(device: Device) -> dict[str, str]:
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """In words, what differs of what both know; "" for nothing."""
+    """A description of the entries that both have and that differ; "" if there are none."""
     return ", ".join(
         f"{name} (then {before[name]:.60}, now {now[name]})"
         for name in now
@@ -36,14 +36,14 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def blas() -> str:
-    """The name and version of the library that multiplies NumPy's matrices, and its kernels where it names them."""
-    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    """Name and version of the BLAS library that NumPy uses, and its kernels if it names them."""
+    library = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     kernels = blas_kernels()
-    return f"{found['name']} {found['version']}{f' ({kernels})' if kernels else ''}"
+    return f"{library['name']} {library['version']}{f' ({kernels})' if kernels else ''}"
 
 
 def processor() -> str:
-    """The processor's model, or at least its architecture."""
+    """The model of the processor, or at least its architecture."""
     with suppress(OSError):  # not Linux, or /proc is not mounted
         for line in PROCESSORS.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):

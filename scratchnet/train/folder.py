@@ -1,4 +1,4 @@
-"""The folder of a run: one process at a time, and nothing in it that a killed one left behind."""
+"""The folder of a run: one process at a time, and no leftovers of a killed one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +13,9 @@ STATE, RECIPE, LOG, LOCK = "state.npz", "recipe.json", "log.jsonl", ".lock"
 
 @contextmanager
 def run_folder(out: Path) -> Iterator[None]:
-    """Make the folder if need be, lock it, and sweep the temporary files of its last process.
+    """Make the folder if necessary, lock it, and remove the temporary files of its last process.
 
-    Folders that are made here and left empty are removed again. Raises InUseError when another process holds it.
+    Folders that are made here and stay empty are removed again. Raises InUseError when another process holds the lock.
     """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:

@@ -1,43 +1,39 @@
-"""The loop around the training step: epochs, validation, and what is kept of them."""
+"""The loop around the training step: epochs, validation, and saving."""
 
 import json
 import time
-from dataclasses import replace
 from functools import partial
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 
-from scratchnet.backend import Device, array_module, get_device, memory_errors, to_host
+from scratchnet.backend import Device, get_device, memory_errors
 from scratchnet.checkpoint import load_model
 from scratchnet.common.console import note
-from scratchnet.data.alphabets import digest
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.splits import Split, background_split, glyph_split
-from scratchnet.errors import CheckpointError, DataError, NonFiniteError
+from scratchnet.errors import CheckpointError, DataError
 from scratchnet.files.atomic import write_bytes
-from scratchnet.models.networks import build
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
-from scratchnet.ops.finite import new_flag
-from scratchnet.optim.averaging import WeightAverage
-from scratchnet.optim.sgd import SGD
-from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batch, EpisodeBatches, PairBatches, stream
-from scratchnet.train.diagnosis import diagnosis
-from scratchnet.train.environment import differences, environment
+from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batches, stream
+from scratchnet.train.environment import differences
 from scratchnet.train.folder import RECIPE, STATE, run_folder
-from scratchnet.train.gradients import GIB, Plan, plan, smaller_batch
-from scratchnet.train.progress import Display, Progress
-from scratchnet.train.recipes import Recipe
+from scratchnet.train.gradients import memory_advice
+from scratchnet.train.memory_plan import GIB, Plan, plan
+from scratchnet.train.progress import Display
+from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
 from scratchnet.train.state import TrainingRun, expect_resumable
-from scratchnet.train.step import queue_step, train_step
+from scratchnet.train.stepper import Stepper
 
 SAVE_EVERY = 10.0  # minutes between two states within an epoch
-READ_EVERY = 20  # steps, whose losses are read together on a device that computes while Python goes on
 
 
 def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
-    """The alphabets that the recipe trains on and chooses by."""
+    """The alphabets for a recipe, to train on and to validate by; data: the folder or zip of Omniglot.
+
+    Raises DataError when the recipe needs Omniglot and `data` does not have it.
+    """
     if recipe.data == "glyphs":
         return glyph_split(recipe.image_size)
     return background_split(data, recipe.validation_alphabets, recipe.drawers)
@@ -46,208 +42,150 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
 def train(
     recipe: Recipe,
     split: Split,
-    out: Path,
+    out: Path | str,
+    *,
     device: str | Device | None = None,
-    minutes: float | None = None,
+    max_minutes: float | None = None,
     resume: bool = False,
     quiet: bool = False,
-    memory: float | None = None,
+    memory_gib: float | None = None,
     save_every: float = SAVE_EVERY,
 ) -> SiameseNet:
-    """Train by the recipe, keeping everything in the folder `out`; returns the network of the best epoch.
+    """Train by the recipe, keeping everything in the folder `out`; returns the best network.
 
-    Of the last epoch where the recipe has no validation; whatever the split holds to choose by is then left alone.
-    minutes: stop after the epoch during which they have passed. resume: go on where the run in `out` stopped, to the
-    same bits; one line on stderr warns where threads, kernels or versions differ, which may change rounding.
-    memory: GiB that the process may take; batches are cut into as many pieces as that needs. None on a device with a
-    memory of its own means what is free there. It is no part of the recipe, and a run may go on under another cap, or
-    none: the pieces change the numbers by rounding alone.
-    save_every: minutes after which the state is saved within an epoch, which is all that a kill or a power cut can
-    lose; at the end of an epoch it always is.
-    Raises Interrupted on SIGINT, SIGTERM or SIGHUP, once the batch under way is finished and the state saved;
+    That is the one of the best epoch by validation or, with keep="last" or without a validation, of the last epoch.
+    Without a validation, the validation alphabets of the split are not used.
+
+    max_minutes: stop after the epoch in which they run out. resume: go on where the run in `out` stopped, to the same
+    bits; a warning on stderr names threads, kernels or versions that differ and may change the rounding.
+    memory_gib: a limit on the memory of the process; batches are split into as many pieces as that needs. None on a
+    device with memory of its own means what is free there. The limit is no part of the recipe, and a run may be
+    resumed with another one or none: pieces change the numbers only by rounding.
+    save_every: minutes between two states within an epoch, and so the most that a kill or a power cut can lose; at the
+    end of an epoch the state is always saved.
+
+    Raises Interrupted on SIGINT, SIGTERM or SIGHUP, once the current batch is finished and the state saved;
     InUseError when another process trains in `out`; CheckpointError when `out` holds a run and `resume` is not given,
-    or none and it is, or one by another recipe or on other data; DataError when there is nothing to train on or to
-    choose by; NonFiniteError when a step gives a NaN or an infinity, with the last state kept; ScratchnetError when
-    the memory is too little for any piece; BackendError when it runs out all the same, with the last state kept.
+    or holds none and it is, or one with another recipe or on other data; DataError when there is nothing to train on
+    or to validate by; NonFiniteError when a step gives a NaN or an infinity, with the last state kept; ScratchnetError
+    when the memory is too small for any piece; BackendError when memory runs out anyway, with the last state kept.
     """
     out = Path(out)
     with stop_requests() as stop, run_folder(out):
         place = get_device(device)
         if resume:
             expect_resumable(out, recipe)
-        net = build(recipe.architecture, seed=recipe.seed, device=place)
-        optimiser = recipe.optimiser()
-        average = WeightAverage.starting_at(net.params, recipe.weight_average) if recipe.weight_average else None
-        optimiser.expect_prefixes_to_fit(net.params)
-        data = digest([*split.train, *(split.validation if recipe.validates else [])])
-        run = TrainingRun(out, recipe, net, optimiser, average, data, environment(place))
-        if not resume and (out / STATE).exists():
+        elif (out / STATE).exists():
             raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
+        run = TrainingRun.start(out, recipe, split, place)
         before = run.load() if resume else {}
-        batches = _batches(recipe, split, net, memory)
+        batches = _batches(recipe, split, run.net, memory_gib)
         validation_runs = _validation_runs(recipe, split)
-        cut = _cut(net, optimiser, batches, memory)
-        run.environment["pieces of a batch"] = str(cut.pieces if cut else 1)
+        planned = _plan_pieces(run, batches, memory_gib)
+        stepper = Stepper(run, batches, planned.pieces if planned else 1)
+        run.environment["pieces of a batch"] = str(stepper.pieces)
 
         write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
         if not quiet:
-            _announce(recipe, split, out, cut if memory is not None or (cut and cut.pieces > 1) else None)
+            _announce(run, split, planned if memory_gib is not None or stepper.pieces > 1 else None)
         if changed := differences(before, run.environment):
             note(
                 f"warning: {out} goes on with other {changed}: its numbers may differ by rounding from those of a "
                 "run that was never stopped"
             )
         with (
-            memory_errors(partial(smaller_batch, net, recipe.batch_size)),
-            Display(recipe, batches.steps, run.progress, quiet) as display,
+            memory_errors(partial(memory_advice, run.net, recipe.batch_size)),
+            Display(recipe, batches.steps, run.progress, quiet=quiet) as display,
         ):
-            _train_epochs(run, split, batches, validation_runs, cut, display, stop, minutes, save_every)
-    del net, optimiser, average, run  # the best network comes in their place
+            _train_epochs(
+                run, stepper, split, validation_runs, display, stop, max_minutes=max_minutes, save_every=save_every
+            )
+    del run, stepper  # makes room for the network to return
     return load_model(out, place)
 
 
 def _train_epochs(
     run: TrainingRun,
+    stepper: Stepper,
     split: Split,
-    batches: PairBatches | EpisodeBatches,
     validation_runs: list[oneshot.Run],
-    cut: Plan | None,
     display: Display,
     stop: Stop,
-    minutes: float | None,
+    *,
+    max_minutes: float | None,
     save_every: float,
 ) -> None:
-    """Train until the recipe is done, the minutes have passed, or a signal stops it."""
-    progress, average = run.progress, run.average
-    result = replace(run.net, params=average.params) if average else run.net
+    """Train until the recipe is done, time runs out, or a signal stops it."""
+    progress = run.progress
     started = saved = time.monotonic()
     while not progress.finished(run.recipe):
-        run.optimiser.epoch = progress.epoch
+        run.optimiser.start_epoch(progress.epoch)
         clock = time.monotonic()
-        while progress.step < batches.steps:
-            batch = batches.batch(progress.epoch, progress.step)
-            _take_step(run.net, run.optimiser, batches, batch, cut, progress)
-            if average:
-                average.update(run.net.params, progress.epoch * batches.steps + progress.step, progress.failed)
+        while progress.step < stepper.batches.steps:
+            images = stepper.step()
             now = time.monotonic()
-            progress.step += 1
-            progress.images += batch.images
             progress.seconds += now - clock
             clock = now
             if stop.requested or now - saved >= 60 * save_every:
-                _expect_finite(run.net, run.optimiser, batches, cut, progress)
+                stepper.expect_finite()
                 run.save()
                 saved = time.monotonic()
             if stop.requested:
                 message = f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved"
                 raise Interrupted(message, stop.number)
-            display.batch(progress, batch.images)
-        _expect_finite(run.net, run.optimiser, batches, cut, progress)
-        validation = oneshot.evaluate(result, validation_runs) if validation_runs else None
+            display.batch(progress, images)
+        stepper.expect_finite()
+        validation = oneshot.evaluate(run.result, validation_runs) if validation_runs else None
         if run.record(validation) or run.recipe.keep == "last":
-            run.save_result(result, split)
+            run.save_result(split)
         run.save()
         saved = time.monotonic()
         display.epoch(progress)
-        if minutes is not None and saved - started > 60 * minutes:
+        if max_minutes is not None and saved - started > 60 * max_minutes:
             break
         if stop.requested:
             raise Interrupted(f"stopped after epoch {progress.epoch}, state saved", stop.number)
 
 
-def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory: float | None) -> PairBatches | EpisodeBatches:
-    """The batches of a training, from drawings that live where the network does, if there is room."""
+def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory_gib: float | None) -> Batches:
+    """The batches of a run; its drawings live where the network does, if there is room."""
     drawings = Drawings.of(split.train, net.image_size, net.frame)
-    drawings = drawings.to_device(net.device, inf if memory is None else GIB * memory)
+    drawings = drawings.to_device(net.device, inf if memory_gib is None else GIB * memory_gib)
     return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
 
 
 def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
-    """The trials that every epoch is judged by; none where the recipe has no validation."""
+    """The trials that validate every epoch; none where the recipe has no validation."""
     if not recipe.validates:
         return []
     if not split.validation:
-        raise DataError("no alphabets to choose the best epoch by: the split has none, and the recipe asks for some")
+        raise DataError("no alphabets to validate by: the split has none, and the recipe asks for some")
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
     rng = stream(recipe.seed, VALIDATION)
     return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
 
 
-def _cut(net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, memory: float | None) -> Plan | None:
-    """Into which pieces batches go under a cap in GiB, or on a device with a memory of its own; None anywhere else."""
-    if memory is None and net.device.free_memory is None:
+def _plan_pieces(run: TrainingRun, batches: Batches, memory_gib: float | None) -> Plan | None:
+    """How to split batches under a limit, or on a device with memory of its own; None where there is neither.
+
+    Also lowers `net.embed_batch`, so that validation takes no more memory than training.
+    """
+    net = run.net
+    if memory_gib is None and net.device.free_memory is None:
         return None
-    cut = plan(net, optimiser, batches.loss, batches.batch(0, 0), None if memory is None else GIB * memory)
-    net.embed_batch = min(net.embed_batch, cut.images)  # validation takes no more than training
-    return cut
+    cap = None if memory_gib is None else GIB * memory_gib
+    planned = plan(net, run.optimiser, batches.loss, batches.batch(0, 0), cap=cap)
+    net.embed_batch = min(net.embed_batch, planned.images)
+    return planned
 
 
-def _announce(recipe: Recipe, split: Split, out: Path, cut: Plan | None) -> None:
-    note(f"recipe {recipe.name}, seed {recipe.seed}, run folder {out}")
+def _announce(run: TrainingRun, split: Split, planned: Plan | None) -> None:
+    recipe = run.recipe
+    note(f"recipe {recipe.name}, seed {recipe.seed}, run folder {run.out}")
     if not recipe.validates:
         note(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result")
-    if cut:
+    if planned:
         note(
-            f"batches of {recipe.batch_size} in pieces of {cut.size} ({cut.pieces} a batch), "
-            f"forecast: {cut.bytes / GIB:.2f} GiB"
+            f"batches of {recipe.batch_size} in pieces of {planned.size} ({planned.pieces} a batch), "
+            f"forecast: {planned.bytes / GIB:.2f} GiB"
         )
-
-
-def _take_step(
-    net: SiameseNet,
-    optimiser: SGD,
-    batches: PairBatches | EpisodeBatches,
-    batch: Batch,
-    cut: Plan | None,
-    progress: Progress,
-) -> None:
-    """One step. Its loss is read at once, or together with others where that means waiting for the device."""
-    pieces = cut.pieces if cut else 1
-    if net.device.asynchronous:
-        if progress.failed is None:
-            progress.failed = new_flag(net.params["head.weight"])
-        progress.unread.append(queue_step(net, optimiser, batch, batches.loss, progress.failed, pieces))
-        if len(progress.unread) >= READ_EVERY:
-            _read_losses(net, optimiser, batches, cut, progress)
-        return
-    try:
-        progress.losses.append(train_step(net, optimiser, batch.a, batch.b, batch.target, batches.loss, pieces))
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{_step_name(progress.epoch, progress.step)}: {error}") from error
-
-
-def _read_losses(
-    net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, cut: Plan | None, progress: Progress
-) -> None:
-    """Read the losses that are still on their device, in one go.
-
-    Raises NonFiniteError for the first step that failed. The steps after it have changed nothing, so a second pass
-    over it finds the network as it was.
-    """
-    if not progress.unread:
-        return
-    for loss in to_host(array_module(*progress.unread).stack(progress.unread)).tolist():
-        step = len(progress.losses)
-        if not isfinite(loss):
-            batch = batches.batch(progress.epoch, step)
-            found = diagnosis(net, optimiser, batch, batches.loss, cut.pieces if cut else 1)
-            raise NonFiniteError(f"{_step_name(progress.epoch, step)}: {found}")
-        progress.losses.append(loss)
-    progress.unread.clear()
-
-
-def _step_name(epoch: int, step: int) -> str:
-    """As people count, from 1."""
-    return f"step {step + 1} of epoch {epoch + 1}"
-
-
-def _expect_finite(
-    net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, cut: Plan | None, progress: Progress
-) -> None:
-    """Raise NonFiniteError rather than save a network that cannot go on; the last good state stays."""
-    _read_losses(net, optimiser, batches, cut, progress)
-    xp = array_module(*net.params.values())
-    finite = to_host(xp.stack([xp.isfinite(value).all() for value in net.params.values()]))  # read in one go
-    for name, all_finite in zip(net.params, finite, strict=True):
-        if not all_finite:
-            raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")

@@ -1,4 +1,4 @@
-"""Where a training stands, and how that is shown."""
+"""The progress of a training run, and its display."""
 
 import sys
 import time
@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from scratchnet.backend import Array
 from scratchnet.common.console import is_terminal, note
-from scratchnet.train.recipes import Recipe
+from scratchnet.train.recipe import Recipe
 
-CLOCK_TICK = 1e-3  # seconds; no shorter time is told from none
+CLOCK_TICK = 1e-3  # shortest measurable time, in seconds
 
 
 def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -25,19 +24,16 @@ def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 @dataclass
 class Progress:
-    """Where a run stands: the next batch is `step` of `epoch`; the losses of this epoch so far; a record an epoch.
+    """How far a run is: the next batch is `step` of `epoch`, both counted from 0.
 
-    unread: the losses after those, () each, which are still on the device that computes them. failed: the flag there
-    that is raised once a step fails (`train.queue_step`). seconds, images: what the epoch has taken so far, over all
-    the processes that have worked on it, and how much it has seen.
+    losses: of the current epoch's steps. history: a record per finished epoch. seconds, images: the time that the
+    current epoch has taken, over all processes that worked on it, and the images that it has seen.
     """
 
     epoch: int = 0
     step: int = 0
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
-    unread: list[Array] = field(default_factory=list)
-    failed: Array | None = None
     seconds: float = 0.0
     images: int = 0
 
@@ -46,20 +42,22 @@ class Progress:
         """The record of the first epoch with the highest validation accuracy; None without a validation."""
         return best_of(self.history)
 
-    def start_epoch(self) -> None:
-        """Nothing of the epoch has been done yet."""
+    def end_epoch(self, record: dict[str, Any]) -> None:
+        """Add the record of the current epoch to the history, and start the next one."""
+        self.history.append(record)
+        self.epoch += 1
         self.step, self.losses, self.seconds, self.images = 0, [], 0.0, 0
 
     def finished(self, recipe: Recipe) -> bool:
-        """Whether all epochs are done, or too many have passed without a better one, where the best is kept."""
+        """Whether all epochs are done or, with keep="best", the recipe's patience is exhausted."""
         waited = self.epoch - self.best["epoch"] if self.best and recipe.keep == "best" else 0
         return self.epoch >= recipe.epochs or waited >= recipe.patience
 
 
 class Display:
-    """A progress bar on a terminal, a plain line an epoch elsewhere; both on stderr, as long as that can be written."""
+    """A progress bar on a terminal, a line per epoch elsewhere; both on stderr, as long as it can be written to."""
 
-    def __init__(self, recipe: Recipe, steps: int, progress: Progress, quiet: bool) -> None:
+    def __init__(self, recipe: Recipe, steps: int, progress: Progress, *, quiet: bool) -> None:
         self.recipe, self.steps, self.quiet = recipe, steps, quiet
         self.terminal = not quiet and is_terminal(sys.stderr)
         self.started, self.done_before = time.monotonic(), progress.epoch * steps + progress.step
@@ -82,9 +80,10 @@ class Display:
             self.bar.close()
 
     def batch(self, progress: Progress, images: int) -> None:
+        """One more step is done, on this many images."""
         self.images += images
         rate = self.images / max(time.monotonic() - self.started, CLOCK_TICK)
-        loss = f"loss {np.mean(progress.losses[-50:]):.3f}, " if progress.losses else ""  # none is read yet
+        loss = f"loss {np.mean(progress.losses[-50:]):.3f}, " if progress.losses else ""  # none has been read yet
         best = f", best validation {progress.best['validation']:.1%}" if progress.best else ""
         self.bar.set_description_str(f"epoch {progress.epoch + 1}/{self.recipe.epochs}", refresh=False)
         self.bar.set_postfix_str(f"{loss}{rate:.0f} images/s{best}", refresh=False)
@@ -92,6 +91,7 @@ class Display:
             self.bar.update()
 
     def epoch(self, progress: Progress) -> None:
+        """An epoch has just ended."""
         if self.quiet:
             return
         record = progress.history[-1]
@@ -103,5 +103,5 @@ class Display:
             f"epoch {record['epoch']:3d}/{self.recipe.epochs}  loss {record['loss']:.3f}  {validation}  "
             f"{record['images_per_second']:.0f} images/s  {left / 60:.1f} min left"
         )
-        with suppress(OSError), self.bar.external_write_mode(sys.stderr):  # the bar steps aside
+        with suppress(OSError), self.bar.external_write_mode(sys.stderr):  # clears the bar for the line
             note(line)

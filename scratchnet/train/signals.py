@@ -1,4 +1,4 @@
-"""Signals that ask a process to stop, once what is under way is finished."""
+"""Signals that ask a process to stop, at the next point where it can be resumed."""
 
 import signal
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-# Ctrl-C, the request to end, and the loss of the terminal, which Windows does not have.
+# Ctrl-C, a request to end, and a closed terminal; Windows has no SIGHUP.
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -19,7 +19,7 @@ class Interrupted(Exception):
 
 
 class StoppedAtOnce(KeyboardInterrupt):
-    """A second signal, `number`, came before the first had been answered."""
+    """A second signal, `number`, came before the first was handled."""
 
     def __init__(self, number: int) -> None:
         super().__init__("stopped at once, the state is that of the last save")
@@ -27,27 +27,28 @@ class StoppedAtOnce(KeyboardInterrupt):
 
 
 def exit_code(stop: BaseException) -> int:
-    """What a shell reports of a program that a signal has ended: 128 and the signal's number."""
+    """The exit code of a program that a signal ended, as shells count it: 128 plus the signal's number."""
     return 128 + (stop.number if isinstance(stop, Interrupted | StoppedAtOnce) else signal.SIGINT)
 
 
 @dataclass
 class Stop:
-    """The first signal that has asked to stop; 0 until then."""
+    """The number of the first signal that asked to stop; 0 until then."""
 
     number: int = 0
 
     @property
     def requested(self) -> bool:
+        """Whether a signal has asked to stop."""
         return self.number != 0
 
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
-    """SIGINT, SIGTERM and SIGHUP set a flag to be read now and then; a second one raises StoppedAtOnce.
+    """SIGINT, SIGTERM and SIGHUP set a flag for the caller to poll; a second one raises StoppedAtOnce.
 
-    A signal that is ignored stays so: SIGHUP under nohup, SIGINT in the background of a script. Outside of the main
-    thread, where no signal arrives, nothing changes.
+    A signal that is ignored stays ignored: SIGHUP under nohup, SIGINT in the background of a script. Outside the main
+    thread, where signals do not arrive, nothing changes.
     """
     stop = Stop()
 
@@ -59,7 +60,7 @@ def stop_requests() -> Iterator[Stop]:
     previous = {}
     try:
         for number in STOPPING:
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: set by C code, and not ours to restore
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: set by C code, not ours to restore
                 previous[number] = signal.signal(number, request)
     except ValueError:  # not in the main thread
         pass

@@ -1,35 +1,36 @@
-"""What a run folder holds, written and read: the log, the best network, and all that is needed to go on."""
+"""A training run and its folder: the log, the network to keep, and the state from which the run goes on."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Params, to_device
+from scratchnet.backend import Device, Params, to_device
 from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
 from scratchnet.common.notes import MAX_BYTES, expect, parse
+from scratchnet.data.alphabets import digest
 from scratchnet.data.splits import Split
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.files.atomic import write_bytes
 from scratchnet.files.reading import read_file, reason
-from scratchnet.models.networks import describe
+from scratchnet.models.networks import build, describe
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
 from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import CALIBRATION, stream
+from scratchnet.train.environment import environment
 from scratchnet.train.folder import LOG, STATE
 from scratchnet.train.progress import CLOCK_TICK, Progress
-from scratchnet.train.recipes import Recipe
+from scratchnet.train.recipe import Recipe
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
-TIMES = ("seconds", "images_per_second")  # in the log alone, so that the same run writes the same weights file
+TIMES = ("seconds", "images_per_second")  # only in the log, so that the same run writes the same weights file
 EPOCH = {"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}
-PARTS = ("params/", "velocity/", "average/")  # of a state: what the names of its arrays begin with
-NOTES = {  # of a state; those with a question mark are not in the states of 0.1
+PARTS = ("params/", "velocity/", "average/")  # prefixes of the array names in a state
+NOTES = {  # of a state; those with a question mark are missing in states of 0.1
     "recipe": dict,
     "data?": str,
     "environment?": dict,
@@ -44,9 +45,10 @@ NOTES = {  # of a state; those with a question mark are not in the states of 0.1
 
 @dataclass
 class TrainingRun:
-    """A training under way, and the folder that keeps it.
+    """A run, and the folder `out` that keeps it.
 
-    data: the digest of its drawings, without which it is not resumed. environment: what else its bits depend on.
+    average: None where the recipe averages no weights. data: the digest of its drawings; it is not resumed on others.
+    environment: what else its bits depend on.
     """
 
     out: Path
@@ -58,14 +60,27 @@ class TrainingRun:
     environment: dict[str, str]
     progress: Progress = field(default_factory=Progress)
 
+    @classmethod
+    def start(cls, out: Path, recipe: Recipe, split: Split, device: Device) -> "TrainingRun":
+        """A run before its first step. Raises ScratchnetError when the recipe does not match its architecture."""
+        net, optimiser = build(recipe.architecture, seed=recipe.seed, device=device), recipe.optimiser()
+        average = WeightAverage.starting_at(net.params, decay=recipe.weight_average) if recipe.weight_average else None
+        optimiser.expect_prefixes_to_match(net.params)
+        data = digest([*split.train, *(split.validation if recipe.validates else [])])
+        return cls(out, recipe, net, optimiser, average, data, environment(device))
+
+    @property
+    def result(self) -> SiameseNet:
+        """The network to validate and to keep: with the averaged weights, where the recipe averages them."""
+        return replace(self.net, params=self.average.params) if self.average else self.net
+
     def record(self, validation: oneshot.Result | None) -> bool:
-        """End the epoch with a line in the log, and say whether its network is the best yet, or nothing shows."""
+        """End the epoch with a line in the log; returns whether its network is the best so far, or not validated."""
         progress, best = self.progress, self.progress.best
-        progress.epoch += 1
         seconds = max(progress.seconds, CLOCK_TICK)
-        progress.history.append(
+        progress.end_epoch(
             {
-                "epoch": progress.epoch,
+                "epoch": progress.epoch + 1,
                 "loss": float(np.mean(progress.losses)),
                 "validation": validation and validation.accuracy,
                 "scope": validation and validation.scope,
@@ -75,24 +90,23 @@ class TrainingRun:
                 "images_per_second": round(progress.images / seconds, 1),
             }
         )
-        progress.start_epoch()
         self._write_log()
         return validation is None or best is None or validation.accuracy > best["validation"]
 
-    def save_result(self, result: SiameseNet, split: Split) -> None:
-        """Write the network of the epoch just recorded; one trained on episodes gets its bias first.
+    def save_result(self, split: Split) -> None:
+        """Write the network of the last recorded epoch; one trained on episodes gets its bias first.
 
-        The bias is found on validation drawings, or on training drawings where there are no others.
+        The bias is fitted on validation drawings, or on training drawings where there is no validation.
         """
-        recipe = self.recipe
+        recipe, net = self.recipe, self.result
         if recipe.objective == "episodes":
             alphabets = split.validation if recipe.validates else split.train
-            result = oneshot.calibrated(result, alphabets, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
+            net = oneshot.calibrated(net, alphabets, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
         notes = {name: value for name, value in self.progress.history[-1].items() if name not in TIMES}
-        save_model(self.out / WEIGHTS, result, recipe=recipe.as_dict(), **notes)
+        save_model(self.out / WEIGHTS, net, recipe=recipe.as_dict(), **notes)
 
     def save(self) -> None:
-        """Write all that is needed to go on from here, to the same bits."""
+        """Write the state, from which the run goes on to the same bits."""
         progress = self.progress
         arrays = {f"params/{name}": value for name, value in self.net.params.items()}
         arrays |= {f"velocity/{name}": value for name, value in self.optimiser.velocity.items()}
@@ -114,25 +128,24 @@ class TrainingRun:
         )
 
     def load(self) -> dict[str, str]:
-        """Go on where the run in `out` stopped; returns the environment in which that was, as far as it is recorded.
+        """Go on where the run in `out` stopped; returns the environment of that time, as far as the state records it.
 
-        Raises CheckpointError when there is no such run, or when it was trained by another recipe or on other data.
+        Raises CheckpointError when there is no such run, or when it was trained with another recipe or on other data.
         """
         path = self.out / STATE
         arrays, saved = load_arrays(path, lambda _: len(PARTS) * bytes_of(self.net.params))
-        _expect_progress(saved, self.recipe, path)
-        expect_same_recipe(self.out, saved, self.recipe)
+        _expect_notes_of(saved, self.recipe, path)
         if saved.get("data", self.data) != self.data:
             raise CheckpointError(
                 f"{self.out} was trained on other drawings than these: resume it with the data that "
                 "it began with, or choose another --out"
             )
-        if strangers := [name for name in arrays if not name.startswith(PARTS)]:
-            raise CheckpointError(f"{path} holds {strangers[0]}, which is no part of a state: use another copy")
+        if unknown := [name for name in arrays if not name.startswith(PARTS)]:
+            raise CheckpointError(f"{path} holds {unknown[0]}, which is no part of a state: use another copy")
 
         def part(prefix: str, like: Params) -> Params:
-            found = {n.removeprefix(prefix): value for n, value in arrays.items() if n.startswith(prefix)}
-            return {n: to_device(value, self.net.device) for n, value in fitting(found, like, path).items()}
+            params = {n.removeprefix(prefix): value for n, value in arrays.items() if n.startswith(prefix)}
+            return {n: to_device(value, self.net.device) for n, value in fitting(params, like, path).items()}
 
         self.net.params = part("params/", self.net.params)
         moving = [n.removeprefix("velocity/") for n in arrays if n.startswith("velocity/")]
@@ -141,14 +154,14 @@ class TrainingRun:
         if self.average:
             self.average.params = averaged
         self.progress = Progress(
-            saved["epoch"],
-            saved["step"],
-            saved["losses"],
-            saved["history"],
+            epoch=saved["epoch"],
+            step=saved["step"],
+            losses=saved["losses"],
+            history=saved["history"],
             seconds=saved.get("seconds", 0.0),
-            images=saved.get("images", 0),  # not in states of 0.1
+            images=saved.get("images", 0),
         )
-        self._write_log()  # which may be older than the state, or gone
+        self._write_log()  # the one in the folder may be older than the state, or gone
         return {name: str(value) for name, value in saved.get("environment", {}).items()}
 
     def _write_log(self) -> None:
@@ -157,47 +170,43 @@ class TrainingRun:
 
 
 def expect_resumable(out: Path, recipe: Recipe) -> None:
-    """Raise CheckpointError unless `out` holds the state of a run by this recipe; nothing of its size is made yet."""
+    """Raise CheckpointError unless `out` holds the state of a run with this recipe. Allocates none of its arrays."""
     path = out / STATE
     if not path.exists():
         raise CheckpointError(f"{out} holds no run to resume: start it without --resume")
     outlines, saved = look_into(path)
-    _expect_progress(saved, recipe, path)
-    expect_same_recipe(out, saved, recipe)
-    found = {name.removeprefix(PARTS[0]): value for name, value in outlines.items() if name.startswith(PARTS[0])}
-    fitting(found, describe(recipe.architecture)[1], path)
-
-
-def expect_same_recipe(out: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
-    """Raise CheckpointError unless the saved run has this recipe."""
-    for name, value in recipe.as_dict().items():
-        if saved["recipe"].get(name) != value:
-            raise CheckpointError(
-                f"{out} was trained with {name}={saved['recipe'].get(name)}, not {name}={value}: "
-                "resume it as it began, or choose another --out"
-            )
+    _expect_notes_of(saved, recipe, path)
+    params = {name.removeprefix(PARTS[0]): value for name, value in outlines.items() if name.startswith(PARTS[0])}
+    fitting(params, describe(recipe.architecture)[1], path)
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
-    """A record an epoch. Raises CheckpointError when the log is missing or damaged."""
+    """The records of a run, one per epoch. Raises CheckpointError when the log is missing or damaged."""
     try:
         records = [parse(line) for line in read_file(out / LOG, MAX_BYTES).splitlines()]
         expect(records, [EPOCH], "the log")
         return records
     except (OSError, ValueError) as cause:
         raise CheckpointError(
-            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it anew"
+            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it again"
         ) from cause
 
 
-def _expect_progress(saved: Any, recipe: Recipe, path: Path) -> None:
-    """Raise CheckpointError unless the notes of a state agree with each other."""
+def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:
+    """Raise CheckpointError unless the notes of a state are consistent, and those of a run with this recipe."""
     try:
         expect(saved, NOTES, "the state")
+        began = Recipe.from_dict(saved["recipe"]).as_dict()
         epochs = [record["epoch"] for record in saved["history"]]
         if not 0 <= saved["epoch"] <= recipe.epochs or epochs != list(range(1, saved["epoch"] + 1)):
             raise ValueError(f"it is in epoch {saved['epoch']} and has a record of {len(epochs)}")
         if len(saved["losses"]) != saved["step"]:
             raise ValueError(f"it is at step {saved['step']} and has {len(saved['losses'])} losses")
-    except ValueError as cause:
+    except (ValueError, ScratchnetError) as cause:
         raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
+    for name, value in recipe.as_dict().items():
+        if began[name] != value:
+            raise CheckpointError(
+                f"{path.parent} was trained with {name}={began[name]}, not {name}={value}: "
+                "resume it as it began, or choose another --out"
+            )

@@ -1,4 +1,4 @@
-"""The training step: forward, backward and update on one batch, of which nothing is applied unless all is finite."""
+"""The training step: forward, backward and update on one batch. Nothing changes unless every result is finite."""
 
 import numpy as np
 
@@ -9,58 +9,59 @@ from scratchnet.losses import Loss, PairCrossEntropy
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import flag_not_finite, new_flag, unless, unless_all
 from scratchnet.optim.sgd import SGD
-from scratchnet.train.batches import Batch
 from scratchnet.train.diagnosis import diagnosis
-from scratchnet.train.gradients import Gradients, gradients, smaller_batch
+from scratchnet.train.gradients import Batch, Gradients, gradients, memory_advice
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what is not finite is an error of its own
+@np.errstate(over="ignore", invalid="ignore")  # the step reports what is not finite
 def train_step(
-    net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array, loss: Loss | None = None, pieces: int = 1
+    net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array, *, loss: Loss | None = None, pieces: int = 1
 ) -> float:
     """One forward, backward and update on a batch; returns the loss before the update.
 
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
-    pieces: take the batch in so many, one after the other, for less memory and the same result to rounding.
-    Raises DataError for images that are not ink 1 and paper 0 (`images/ink.py`); NonFiniteError, before anything is
-    changed, when the loss, a gradient, a statistic of batch norm or an updated parameter is a NaN or an infinity: a
-    second pass over the step names the layer and the direction in which the first one arises, and the images if only
-    some are at fault; BackendError when memory runs out, as a rule before anything is changed as well, but the first
-    update may have been made in part.
+    pieces: split the batch into this many, one after the other, for less memory and the same result up to rounding.
+
+    Raises DataError for images that are not ink 1 and paper 0 (`images/ink.py`). Raises NonFiniteError, before anything
+    changes, when the loss, a gradient, a statistic of batch norm or an updated parameter has a NaN or an infinity; a
+    second pass over the step names the layer and the direction where the first one arises, and the images if only some
+    of them cause it. Raises ScratchnetError for batch norm in more than one piece, and BackendError when memory runs
+    out: usually before anything changes, but the first update may be done in part.
     """
     keep_freed_memory()
     objective = loss or PairCrossEntropy()
-    with one_blas_thread(), memory_errors(lambda: smaller_batch(net, target.shape[0], pieces)):
+    with one_blas_thread(), memory_errors(lambda: memory_advice(net, target.shape[0], pieces)):
         images = BatchLook(a, b)
-        found = gradients(net, objective, a, b, target, pieces)
-        failed = new_flag(found.loss)
-        _flag(net, optimiser, found, failed)
-        loss_value, raised = images.read(found.loss, failed.astype(found.loss.dtype))  # the one synchronisation
+        grads = gradients(net, objective, a, b, target, pieces)
+        failed = new_flag(grads.loss)
+        _flag(net, optimiser, grads, failed)
+        loss_value, raised = images.read(grads.loss, failed.astype(grads.loss.dtype))  # the one synchronisation
         if raised:
-            del found  # for the second pass
+            del grads  # makes room for the second pass
             raise NonFiniteError(diagnosis(net, optimiser, Batch(a, b, target, 0), objective, pieces))
-        optimiser.step(net.params, found.params)
-        net.params.update(found.running_statistics)
+        optimiser.step(net.params, grads.params)
+        net.params.update(grads.running_statistics)
     return loss_value
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def queue_step(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, failed: Array, pieces: int = 1) -> Array:
-    """`train_step` without waiting for the device: returns the loss () there, NaN if this step or one before failed.
+def queue_step(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, failed: Array, *, pieces: int = 1) -> Array:
+    """`train_step` without waiting for the device: returns the loss () there; NaN once a step has failed.
 
-    failed: a flag of ops/finite.py, raised where `train_step` would raise NonFiniteError. Once it is, neither this
-    step nor any that follows changes anything: the network waits as it was before the step that failed.
+    failed: a flag () int32 of ops/finite.py, raised where `train_step` would raise NonFiniteError. Once it is raised,
+    neither this step nor any later one changes anything: the network stays as it was before the step that failed.
     """
-    found = gradients(net, loss, batch.a, batch.b, batch.target, pieces)
-    _flag(net, optimiser, found, failed)
-    optimiser.step(net.params, found.params, failed)
-    names, values = found.running_statistics.keys(), list(found.running_statistics.values())
-    kept = unless_all(failed, [net.params[name] for name in names], values)
-    net.params.update(zip(names, kept, strict=True))
-    return unless(failed, np.nan, found.loss)
+    grads = gradients(net, loss, batch.a, batch.b, batch.target, pieces)
+    _flag(net, optimiser, grads, failed)
+    optimiser.step(net.params, grads.params, failed=failed)
+    names, values = grads.running_statistics.keys(), list(grads.running_statistics.values())
+    statistics = unless_all(failed, [net.params[name] for name in names], values)
+    net.params.update(zip(names, statistics, strict=True))
+    return unless(failed, np.nan, grads.loss)
 
 
-def _flag(net: SiameseNet, optimiser: SGD, found: Gradients, failed: Array) -> None:
-    flag_not_finite([found.loss, *found.running_statistics.values()], failed)
-    optimiser.flag(net.params, found.params, failed)
+def _flag(net: SiameseNet, optimiser: SGD, grads: Gradients, failed: Array) -> None:
+    """Raise the flag if the loss, a running statistic or an updated parameter is not finite."""
+    flag_not_finite([grads.loss, *grads.running_statistics.values()], failed)
+    optimiser.flag(net.params, grads.params, failed)

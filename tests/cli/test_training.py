@@ -16,7 +16,7 @@ from scratchnet import backend
 from scratchnet.checkpoint import load_arrays, load_model
 from scratchnet.cli import training
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.train import STATE, loop
+from scratchnet.train import STATE, stepper
 
 piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 
@@ -40,8 +40,8 @@ def omniglot_zip(path, alphabets=2):
         (["--recipe", "vgg"], "unknown recipe 'vgg': choose one of glyphs, quick, omniglot, koch2015"),
         (["--set", "colour=3"], "no setting 'colour'"),
         (["--set", "lr"], "--set: lr: expected NAME=VALUE"),
-        (["--set", "lr=fast"], "lr=fast is no number"),
-        (["--set", "epochs=1.5"], "epochs=1.5 is no int"),
+        (["--set", "lr=fast"], "lr=fast is not a number"),
+        (["--set", "epochs=1.5"], "epochs=1.5 is not a whole number"),
         (["--set", "epochs=0"], "epochs=0 is out of range: give 1 or more"),
         (["--set", "batch_size=-1"], "batch_size=-1"),
         (["--set", "architecture.width=0"], "architecture.width=0"),
@@ -56,7 +56,7 @@ def omniglot_zip(path, alphabets=2):
         ),
         (["--set", "n_way=21"], "episodes of 21 characters"),
         (["--device", "tpu"], "unknown device 'tpu': choose one of cpu, cuda"),
-        (["--memory", "0.001"], "batch norm sees the whole batch, which takes about"),
+        (["--memory", "0.001"], "batch norm needs the whole batch, which takes about"),
         (["--resume"], "--resume needs --out"),
     ],
 )
@@ -211,16 +211,16 @@ def test_train_as_json_prints_nothing_else(ask):
 
 
 def interrupt_after(monkeypatch, steps):
-    train_step, taken = loop.train_step, []
+    train_step, taken = stepper.train_step, []
 
-    def interrupted(*arguments):
-        loss = train_step(*arguments)
+    def interrupted(*arguments, **options):
+        loss = train_step(*arguments, **options)
         taken.append(loss)
         if len(taken) == steps:
             os.kill(os.getpid(), signal.SIGINT)
         return loss
 
-    monkeypatch.setattr(loop, "train_step", interrupted)
+    monkeypatch.setattr(stepper, "train_step", interrupted)
 
 
 def test_an_interrupted_training_goes_on_under_the_same_cap(ask, monkeypatch):

@@ -1,6 +1,7 @@
 """A name that is nearly right: every message about one of a known set says which was probably meant."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from scratchnet.images.frames import find_frame
 from scratchnet.layers import Conv2d, ReLU
 from scratchnet.models.networks import build, compact, koch2015
 from scratchnet.optim.sgd import SGD
-from scratchnet.train.recipes import RECIPES, find_recipe, override
+from scratchnet.train.recipes import RECIPES, find_recipe
+from scratchnet.train.settings import override
 
 PACKAGE = Path(scratchnet.__file__).parent
 
@@ -63,14 +65,14 @@ CALLS = {
     "option to build by": (lambda: build({"name": "compact", "widht": 3}), "width"),
     "architecture": (lambda: build({"name": "compcat"}), "compact"),
     "initialisation": (lambda: koch2015(init="litteral"), "literal"),
-    "schedule": (lambda: SGD(0.1, schedule="cosin"), "cosine"),
+    "schedule": (lambda: replace(RECIPES["glyphs"], schedule="cosin"), "cosine"),
     "setting of a layer": (lambda: SGD(0.1, per_layer={"head": {"momentun": 0.5}}), "momentum"),
     "setting of a layer in a recipe": (
         lambda: override(RECIPES["glyphs"], {"per_layer.head": '{"momentun": 0.5}'}),
         "momentum",
     ),
     "layer": (
-        lambda: SGD(0.1, per_layer={"enocder.conv2": {"lr": 1}}).expect_prefixes_to_fit(compact(image_size=8).params),
+        lambda: SGD(0.1, per_layer={"enocder.conv2": {"lr": 1}}).expect_prefixes_to_match(compact(image_size=8).params),
         "encoder.conv2",
     ),
     "method": (lambda: gradcheck.check(ReLU(), {}, np.ones(3), method="compelx"), "complex"),

@@ -15,7 +15,8 @@ from scratchnet.errors import CheckpointError
 from scratchnet.files import npz
 from scratchnet.models.networks import ARCHITECTURES, build, describe
 from scratchnet.pretrained.card import Card
-from scratchnet.train.recipes import RECIPES, Recipe
+from scratchnet.train.recipe import Recipe
+from scratchnet.train.recipes import RECIPES
 from scratchnet.train.state import expect_resumable, read_log
 
 RECIPE = RECIPES["glyphs"]
@@ -222,7 +223,7 @@ def test_a_card_that_says_half_of_it_is_refused(change, tmp_path):
 @pytest.mark.parametrize("line", ["{}", "[]", '{"epoch": 1}', "\x1b[31m", '{"epoch": null, "loss": 1}'])
 def test_a_damaged_log_is_refused(line, tmp_path):
     (tmp_path / "log.jsonl").write_text(line + "\n")
-    assert "resuming the run writes it anew" in refusal_of(read_log, tmp_path)
+    assert "resuming the run writes it again" in refusal_of(read_log, tmp_path)
 
 
 def test_notes_that_could_not_be_read_again_are_refused_on_saving(tmp_path, tiny_net):

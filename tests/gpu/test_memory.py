@@ -11,8 +11,8 @@ from scratchnet.losses import PairCrossEntropy
 from scratchnet.models.networks import compact
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
-from scratchnet.train.batches import Batch
-from scratchnet.train.gradients import plan
+from scratchnet.train.gradients import Batch
+from scratchnet.train.memory_plan import plan
 
 pytestmark = pytest.mark.gpu
 MIB = 2**20
@@ -72,7 +72,7 @@ def test_a_batch_in_the_pieces_of_a_plan_fits_into_what_is_free(cuda, step, limi
     limit(whole // 2)
     cut = plan(net, optimiser, PairCrossEntropy(), Batch(*items, 2 * N))
     assert cut.pieces > 1
-    train_step(net, optimiser, *items, None, cut.pieces)
+    train_step(net, optimiser, *items, pieces=cut.pieces)
 
 
 def test_running_out_of_memory_is_one_line_and_half_the_batch_fits(cuda, step, limit):

@@ -1,4 +1,4 @@
-"""Training on a device: as on the host but for rounding, the same bits each time, and to be gone on with anywhere."""
+"""Training on a device agrees with the host up to rounding, gives the same bits each time, and goes on anywhere."""
 
 import functools
 import json
@@ -6,30 +6,28 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from short_runs import TINY, tiny_split
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.checkpoint import load_arrays
-from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.data.splits import Split
 from scratchnet.models.networks import compact, koch2015
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import LOG, STATE, train, train_step
-from scratchnet.train.recipes import RECIPES
 
 STEPS = 20
 NETS = {
     "koch2015": koch2015(seed=1, image_size=65, channels=(2, 3, 2, 3), features=4, device="cpu"),
     "compact": compact(seed=1, image_size=16, width=4, features=16, device="cpu"),
 }
-# Relative errors of a sum in each precision, and more: at most 2^-24 sqrt(n / 2) and 2^-11, see test_precision.py.
+# More than the relative error of a sum in each precision: at most 2^-24 sqrt(n / 2) and 2^-11, see test_precision.py.
 NUDGE = {"float32": 2.0**-18, "tf32": 2.0**-9}
 both_networks = pytest.mark.parametrize("name", NETS)
 
 
 def trained(name, place, nudge=0.0, signs=0, steps=STEPS):
-    """The losses of so many steps on the same pairs, and the parameters and velocities after them.
+    """The losses of some steps on the same pairs, and the parameters and velocities after them.
 
-    nudge: by which share all weights are larger or smaller before the first step; signs: the seed that says which.
+    nudge: the relative change of all weights before the first step; signs: the seed of its signs.
     """
     rng, net = np.random.default_rng(5), NETS[name]
     a, b = rng.random((2, 4, net.image_size, net.image_size), np.float32)
@@ -39,7 +37,7 @@ def trained(name, place, nudge=0.0, signs=0, steps=STEPS):
         key: (value * (1 + nudge * rng.choice([-1, 1], value.shape))).astype(np.float32)
         for key, value in net.params.items()
     }
-    there, optimiser = replace(net, params=moved).to_device(place), SGD(0.002, momentum=0.9, weight_decay=1e-4)
+    there, optimiser = replace(net, params=moved).to_device(place), SGD(0.002, momentum=0.9, weight_decay=2e-4)
     losses = [float(train_step(there, optimiser, *items)) for _ in range(steps)]
     arrays = [*there.params.values(), *optimiser.velocity.values()]
     return np.array(losses), [to_host(array) for array in arrays]
@@ -57,10 +55,11 @@ def steps_on(device):
 
 @both_networks
 def test_training_on_the_device_agrees_with_the_host(name, device, precision):
-    """Rounding grows from step to step, and more so where a pixel passes a kink; the network itself tells by how much.
+    """Rounding grows from step to step, faster where a pixel passes a kink; the network itself shows how fast.
 
-    On the device the losses may be off by no more than on the host when all weights start off by more than rounding
-    ever takes. That is the most that two such starts show, and little beside what is learnt.
+    The losses on the device may differ from the host's no more than the host's own do when all weights start off by
+    more than rounding could change them. The tolerance is the largest such difference over two starts, and it is small
+    compared with what the network learns.
     """
     expected, nudged = on_the_host(name), [on_the_host(name, NUDGE[precision], signs) for signs in range(2)]
     tolerance = np.max(np.abs(nudged - expected))
@@ -76,27 +75,15 @@ def test_training_on_the_device_twice_gives_the_same_bits(name, device, precisio
     assert [array.tobytes() for array in arrays] == [array.tobytes() for array in others]
 
 
-RUN = replace(
-    RECIPES["glyphs"],
-    architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8},
-    epochs=2,
-    steps=10,
-    n_way=4,
-    batch_size=1,
-    lr=0.02,
-    validation_trials=4,
-    weight_average=0.9,
-    seed=11,
-)
+RUN = replace(TINY, epochs=2, steps=10, n_way=4, batch_size=1, lr=0.02, validation_trials=4, weight_average=0.9)
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["from the host to the device", "from the device to the host"])
 def test_a_run_goes_on_on_another_device_to_rounding(back, device, tmp_path):
-    alphabets = generate_alphabets(2, characters=4, drawers=3, image_size=16, seed=3)
-    split = Split(alphabets[:1], alphabets[1:])
-    train(RUN, split, tmp_path / "whole", "cpu", quiet=True)
+    split = tiny_split(train=1, validation=1, characters=4, drawers=3)
+    train(RUN, split, tmp_path / "whole", device="cpu", quiet=True)
     for number, place in enumerate((device, "cpu") if back else ("cpu", device)):
-        train(RUN, split, tmp_path / "moved", place, minutes=0, resume=number > 0, quiet=True)
+        train(RUN, split, tmp_path / "moved", device=place, max_minutes=0, resume=number > 0, quiet=True)
     (state, notes), (expected, whole) = (load_arrays(tmp_path / out / STATE) for out in ("moved", "whole"))
     assert (notes["epoch"], notes["step"]) == (whole["epoch"], whole["step"]) == (2, 0)
     assert list(state) == list(expected)

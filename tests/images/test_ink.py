@@ -274,7 +274,7 @@ def test_the_images_of_an_episode_are_named_by_all_their_axes(ink, tiny_net):
     b[1, 0, 1, 2, 2] = 3
     target = np.tile(np.eye(2, dtype=np.float32), (2, 1, 1))
     with pytest.raises(DataError, match=re.escape("b[1, 0, 1] has values from 0 to 3")):
-        train_step(tiny_net, SGD(0.1), a, b, target, sn.NWayCrossEntropy())
+        train_step(tiny_net, SGD(0.1), a, b, target, loss=sn.NWayCrossEntropy())
 
 
 # Elsewhere

@@ -1,16 +1,16 @@
-"""Layers with kinks tell on which side of each they are: what central differences compare at both ends of a step."""
+"""Caches report the side of each kink: what central differences compare at both ends of a step."""
 
 import numpy as np
 import pytest
 
+from scratchnet.common.caches import gathered
 from scratchnet.gradcheck.numeric import arrays_in
 from scratchnet.layers import Linear, MaxPool2d, ReLU, WeightedL1
-from scratchnet.layers.base import branches
 from scratchnet.planted.cases import CASES
 
 
 def branches_at(layer, params, *inputs, **options):
-    return arrays_in(branches(layer, layer.forward(params, *inputs, **options)[1]))
+    return arrays_in(gathered(layer.forward(params, *inputs, **options)[1], "branches"))
 
 
 def same(a, b):

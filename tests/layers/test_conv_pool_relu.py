@@ -1,12 +1,14 @@
 """Convolution, pooling and ReLU in one layer: what the three give one after the other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scratchnet.backend import to_device, to_host
-from scratchnet.errors import ShapeError
+from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.layers import BatchNorm2d, Conv2d, ConvPoolReLU, MaxPool2d, ReLU, Sequential
-from scratchnet.layers.conv_pool_relu import apart, fused
+from scratchnet.layers.conv_pool_relu import fuse, unfuse
 from scratchnet.models.networks import koch2015
 
 THREE = Sequential({"conv": Conv2d(2, 5, 3, padding=1), "pool": MaxPool2d(2), "relu": ReLU()})
@@ -19,14 +21,14 @@ def test_it_gives_what_the_three_layers_give(pooling, dtype, device, rng):
     three = Sequential({"conv": conv, "pool": pooling, "relu": ReLU()})
     x = rng.standard_normal((17, 16, 3, 2)).astype(dtype)
     weight = rng.standard_normal(conv.weight_shape).astype(dtype)
-    bias = -np.median(pooling.forward({}, conv.convolve({"weight": weight, "bias": np.zeros(5, dtype)}, x)[0])[0])
+    bias = -np.median(pooling.forward({}, conv.forward({"weight": weight, "bias": np.zeros(5, dtype)}, x)[0])[0])
     bias = (bias + rng.standard_normal(5)).astype(dtype)  # ReLU stops about half
     params, x = {"weight": device.upload(weight), "bias": device.upload(bias)}, device.upload(x)
     expected, cache = three.forward({f"conv.{name}": value for name, value in params.items()}, x)
     dy = device.upload(rng.standard_normal(expected.shape).astype(dtype))
     expected_dx, expected_grads = three.backward(dy, cache)
 
-    layer = ConvPoolReLU(conv, pooling)
+    layer = ConvPoolReLU(replace(conv, bias=False), pooling)
     y, cache = layer.forward(params, x)
     dx, grads = layer.backward(dy, cache)
     tolerance = 1e-4 if dtype == np.float32 else 1e-12
@@ -36,7 +38,7 @@ def test_it_gives_what_the_three_layers_give(pooling, dtype, device, rng):
 
 
 def test_where_the_sum_is_zero_nothing_passes_back(device):
-    layer, zero = ConvPoolReLU(Conv2d(1, 1, 1), MaxPool2d(2)), np.zeros((2, 2, 1, 1))
+    layer, zero = ConvPoolReLU(Conv2d(1, 1, 1, bias=False), MaxPool2d(2)), np.zeros((2, 2, 1, 1))
     params = {"weight": device.upload(np.ones((1, 1, 1, 1))), "bias": device.upload(np.zeros(1))}
     y, cache = layer.forward(params, device.upload(zero))
     dx, grads = layer.backward(device.upload(np.ones((1, 1, 1, 1))), cache)
@@ -45,19 +47,29 @@ def test_where_the_sum_is_zero_nothing_passes_back(device):
     assert not to_host(grads["bias"]).any()
 
 
-def test_a_map_smaller_than_the_window_is_refused(rng):
-    layer = ConvPoolReLU(Conv2d(1, 1, 3), MaxPool2d(3))
+def test_a_map_smaller_than_the_window_is_refuse(rng):
+    layer = ConvPoolReLU(Conv2d(1, 1, 3, bias=False), MaxPool2d(3))
     with pytest.raises(ShapeError, match=r"MaxPool2d: x is \(H=2, W=3\), smaller than the window"):
         layer.forward(layer.init(rng), np.zeros((4, 5, 1, 1), np.float32))
 
 
+def test_the_convolution_inside_has_no_bias():
+    with pytest.raises(ScratchnetError, match="give it Conv2d"):
+        ConvPoolReLU(Conv2d(1, 1, 3), MaxPool2d(3))
+
+
+def test_a_convolution_without_bias_stays_as_it_is():
+    network = Sequential({"conv": Conv2d(2, 5, 3, bias=False), "pool": MaxPool2d(2), "relu": ReLU()})
+    assert fuse(network) == network
+
+
 def test_only_the_three_in_a_row_become_one_layer():
     network = Sequential({**THREE.layers, "conv2": Conv2d(5, 5, 3), "norm": BatchNorm2d(5), "relu2": ReLU()})
-    one = fused(network)
+    one = fuse(network)
     assert list(one.layers) == ["conv", "conv2", "norm", "relu2"]
-    assert one.layers["conv"] == ConvPoolReLU(THREE.layers["conv"], THREE.layers["pool"])
-    assert list(apart(one).layers.values()) == list(network.layers.values())
-    assert fused(ReLU()) == apart(ReLU()) == ReLU()
+    assert one.layers["conv"] == ConvPoolReLU(replace(THREE.layers["conv"], bias=False), THREE.layers["pool"])
+    assert list(unfuse(one).layers.values()) == list(network.layers.values())
+    assert fuse(ReLU()) == unfuse(ReLU()) == ReLU()
 
 
 def test_a_network_on_a_device_with_kernels_is_fused_and_computes_the_same(kernels, rng):
@@ -71,6 +83,6 @@ def test_a_network_on_a_device_with_kernels_is_fused_and_computes_the_same(kerne
     np.testing.assert_allclose(to_host(found), expected, rtol=1e-5)
 
 
-def test_a_network_on_the_cpu_stays_apart():
+def test_a_network_on_the_cpu_stays_unfuse():
     net = koch2015(image_size=65, channels=(2, 3, 2, 3), features=4, device="cpu").to_device("cpu")
     assert not any(isinstance(layer, ConvPoolReLU) for layer in net.encoder.layers.values())

@@ -5,8 +5,7 @@ import pytest
 
 from scratchnet.backend import set_precision
 from scratchnet.layers import Conv2d
-from scratchnet.ops import conv
-from scratchnet.ops.fast import conv_cost
+from scratchnet.ops import choose
 from scratchnet.planted import cases as gradcases
 
 CASES = gradcases.CASES
@@ -24,16 +23,16 @@ def tensors(answer):
     return [*(dx if isinstance(dx, tuple) else (dx,)), *grads.values()]
 
 
-@pytest.mark.parametrize("forward_choice", conv.ALGORITHMS)
-@pytest.mark.parametrize("backward_choice", conv.ALGORITHMS)
+@pytest.mark.parametrize("forward_choice", choose.CONVOLUTIONS)
+@pytest.mark.parametrize("backward_choice", choose.CONVOLUTIONS)
 def test_conv2d_goes_back_by_the_algorithm_it_came_by(forward_choice, backward_choice, monkeypatch, rng):
     layer, x = Conv2d(3, 4, 3, stride=2, padding=1), rng.standard_normal((9, 8, 2, 3))
     params = layer.init(rng, np.float64)
-    monkeypatch.setattr(conv_cost, "choose", lambda *_: forward_choice)
+    monkeypatch.setattr(choose, "choose_convolution", lambda *_: forward_choice)
     y, cache = layer.forward(params, x)
     dy = rng.standard_normal(y.shape)
     expected = layer.backward(dy, cache)
-    monkeypatch.setattr(conv_cost, "choose", lambda *_: backward_choice)
+    monkeypatch.setattr(choose, "choose_convolution", lambda *_: backward_choice)
     for found, wanted in zip(tensors(layer.backward(dy, cache)), tensors(expected), strict=True):
         np.testing.assert_array_equal(found, wanted)
 

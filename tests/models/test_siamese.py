@@ -6,59 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from strict_array import strict
+from siamese_nets import SIZE, assert_close, batch, images, on_host, placed
 
-from scratchnet.backend import Array, Device, Params, get_device, to_device, to_host
+from scratchnet.backend import Array, Params, to_device, to_host
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.errors import BackendError, DataError, NonFiniteError, ScratchnetError, ShapeError
-from scratchnet.images.augment import AffineRanges, distort
+from scratchnet.errors import BackendError, DataError, ScratchnetError, ShapeError
 from scratchnet.images.frames import FRAMES
 from scratchnet.images.resize import resize
-from scratchnet.layers import sigmoid
-from scratchnet.layers.base import under
-from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.layers import Siamese, sigmoid
+from scratchnet.layers.protocol import strip_prefix
 from scratchnet.models import siamese
-from scratchnet.models.networks import koch2015
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
-SIZE = 16  # of the images of tiny_net
 PICTURE = Image.fromarray(np.pad(np.zeros((9, 4), np.uint8), 8, constant_values=255))
-
-
-def images(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    return rng.random((*shape, SIZE, SIZE), np.float32)
-
-
-def placed(net: SiameseNet, device: Device | str, dtype: str = "float32") -> SiameseNet:
-    """A copy of the network that shares no memory with it."""
-    device = get_device(device)
-    return replace(net, params={name: device.upload(value.astype(dtype)) for name, value in net.params.items()})
-
-
-def on_host(params: Params) -> Params:
-    return {name: np.array(to_host(value)) for name, value in params.items()}
-
-
-def assert_close(one: Params, other: Params, rtol: float = 0, atol: float = 0) -> None:
-    assert list(one) == list(other)
-    for name, value in one.items():
-        np.testing.assert_allclose(value, other[name], rtol=rtol, atol=atol, err_msg=name)
-
-
-@pytest.fixture
-def net(tiny_net, rng) -> SiameseNet:
-    """tiny_net as training might leave it: nothing is at its initial value, and distances count both ways."""
-
-    def moved(name: str, value: np.ndarray) -> np.ndarray:
-        if name == "head.weight":
-            return rng.standard_normal(value.shape, np.float32)
-        scale, offset = rng.uniform(0.8, 1.2, value.shape), rng.normal(0, 0.02, value.shape)
-        return (value * scale + offset).astype(np.float32)
-
-    return replace(tiny_net, params={name: moved(name, value) for name, value in tiny_net.params.items()})
 
 
 # Comparing
@@ -102,7 +65,7 @@ def test_leading_axes_broadcast_to_episodes(net, rng):
 
 def test_the_gradient_of_a_shared_weight_is_the_sum_over_both_twins(net, rng):
     net = placed(net, "cpu", "float64")
-    encoder, head = under("encoder", net.params), under("head", net.params)
+    encoder, head = strip_prefix("encoder", net.params), strip_prefix("head", net.params)
     a, b, dlogits = rng.random((3, SIZE, SIZE)), rng.random((3, SIZE, SIZE)), rng.standard_normal(3)
 
     h1, cache1 = encode(net, encoder, a)
@@ -114,8 +77,8 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_over_both_twins(net, rng):
     both, cache = net.forward(net.params, a, b)
     (da, db), grads = net.backward(dlogits, cache)
     np.testing.assert_allclose(both, logits, rtol=1e-12)
-    assert_close(under("encoder", grads), {name: grads1[name] + grads2[name] for name in grads1}, 1e-9, 1e-12)
-    assert_close(under("head", grads), head_grads, 1e-9, 1e-12)
+    assert_close(strip_prefix("encoder", grads), {name: grads1[name] + grads2[name] for name in grads1}, 1e-9, 1e-12)
+    assert_close(strip_prefix("head", grads), head_grads, 1e-9, 1e-12)
     for dimages, dx in ((da, dx1), (db, dx2)):
         np.testing.assert_allclose(dimages, dx[..., 0].transpose(2, 0, 1), rtol=1e-9, atol=1e-12)
     assert all(np.abs(value).max() > 0 for value in (*grads1.values(), *grads2.values()))
@@ -236,13 +199,13 @@ def test_batches_and_blocks_do_not_change_the_answers(net, rng, monkeypatch):
     queries, supports = images(rng, 11), images(rng, 5)
     embedded, scores = net.embed(queries), net.scores(queries, supports)
     sizes = []
-    encode_whole = SiameseNet._encode
+    encode_whole = Siamese.encode
 
-    def watched(self: SiameseNet, params: Params, x: Array, training: bool = False) -> tuple[Array, object]:
+    def watched(self: Siamese, params: Params, x: Array, training: bool = False) -> tuple[Array, object]:
         sizes.append(len(x))
         return encode_whole(self, params, x, training)
 
-    monkeypatch.setattr(SiameseNet, "_encode", watched)
+    monkeypatch.setattr(Siamese, "encode", watched)
     net = replace(net, embed_batch=4)
     monkeypatch.setattr(siamese, "SCORE_ELEMENTS", 2 * supports.shape[0] * 8)  # two queries at a time
     np.testing.assert_allclose(net.embed(queries), embedded, rtol=0, atol=1e-6)
@@ -309,14 +272,6 @@ def test_images_on_another_device_than_the_network_are_refused(net, device, rng)
 # Training
 
 
-def batch(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, object]:
-    """What a training step takes: eight pairs, or two episodes of four queries and supports."""
-    if kind == "pairs":
-        return images(rng, 8), images(rng, 8), (np.arange(8) % 2).astype(np.float32), PairCrossEntropy()
-    target = np.stack([np.eye(4, dtype=np.float32)] * 2)
-    return images(rng, 2, 4, 1), images(rng, 2, 1, 4), target, NWayCrossEntropy()
-
-
 @pytest.mark.parametrize("kind", ["pairs", "episodes"])
 def test_every_device_trains_alike(net, device, kind, rng):
     here, there = placed(net, "cpu"), placed(net, device)
@@ -324,8 +279,8 @@ def test_every_device_trains_alike(net, device, kind, rng):
     for _ in range(3):
         a, b, target, loss = batch(rng, kind)
         on_device = (to_device(each, device) for each in (a, b, target))
-        assert train_step(there, other, *on_device, loss) == pytest.approx(
-            train_step(here, one, a, b, target, loss), rel=1e-4
+        assert train_step(there, other, *on_device, loss=loss) == pytest.approx(
+            train_step(here, one, a, b, target, loss=loss), rel=1e-4
         )
     assert_close(on_host(there.params), here.params, rtol=1e-3, atol=1e-5)
     assert_close(on_host(other.velocity), one.velocity, rtol=1e-2, atol=1e-5)
@@ -358,76 +313,3 @@ def test_every_device_gets_the_same_trials_right(net, device, rng):
         for each in (net.to_device(device), net)
     )
     assert verified == expected
-
-
-@pytest.mark.parametrize("device", ["strict"], indirect=True)
-def test_a_training_step_waits_for_the_device_once(net, device, rng):
-    there, optimiser = placed(net, device), SGD(0.05, weight_decay=1e-3)
-    transforms = AffineRanges().draw(rng, 8, SIZE)
-    for kind in ("pairs", "episodes"):
-        a, b, target, loss = batch(rng, kind)
-        a, b, target = (to_device(each, device) for each in (a, b, target))
-        strict.synchronisations = 0
-        if kind == "pairs":
-            a = distort(a, transforms)
-        train_step(there, optimiser, a, b, target, loss)
-        assert strict.synchronisations == 1
-
-
-def test_running_statistics_follow_the_batches_in_training_and_rest_otherwise(net, rng):
-    a, b, target, loss = batch(rng, "pairs")
-    running = [name for name in net.params if ".running_" in name]
-    assert len(running) == 12
-    before = on_host(net.params)
-    net.embed(a)
-    net.scores(a, b)
-    _, cache = net.forward(net.params, a, b)
-    assert net.running_statistics(cache) == {}
-    assert_close(net.params, before)
-    train_step(net, SGD(0.0), a, b, target, loss)
-    for name, value in net.params.items():
-        assert np.array_equal(value, before[name]) == (name not in running), name
-
-
-def test_embeddings_in_evaluation_do_not_depend_on_the_rest_of_the_batch(net, rng):
-    a, others = images(rng, 1), images(rng, 6)
-    np.testing.assert_allclose(net.embed(np.concatenate([a, others]))[:1], net.embed(a), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["pairs", "episodes"])
-def test_training_lowers_the_loss_of_a_batch(tiny_net, kind, rng):
-    a, b, target, loss = batch(rng, kind)
-    optimiser = SGD(0.05)
-    losses = [train_step(tiny_net, optimiser, a, b, target, loss) for _ in range(60)]
-    assert losses[-1] < 0.5 * losses[0]
-
-
-def test_a_loss_that_is_no_number_changes_nothing(net, rng):
-    a, b, target, loss = batch(rng, "pairs")
-    before, optimiser = on_host(net.params), SGD(0.1)
-    a[0, 3, 4] = np.nan
-    with pytest.raises(NonFiniteError, match=r"in the images a\[0\]"):
-        train_step(net, optimiser, a, b, target, loss)
-    assert_close(net.params, before)
-    assert optimiser.velocity == {}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_network_computes_in_the_precision_of_its_parameters(tiny_net, dtype, rng):
-    net = replace(tiny_net, params=tiny_net.init(rng, dtype))
-    picture = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE), dtype=np.uint8))
-    for given in ([picture], images(rng, 2).astype(dtype), images(rng, 2) > 0.5):
-        assert net.embed(given).dtype == dtype
-        assert net.scores(given, given).dtype == dtype
-
-
-def test_the_papers_layers_train_on_every_device(device, rng):
-    here = koch2015(1, image_size=65, channels=(2, 3, 2, 3), features=4)
-    there = placed(here, device)
-    a, b = rng.random((2, 2, 65, 65), np.float32)
-    labels = np.array([0, 1], np.float32)
-    one, other = (
-        train_step(net, SGD(0.01), *(to_device(each, net.device) for each in (a, b, labels))) for net in (here, there)
-    )
-    assert one == pytest.approx(other, rel=1e-4)
-    assert_close(on_host(there.params), here.params, rtol=1e-3, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The convolution algorithms agree with the definition and with each other."""
+"""Convolution: the definition number by number, the algorithms on every device, and the choice between them."""
 
 import importlib.util
 import json
@@ -10,133 +10,78 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchnet.backend import to_host
+from scratchnet.backend import CPU, to_host
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Conv2d
-from scratchnet.ops import conv
+from scratchnet.ops import choose, conv
+from scratchnet.ops.accelerated import definition_of
+from scratchnet.ops.cuda import conv_cost as cuda_conv_cost
+from scratchnet.ops.cuda import conv_im2col as cuda_conv_im2col
 from scratchnet.ops.fast import conv_cost, conv_im2col
+from scratchnet.ops.fast.conv_cost import Problem
 from scratchnet.ops.windows import output_size
 
-RELATIVE_ERROR = {np.float32: 2e-6, np.float64: 1e-12, np.complex128: 1e-12}
 
-
-def definition(x: np.ndarray, weight: np.ndarray, stride: int, padding: int = 0) -> np.ndarray:
-    """Equation (1), number by number, in double precision."""
-    x = np.pad(x, ((padding, padding), (padding, padding), (0, 0), (0, 0)))
-    kh, kw, _, out_channels = weight.shape
-    n_rows, n_columns = output_size(x.shape[0], kh, stride), output_size(x.shape[1], kw, stride)
-    y = np.empty((n_rows, n_columns, x.shape[2], out_channels), np.result_type(x, weight, np.float64))
-    for i in range(n_rows):
-        for j in range(n_columns):
-            y[i, j] = np.einsum("abnc,abco->no", x[i * stride : i * stride + kh, j * stride : j * stride + kw], weight)
+def number_by_number(x, weight, stride, padding):
+    """Equation (1) as it is printed, in double precision."""
+    (s, t), (p, q), (kh, kw, _, O) = stride, padding, weight.shape
+    x = np.pad(x, ((p, p), (q, q), (0, 0), (0, 0)))
+    Ho, Wo = output_size(x.shape[0], kh, s), output_size(x.shape[1], kw, t)
+    y = np.empty((Ho, Wo, x.shape[2], O), np.result_type(x, weight, np.float64))
+    for i, j in np.ndindex(Ho, Wo):
+        y[i, j] = np.einsum("abnc,abco->no", x[i * s : i * s + kh, j * t : j * t + kw], weight)
     return y
 
 
-@st.composite
-def problems(draw):
-    """(x, weight, dy, stride, padding) of any small shape, float32 or float64."""
-    dtype = draw(st.sampled_from([np.float32, np.float64]))
-    kh, kw, stride = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
-    padding = draw(st.integers(0, min(kh, kw) - 1))
-    height, width = (max(1, k - 2 * padding) + draw(st.integers(0, 6)) for k in (kh, kw))
-    n, c, o = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    x = rng.standard_normal((height, width, n, c)).astype(dtype)
-    weight = rng.standard_normal((kh, kw, c, o)).astype(dtype)
-    dy_shape = *(output_size(size + 2 * padding, k, stride) for size, k in ((height, kh), (width, kw))), n, o
-    return x, weight, rng.standard_normal(dy_shape).astype(dtype), stride, padding
-
-
-def assert_close(found: np.ndarray, expected: np.ndarray, dtype: type, terms: np.ndarray | None = None) -> None:
-    """Within the relative error of the dtype, measured over the whole tensor.
-
-    terms: the sums of the absolute values of all products, where those of `expected` may cancel: their rounding stays.
-    """
-    assert found.dtype == dtype
-    size = np.linalg.norm(expected if terms is None else terms)
-    assert np.linalg.norm(found - expected) <= RELATIVE_ERROR[dtype] * size
-
-
-@pytest.mark.parametrize("algorithm", conv.ALGORITHMS)
-@given(problem=problems())
-@settings(max_examples=60, deadline=None)
-def test_every_algorithm_is_the_definition(algorithm, problem):
-    x, weight, dy, stride, padding = problem
-    forward, backward = conv.ALGORITHMS[algorithm]
-    y, kept = forward(x, weight, stride, padding)
-    dx, dweight = backward(dy, x, weight, stride, padding, kept, True)
-    wide = [array.astype(np.float64) for array in (x, weight, dy)]
-    expected = by_definition(*wide, stride, padding)
-    terms = by_definition(*map(np.abs, wide), stride, padding)
-    for found, wanted, size in zip((y, dx, dweight), expected, terms, strict=True):
-        assert_close(found, wanted, x.dtype.type, size)
-
-
-def by_definition(
-    x: np.ndarray, weight: np.ndarray, dy: np.ndarray, stride: int, padding: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """y, dx and dweight, without a fast algorithm."""
-    dx, dweight = conv.backward_offsets(dy, conv.pad(x, padding), weight, stride)
-    return definition(x, weight, stride, padding), conv.unpad(dx, padding), dweight
-
-
-@pytest.mark.parametrize("algorithm", conv.ALGORITHMS)
-@pytest.mark.parametrize("padding", [3, 7])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_padding_may_be_wider_than_the_kernel(algorithm, padding, stride, rng):
-    x, weight = rng.standard_normal((4, 3, 2, 3)), rng.standard_normal((3, 2, 3, 4))
-    y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride, padding)
-    np.testing.assert_allclose(y, definition(x, weight, stride, padding), atol=1e-12)
-    dy = rng.standard_normal(y.shape)
-    dx, dweight = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, padding, kept, True)
-    expected = conv.backward_offsets(dy, conv.pad(x, padding), weight, stride)
-    np.testing.assert_allclose(dx, conv.unpad(expected[0], padding), atol=1e-12)
-    np.testing.assert_allclose(dweight, expected[1], atol=1e-12)
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_forward_is_the_sum_number_by_number(seed):
+    rng = np.random.default_rng(seed)
+    (kh, kw, s, t), (p, q) = rng.integers(1, 4, 4).tolist(), rng.integers(0, 4, 2).tolist()
+    H, W = (max(1, k - 2 * pad) + int(rng.integers(0, 6)) for k, pad in ((kh, p), (kw, q)))
+    N, C, O = rng.integers(1, 4, 3).tolist()
+    x, weight = rng.standard_normal((H, W, N, C)), rng.standard_normal((kh, kw, C, O))
+    y, _ = definition_of(conv.forward)(x, weight, (s, t), (p, q), "offsets")
+    np.testing.assert_allclose(y, number_by_number(x, weight, (s, t), (p, q)), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 700, 10**9])
 def test_im2col_does_not_depend_on_the_size_of_its_blocks(device, block_bytes, monkeypatch, rng):
-    x, weight = rng.standard_normal((7, 6, 2, 3)), rng.standard_normal((3, 2, 3, 4))
-    for name in ("COLUMN_BYTES", "COLUMN_BYTES_ON_GPU"):
-        monkeypatch.setattr(conv_im2col, name, block_bytes)
-    there = [device.upload(x), device.upload(weight)]
-    y = to_host(conv_im2col.forward_im2col(*there, 2))
-    np.testing.assert_allclose(y, definition(x, weight, 2), rtol=1e-12)
+    x, weight, geometry = rng.standard_normal((7, 6, 2, 3)), rng.standard_normal((3, 2, 3, 4)), ((2, 1), (0, 0))
+    for module in (conv_im2col, cuda_conv_im2col):
+        monkeypatch.setattr(module, "COLUMN_BYTES", block_bytes)
+    y, saved = conv.forward(device.upload(x), device.upload(weight), *geometry, "im2col")
+    np.testing.assert_allclose(to_host(y), number_by_number(x, weight, *geometry), rtol=1e-12, atol=1e-12)
     dy = rng.standard_normal(y.shape)
-    for found, expected in zip(
-        conv_im2col.backward_im2col(device.upload(dy), *there, 2), conv.backward_offsets(dy, x, weight, 2), strict=True
-    ):
-        np.testing.assert_allclose(to_host(found), expected, rtol=1e-12, atol=1e-12)
+    found = conv.backward(*map(device.upload, (dy, x, weight)), saved, *geometry, True)
+    expected = definition_of(conv.backward)(dy, x, weight, saved, *geometry, True)
+    for gradient, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(to_host(gradient), wanted, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("algorithm", conv.ALGORITHMS)
+@pytest.mark.parametrize("algorithm", choose.CONVOLUTIONS)
 def test_the_algorithms_agree_on_every_device(algorithm, device, rng):
     x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in [(6, 5, 2, 3), (3, 2, 3, 4)])
-    dy = rng.standard_normal((4, 4, 2, 4)).astype(np.float32)
-    forward, backward = conv.ALGORITHMS[algorithm]
-    there = [device.upload(array) for array in (dy, x, weight)]
-    y, kept = forward(*there[1:], 1, 0)
-    expected = [conv.forward_offsets(x, weight, 1), *conv.backward_offsets(dy, x, weight, 1)]
-    for found, wanted in zip([y, *backward(*there, 1, 0, kept, True)], expected, strict=True):
-        np.testing.assert_allclose(to_host(found), wanted, rtol=1e-5, atol=1e-5)
+    dy, geometry = rng.standard_normal((4, 4, 2, 4)).astype(np.float32), ((1, 1), (0, 0))
+    y, saved = conv.forward(device.upload(x), device.upload(weight), *geometry, algorithm)
+    found = [y, *conv.backward(*map(device.upload, (dy, x, weight)), saved, *geometry, True)]
+    expected = definition_of(conv.backward)(dy, x, weight, saved, *geometry, True)
+    for array, wanted in zip(found, [number_by_number(x, weight, *geometry), *expected], strict=True):
+        np.testing.assert_allclose(to_host(array), wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("algorithm", conv.ALGORITHMS)
-@pytest.mark.parametrize("stride", [1, 2])
-def test_the_algorithms_take_complex_numbers(algorithm, stride, rng):
+@pytest.mark.parametrize("algorithm", choose.CONVOLUTIONS)
+def test_complex_numbers_take_the_definition(algorithm, rng):
     x, weight = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for shape in [(6, 5, 2, 3), (3, 2, 3, 4)])
-    y, kept = conv.ALGORITHMS[algorithm].forward(x, weight, stride, 0)
-    assert_close(y, definition(x, weight, stride), np.complex128)
-    dy = rng.standard_normal(y.shape) + 1j * rng.standard_normal(y.shape)
-    found = conv.ALGORITHMS[algorithm].backward(dy, x, weight, stride, 0, kept, True)
-    for gradient, expected in zip(found, conv.backward_offsets(dy, x, weight, stride), strict=True):
-        assert_close(gradient, expected, np.complex128)
+    y, saved = conv.forward(x, weight, (1, 2), (0, 1), algorithm)
+    assert saved.algorithm == "offsets"
+    np.testing.assert_allclose(y, number_by_number(x, weight, (1, 2), (0, 1)), rtol=1e-12)
 
 
 def test_the_kernel_is_not_flipped():
     x = np.arange(4.0).reshape(2, 2, 1, 1)
     weight = np.array([[1.0, 10.0], [100.0, 1000.0]]).reshape(2, 2, 1, 1)
-    assert conv.forward_offsets(x, weight, 1).item() == 3210.0
+    assert conv.forward(x, weight, (1, 1), (0, 0), "auto")[0].item() == 3210.0
 
 
 @pytest.mark.parametrize(
@@ -148,7 +93,7 @@ def test_the_kernel_is_not_flipped():
     ],
 )
 def test_auto_takes_what_costs_least(x_shape, weight_shape, algorithm):
-    assert conv_cost.choose(x_shape, weight_shape, 1, 0) == algorithm
+    assert choose.choose_convolution(CPU, Problem.of(x_shape, weight_shape, (1, 1), (0, 0))) == algorithm
 
 
 @pytest.mark.parametrize(
@@ -160,9 +105,10 @@ def test_auto_takes_what_costs_least(x_shape, weight_shape, algorithm):
         ((9, 9, 256, 128), (4, 4, 128, 256), "im2col"),  # too small to keep a GPU busy while more calls are queued
     ],
 )
-def test_auto_on_a_gpu_takes_one_of_the_two_that_suit_it(x_shape, weight_shape, algorithm):
-    assert conv_cost.choose(x_shape, weight_shape, 1, 0, on_gpu=True) == algorithm
-    assert conv_cost.costs_on_gpu(x_shape, weight_shape, 1, 0).keys() <= conv.ALGORITHMS.keys()
+def test_auto_on_a_gpu_takes_one_of_the_two_that_suit_it(x_shape, weight_shape, algorithm, kernels):
+    problem = Problem.of(x_shape, weight_shape, (1, 1), (0, 0))
+    assert choose.choose_convolution(kernels, problem) == algorithm
+    assert cuda_conv_cost.costs(problem).keys() <= choose.CONVOLUTIONS.keys()
 
 
 def test_a_layer_asks_for_the_device_that_its_input_is_on(kernels, launched, rng):
@@ -187,7 +133,8 @@ def test_auto_is_near_the_best_of_what_was_measured(monkeypatch):
     lost = {}  # milliseconds to the best, by whether that is near
     for row in record["rows"]:
         H, N, C, O, k, stride, padding, milliseconds = row.values()
-        chosen = conv_cost.choose((H, H, N, C), (k, k, C, O), stride, padding)
+        problem = Problem.of((H, H, N, C), (k, k, C, O), (stride, stride), (padding, padding))
+        chosen = choose.choose_convolution(CPU, problem)
         best = min(milliseconds.values())
         lost.setdefault(milliseconds[chosen] <= 1.15 * best, []).append(milliseconds[chosen] - best)
     assert len(record["rows"]) >= 48
@@ -211,7 +158,8 @@ def test_auto_on_a_gpu_is_near_the_best_of_what_was_measured():
     far = []  # from the best
     for (precision, numbers), milliseconds in measured.items():
         H, W, N, C, kh, kw, O, stride, padding = numbers
-        chosen = conv_cost.choose((H, W, N, C), (kh, kw, C, O), stride, padding, on_gpu=True)
+        costs = cuda_conv_cost.costs(Problem.of((H, W, N, C), (kh, kw, C, O), (stride, stride), (padding, padding)))
+        chosen = min(costs, key=costs.__getitem__)
         if milliseconds[chosen] > 1.1 * min(milliseconds.values()):
             far.append((precision, numbers, milliseconds))
     assert len(measured) >= 24
@@ -231,7 +179,7 @@ def test_an_unknown_algorithm_is_refused():
 
 def test_padding_puts_zeros_around_the_image(rng):
     x = rng.standard_normal((2, 3, 1, 1))
-    padded = conv.pad(x, 2)
-    assert padded.shape == (6, 7, 1, 1)
-    np.testing.assert_array_equal(conv.unpad(padded, 2), x)
+    padded = conv.pad(x, (2, 1))
+    assert padded.shape == (6, 5, 1, 1)
+    np.testing.assert_array_equal(conv.unpad(padded, (2, 1)), x)
     assert np.count_nonzero(padded) == x.size

@@ -63,19 +63,19 @@ def test_sums_of_backward(shape, dtype, device, rng):
 @every_precision
 def test_what_pixels_become(shape, dtype, device, rng):
     dy, x = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
-    mean, scale, bias, dmean, dslope = vectors = rng.standard_normal((5, *shape[3:])).astype(dtype)
+    mean, scale, bias, mean_dy, slope = vectors = rng.standard_normal((5, *shape[3:])).astype(dtype)
     placed_dy, placed_x = to_device(dy, device), to_device(x, device)
-    p_mean, p_scale, p_bias, p_dmean, p_dslope = (to_device(vector, device) for vector in vectors)
+    p_mean, p_scale, p_bias, p_mean_dy, p_slope = (to_device(vector, device) for vector in vectors)
     y = norm.normalise(placed_x, p_mean, p_scale, p_bias)
-    dx = norm.pull_back(placed_dy, placed_x, p_mean, p_scale, p_dmean, p_dslope)
+    dx = norm.input_gradient(placed_dy, placed_x, p_mean, p_scale, p_mean_dy, p_slope)
     dx_of_constants = norm.rescale(placed_dy, p_scale)
     assert y.dtype == dx.dtype == dx_of_constants.dtype == dtype
 
-    dy, x, mean, scale, bias, dmean, dslope = wide(dy, x, mean, scale, bias, dmean, dslope)
+    dy, x, mean, scale, bias, mean_dy, slope = wide(dy, x, mean, scale, bias, mean_dy, slope)
     scaled = (x - mean) * scale
-    moved = abs(dy) + abs((x - mean) * dslope) + abs(dmean)
+    moved = abs(dy) + abs((x - mean) * slope) + abs(mean_dy)
     assert_within(y, scaled + bias, gamma(3, dtype) * (abs(scaled) + abs(bias)))
-    assert_within(dx, (dy - (x - mean) * dslope - dmean) * scale, gamma(5, dtype) * moved * abs(scale))
+    assert_within(dx, (dy - (x - mean) * slope - mean_dy) * scale, gamma(5, dtype) * moved * abs(scale))
     assert_within(dx_of_constants, dy * scale, gamma(1, dtype) * abs(dy * scale))
 
 
@@ -128,7 +128,7 @@ def test_a_batch_of_none_sums_to_zero(device):
 @pytest.mark.parametrize(
     ("training", "forward", "backward"),
     [
-        (True, ["moments", "merge_moments", "normalise"], ["sums", "merge_sums", "pull_back"]),
+        (True, ["moments", "merge_moments", "normalise"], ["sums", "merge_sums", "input_gradient"]),
         (False, ["normalise"], ["sums", "merge_sums"]),
     ],
 )
@@ -147,5 +147,5 @@ def test_complex_numbers_stay_with_array_operations(launched, rng):
     mean, variance = norm.statistics(x)
     y = norm.normalise(x, mean, variance, mean)
     norm.backward_sums(y, x, mean)
-    norm.pull_back(y, x, mean, variance, mean, mean)
+    norm.input_gradient(y, x, mean, variance, mean, mean)
     assert launched == []

@@ -15,7 +15,7 @@ def test_the_largest_pixel_of_each_window_is_kept():
 @pytest.mark.parametrize(("kernel_size", "stride"), [(2, 2), (3, 1), (2, 3), (3, 2)])
 def test_forward_is_the_maximum_of_every_window(kernel_size, stride, rng):
     x = rng.standard_normal((7, 6, 2, 3))
-    y, _ = MaxPool2d(kernel_size, stride).forward({}, x)
+    y, _ = MaxPool2d(kernel_size, stride=stride).forward({}, x)
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             rows, columns = slice(i * stride, i * stride + kernel_size), slice(j * stride, j * stride + kernel_size)

@@ -15,9 +15,9 @@ def random_params(rng: np.random.Generator, dtype: type = np.float64) -> dict[st
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3, 0.998, 1.0])
-def test_the_average_is_the_sum_of_all_weights_that_fall_into_the_past(decay, rng):
+def test_the_average_is_a_sum_of_all_past_weights_with_falling_shares(decay, rng):
     history = [random_params(rng) for _ in range(40)]
-    average = WeightAverage.starting_at(history[0], decay)
+    average = WeightAverage.starting_at(history[0], decay=decay)
     for step, params in enumerate(history[1:]):
         average.update(params, step)
     decays = [min(decay, (1 + step) / (10 + step)) for step in range(39)]
@@ -28,9 +28,9 @@ def test_the_average_is_the_sum_of_all_weights_that_fall_into_the_past(decay, rn
         np.testing.assert_allclose(average.params[name], expected, rtol=1e-12, atol=1e-14)
 
 
-def test_the_untrained_weights_are_let_go_of_at_once(rng):
+def test_the_untrained_weights_fade_within_a_few_steps(rng):
     untrained, trained = random_params(rng), random_params(rng)
-    average = WeightAverage.starting_at(untrained, 0.998)
+    average = WeightAverage.starting_at(untrained, decay=0.998)
     for step in range(10):
         average.update(trained, step)
     for name, value in trained.items():
@@ -40,7 +40,7 @@ def test_the_untrained_weights_are_let_go_of_at_once(rng):
 def test_the_average_is_a_copy_and_changes_in_place(rng):
     start, params = random_params(rng), random_params(rng)
     before, given = ({name: value.copy() for name, value in each.items()} for each in (start, params))
-    average = WeightAverage.starting_at(start, 0.9)
+    average = WeightAverage.starting_at(start, decay=0.9)
     arrays = dict(average.params)
     average.update(params, 3)
     for name in SHAPES:
@@ -53,7 +53,7 @@ def test_the_average_is_a_copy_and_changes_in_place(rng):
 def test_every_device_averages_alike_and_keeps_the_precision(device, rng):
     history = [random_params(rng, np.float32) for _ in range(5)]
     placed = [{name: to_device(value, device) for name, value in params.items()} for params in history]
-    here, there = (WeightAverage.starting_at(first, 0.7) for first in (history[0], placed[0]))
+    here, there = (WeightAverage.starting_at(first, decay=0.7) for first in (history[0], placed[0]))
     for step in range(1, 5):
         here.update(history[step], step)
         there.update(placed[step], step)
@@ -73,7 +73,7 @@ def test_every_device_averages_alike_and_keeps_the_precision(device, rng):
 @pytest.mark.parametrize("shape", [(1,), (257, 3), (2, 5, 7, 33)])
 def test_every_device_averages_arrays_of_any_size_and_layout(shape, layout, dtype, device, rng):
     start, value = (layout(array.astype(dtype)) for array in rng.standard_normal((2, *shape)))
-    average = WeightAverage.starting_at({"w": to_device(start, device)}, 0.7)
+    average = WeightAverage.starting_at({"w": to_device(start, device)}, decay=0.7)
     average.update({"w": to_device(value, device)}, 100)
     expected = 0.7 * start.astype(np.float64) + 0.3 * value
     np.testing.assert_allclose(to_host(average.params["w"]), expected, rtol=0, atol=10 * np.finfo(dtype).eps)
@@ -83,7 +83,7 @@ def test_a_gpu_averages_each_array_in_one_pass(launched, rng):
     start, params = (
         {name: to_device(value, "kernels") for name, value in random_params(rng).items()} for _ in range(2)
     )
-    average = WeightAverage.starting_at(start, 0)  # a whole number is a number, too
+    average = WeightAverage.starting_at(start, decay=0)  # an int will do
     average.update(params, 3)
     for name, value in params.items():
         np.testing.assert_allclose(to_host(average.params[name]), to_host(value), rtol=1e-12)
@@ -94,9 +94,9 @@ def test_a_gpu_averages_each_array_in_one_pass(launched, rng):
 def test_an_average_whose_flag_is_raised_keeps_its_bits(raised, device, rng):
     start, params = random_params(rng, np.float32), random_params(rng, np.float32)
     start["head.bias"][:] = -0.0
-    average = WeightAverage.starting_at({name: to_device(value, device) for name, value in start.items()}, 0.7)
+    average = WeightAverage.starting_at({name: to_device(value, device) for name, value in start.items()}, decay=0.7)
     flag = device.upload(np.array(raised, np.int32))
-    average.update({name: to_device(value, device) for name, value in params.items()}, 100, flag)
+    average.update({name: to_device(value, device) for name, value in params.items()}, 100, failed=flag)
     for name, value in start.items():
         assert (to_host(average.params[name]).tobytes() == value.tobytes()) == bool(raised)
 
@@ -104,6 +104,6 @@ def test_an_average_whose_flag_is_raised_keeps_its_bits(raised, device, rng):
 def test_an_array_of_many_blocks_is_averaged_to_its_last_row(monkeypatch, rng):
     monkeypatch.setenv("SCRATCHNET_THREADS", "2")
     start, value = rng.random((2, 5 * BLOCK_BYTES // 80 + 3, 10))
-    average = WeightAverage.starting_at({"w": start}, 0.5)
+    average = WeightAverage.starting_at({"w": start}, decay=0.5)
     average.update({"w": value}, 100)
     np.testing.assert_allclose(average.params["w"], (start + value) / 2, rtol=1e-12)

@@ -1,9 +1,9 @@
 """CUDA C++ kernels, for what array operations would do on a GPU in many passes over its memory.
 
-A .cu file holds the kernels of one topic, and the .py file beside it the functions that launch them: the same
-functions, with the same results, as in the file of that name in `ops/`, which asks here first. Kernels compute in
-float32 or float64, which the sources call Real; complex numbers, with which derivatives are checked, stay with array
-operations. Numbers that threads share are gathered, never added up by atomics: two runs give the same bits.
+A .cu file holds the kernels of one topic, and a .py file the functions that launch them, with the names and the results
+of the definitions in `ops/`. Kernels compute in float32 or float64, which the sources call Real; complex numbers, with
+which derivatives are checked, are left to the definitions. Numbers that threads share are gathered, never added up by
+atomics: two runs give the same bits.
 
 A source is compiled when it is first used. The tests compile the same sources as C++ for the host, and run them there.
 """

@@ -161,16 +161,16 @@ extern "C" __global__ void batchnorm_merge_sums(
     }
 }
 
-// dx = (dy - (x - mean) dslope - dmean) scale.
-extern "C" __global__ void batchnorm_pull_back(
+// dx = (dy - (x - mean) slope - mean_dy) scale.
+extern "C" __global__ void batchnorm_input_gradient(
     const Real* __restrict__ dy, const Real* __restrict__ x, const Real* __restrict__ mean,
-    const Real* __restrict__ scale, const Real* __restrict__ dmean, const Real* __restrict__ dslope,
+    const Real* __restrict__ scale, const Real* __restrict__ mean_dy, const Real* __restrict__ slopes,
     Real* __restrict__ dx, long long M, long long C, long long columns, long long rows)
 {
     const Strip strip = strip_of(M, C, columns, rows);
     if (strip.first >= strip.end) return;
     const Real centre = mean[strip.channel], factor = scale[strip.channel];
-    const Real shift = dmean[strip.channel], slope = dslope[strip.channel];
+    const Real shift = mean_dy[strip.channel], slope = slopes[strip.channel];
     #pragma unroll 4
     for (long long i = strip.first; i < strip.end; i += strip.step)
         dx[i] = (dy[i] - (x[i] - centre) * slope - shift) * factor;

@@ -1,6 +1,6 @@
 // Convolution of images of one channel, x (H, W, N), by K = kh kw offsets: im2col whose columns are never written.
 //
-// Window m = (i Wo + j) N + n, of P = Ho Wo N, begins in x at (s i W + s j) N + n, and its pixel k = a kw + b lies
+// Window m = (i Wo + j) N + n, of P = Ho Wo N, begins in x at (s i W + t j) N + n, and its pixel k = a kw + b lies
 // (a W + b) N further on. With that pixel as columns[m, k], which is only ever read from x,
 //
 //     y[m, o]       = sum over k of columns[m, k] weight[k, o]
@@ -15,9 +15,10 @@ constexpr int LANES = 16;  // threads side by side along a row of sums, or of wh
 constexpr int OWN_ROWS = ROWS * LANES / THREADS, OWN_COLUMNS = COLUMNS / LANES;
 constexpr int PITCH = ROWS + 4;  // of `left`, so that threads writing one below the other meet different banks
 
-__device__ long long begin_of_window(long long m, long long W, long long Wo, long long N, long long stride)
+__device__ long long begin_of_window(
+    long long m, long long W, long long Wo, long long N, long long sh, long long sw)
 {
-    return (m / N / Wo * stride * W + m / N % Wo * stride) * N + m % N;
+    return (m / N / Wo * sh * W + m / N % Wo * sw) * N + m % N;
 }
 
 __device__ long long offset_of_pixel(long long k, long long kw, long long W, long long N)
@@ -62,7 +63,8 @@ __device__ void write_sums(
 // Block (tile of P, tile of O): y (P, O).
 extern "C" __global__ void one_channel_forward(
     const Real* __restrict__ x, const Real* __restrict__ weight, Real* __restrict__ y, long long W, long long Wo,
-    long long N, long long O, long long K, long long kw, long long stride, long long P)
+    long long N, long long O, long long K, long long kw, long long sh, long long sw,
+    long long P)
 {
     alignas(16) __shared__ Real left[STEP][PITCH];  // four pixels are read at once
     __shared__ Real right[STEP][COLUMNS];
@@ -71,7 +73,7 @@ extern "C" __global__ void one_channel_forward(
     long long windows[OWN_ROWS];
     #pragma unroll
     for (int r = 0; r < OWN_ROWS; ++r)
-        windows[r] = begin_of_window(min(first_m + lane + r * LANES, P - 1), W, Wo, N, stride);
+        windows[r] = begin_of_window(min(first_m + lane + r * LANES, P - 1), W, Wo, N, sh, sw);
     Real sum[OWN_ROWS][OWN_COLUMNS] = {};
     for (long long first_k = 0; first_k < K; first_k += STEP) {
         const long long offset = offset_of_pixel(min(first_k + d, K - 1), kw, W, N);
@@ -88,7 +90,8 @@ extern "C" __global__ void one_channel_forward(
 // Block (part of P, tile of K, tile of O): for each part of so many windows the sum over them, parts (splits, K, O).
 extern "C" __global__ void one_channel_dweight(
     const Real* __restrict__ x, const Real* __restrict__ dy, Real* __restrict__ parts, long long W, long long Wo,
-    long long N, long long O, long long K, long long kw, long long stride, long long P, long long windows)
+    long long N, long long O, long long K, long long kw, long long sh, long long sw,
+    long long P, long long windows)
 {
     alignas(16) __shared__ Real left[STEP][PITCH];  // four pixels are read at once
     __shared__ Real right[STEP][COLUMNS];
@@ -101,7 +104,7 @@ extern "C" __global__ void one_channel_dweight(
         offsets[r] = offset_of_pixel(min(first_k + lane + r * LANES, K - 1), kw, W, N);
     Real sum[OWN_ROWS][OWN_COLUMNS] = {};
     for (long long first_m = blockIdx.x * windows; first_m < end_m; first_m += STEP) {
-        const long long begin = begin_of_window(min(first_m + d, end_m - 1), W, Wo, N, stride);
+        const long long begin = begin_of_window(min(first_m + d, end_m - 1), W, Wo, N, sh, sw);
         #pragma unroll
         for (int r = 0; r < OWN_ROWS; ++r) left[d][lane + r * LANES] = x[begin + offsets[r]];
         read_right(right, dy, first_m, end_m, first_o, O);

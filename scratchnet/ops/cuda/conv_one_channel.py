@@ -2,7 +2,7 @@
 
 from scratchnet.backend import Array, array_module
 from scratchnet.ops.cuda import contiguous, launch
-from scratchnet.ops.windows import output_size
+from scratchnet.ops.windows import Pair, output_size
 
 SOURCE = "conv_one_channel.cu"
 ROWS, COLUMNS = 128, 64  # of the sums that a block computes, as in the source
@@ -11,54 +11,27 @@ ROWS, COLUMNS = 128, 64  # of the sums that a block computes, as in the source
 PART = 2048
 
 
-def forward(x: Array, weight: Array, stride: int) -> Array:
+def forward(x: Array, weight: Array, stride: Pair) -> Array:
     """y (Ho, Wo, N, O) of x (H, W, N, 1) and weight (kh, kw, 1, O)."""
-    (H, W, N, _), (kh, kw, _, O) = x.shape, weight.shape
-    Ho, Wo = output_size(H, kh, stride), output_size(W, kw, stride)
+    (H, W, N, _), (kh, kw, _, O), (sh, sw) = x.shape, weight.shape, stride
+    Ho, Wo = output_size(H, kh, sh), output_size(W, kw, sw)
     y = array_module(x).empty((Ho, Wo, N, O), dtype=x.dtype)
     P = Ho * Wo * N
-    launch(
-        SOURCE,
-        "one_channel_forward",
-        (_tiles(P, ROWS), _tiles(O, COLUMNS)),
-        contiguous(x),
-        contiguous(weight),
-        y,
-        W,
-        Wo,
-        N,
-        O,
-        kh * kw,
-        kw,
-        stride,
-        P,
-    )
+    sizes = W, Wo, N, O, kh * kw, kw, sh, sw, P
+    grid = _tiles(P, ROWS), _tiles(O, COLUMNS)
+    launch(SOURCE, "one_channel_forward", grid, contiguous(x), contiguous(weight), y, *sizes)
     return y
 
 
-def dweight(dy: Array, x: Array, kernel_size: tuple[int, int], stride: int) -> Array:
+def dweight(dy: Array, x: Array, kernel_size: Pair, stride: Pair) -> Array:
     """dweight (kh, kw, 1, O) of dy (Ho, Wo, N, O) and x (H, W, N, 1)."""
-    (Ho, Wo, N, O), W, (kh, kw) = dy.shape, x.shape[1], kernel_size
+    (Ho, Wo, N, O), W, (kh, kw), (sh, sw) = dy.shape, x.shape[1], kernel_size, stride
     K, P = kh * kw, Ho * Wo * N
     splits = _tiles(P, PART)
     parts = array_module(x).empty((splits, K, O), dtype=x.dtype)
-    launch(
-        SOURCE,
-        "one_channel_dweight",
-        (splits, _tiles(K, ROWS), _tiles(O, COLUMNS)),
-        contiguous(x),
-        contiguous(dy),
-        parts,
-        W,
-        Wo,
-        N,
-        O,
-        K,
-        kw,
-        stride,
-        P,
-        PART,
-    )
+    sizes = W, Wo, N, O, K, kw, sh, sw, P, PART
+    grid = splits, _tiles(K, ROWS), _tiles(O, COLUMNS)
+    launch(SOURCE, "one_channel_dweight", grid, contiguous(x), contiguous(dy), parts, *sizes)
     return parts.sum(axis=0).reshape(kh, kw, 1, O)
 
 

@@ -1,6 +1,6 @@
-"""Launches of sgd.cu. Arrays change in place, so none may be a copy: `usable` asks for row-major order, too.
+"""Launches of sgd.cu. Arrays change in place, so none may be a copy: `usable` also requires row-major order.
 
-failed: a flag () int32 on the device; None where it has been read already, and was not raised.
+failed: a flag () int32 on the device; None where it has already been read and was not raised.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scratchnet.backend import Array, device_of
 from scratchnet.ops import cuda
 from scratchnet.ops.cuda import NAMES, blocks_for, launch
 
-FLAG_BLOCKS = 1024  # for each array at most: threads go on through what is larger
+FLAG_BLOCKS = 1024  # per array at most; in larger arrays each thread takes several elements
 
 
 def usable(*arrays: Array) -> bool:
@@ -44,7 +44,7 @@ def _flag_alike(entries: Sequence[Entry], failed: Array) -> None:
     first = entries[0].weight
     arrays = [(entry.weight, entry.velocity, entry.gradient) for entry in entries]
     table = [[*(0 if array is None else array.data.ptr for array in three), three[0].size] for three in arrays]
-    settings = [[entry.lr, entry.momentum, 2 * entry.lr * entry.weight_decay] for entry in entries]
+    settings = [[entry.lr, entry.momentum, entry.lr * entry.weight_decay] for entry in entries]
     upload = device_of(first).upload
     blocks = min(FLAG_BLOCKS, blocks_for(max(weight.size for weight, *_ in arrays)))
     launch(
@@ -66,8 +66,8 @@ def update(
     weight_decay: float,
     failed: Array | None,
 ) -> None:
-    """v <- momentum v - lr (g + 2 weight_decay w), then w <- w + v, for arrays of one shape; nothing if `failed`."""
-    settings = (float(lr), float(momentum), float(2 * lr * weight_decay))
+    """v <- momentum v - lr (g + weight_decay w), then w <- w + v, for arrays of one shape; nothing if `failed`."""
+    settings = (float(lr), float(momentum), float(lr * weight_decay))
     launch("sgd.cu", "sgd_update", blocks_for(weight.size), weight, velocity, gradient, failed, *settings, weight.size)
 
 

@@ -1,25 +1,22 @@
-"""Which convolution algorithm is the fastest for a shape: what "auto" asks.
+"""What each convolution algorithm costs on the CPU: what "auto" compares.
 
 Each cost counts what the algorithm's file does in forward and backward: products of matrices, numbers copied or added
-up besides, and calls of NumPy. The unit is one multiply-add of a large product, so a cost over 90 thousand
-million is about a second on two cores. `benchmarks/conv.py` measures how well it chooses.
-
-On a GPU the costs are seconds in float32 on one NVIDIA H200. `python benchmarks/gpu.py --only convolutions` measures
-them again, both algorithms for a dozen shapes.
+up besides, and calls of NumPy. The unit is one multiply-add of a large product: divide a cost by 9e10 for seconds on
+two cores. `benchmarks/conv.py` measures how well it chooses.
 """
 
 from typing import NamedTuple
 
 from scratchnet.backend import thread_count
 from scratchnet.ops.fast.conv_im2col import COLUMN_BYTES
-from scratchnet.ops.windows import output_size
+from scratchnet.ops.windows import Pair, output_size
 
 # Fitted to benchmarks/conv.json, of two cores with AVX-512; only their proportions matter.
 PACK = 3  # one number read or written by a product
 MOVE = 4  # one number copied or added up
 RUN = 300  # to begin copying a contiguous run of numbers
 CALL = 400_000  # one call of NumPy, of which Python makes one at a time
-IMAGE_CHANNELS = 3  # a layer of so few channels is taken for the first of a network, which finds no dx
+IMAGE_CHANNELS = 3  # a layer with this few channels is taken for the first of a network, which finds no dx
 
 
 class Problem(NamedTuple):
@@ -32,17 +29,27 @@ class Problem(NamedTuple):
     kh: int
     kw: int
     O: int
-    stride: int
-    padding: int
+    stride: Pair
+    padding: Pair
+
+    @classmethod
+    def of(cls, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Pair, padding: Pair) -> "Problem":
+        (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
+        return cls(H, W, N, C, kh, kw, O, stride, padding)
 
     @property
-    def padded(self) -> tuple[int, int]:
-        return self.H + 2 * self.padding, self.W + 2 * self.padding
+    def padded(self) -> Pair:
+        return self.H + 2 * self.padding[0], self.W + 2 * self.padding[1]
 
     @property
-    def output(self) -> tuple[int, int]:
-        height, width = self.padded
-        return output_size(height, self.kh, self.stride), output_size(width, self.kw, self.stride)
+    def output(self) -> Pair:
+        (height, width), (sh, sw) = self.padded, self.stride
+        return output_size(height, self.kh, sh), output_size(width, self.kw, sw)
+
+    @property
+    def frequencies(self) -> Pair:
+        """U, V of ops/fast/dft.py."""
+        return (self.H + self.padding[0]) // 2 + 1, self.W + self.padding[1]
 
     @property
     def pixels(self) -> int:
@@ -57,75 +64,13 @@ class Problem(NamedTuple):
         return self.C > IMAGE_CHANNELS
 
 
-# Of an NVIDIA H200 with CuPy 14.2.0, 2026-11-27, from the tables of benchmarks/gpu.md; the model knows of no TF32.
-MULTIPLY_ADDS = 25e12  # a second, in float32, in a large product
-IN_SMALL_PRODUCTS = 16e12  # in a batch of smaller ones
-IN_ONE_CHANNEL = 7e12  # in the kernels for a layer of one channel
-BYTES = 4.2e12  # a second, read or written
-BYTES_OF_COLUMNS = 2e12  # of columns
-# Seconds of Python to queue one pass: y, dweight or dx. The GPU computes meanwhile, so the longer of the two counts.
-QUEUE_IM2COL = 0.6e-3
-QUEUE_DFT = 1.2e-3
-
-
-def choose(
-    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int, on_gpu: bool = False
-) -> str:
-    """The algorithm that "auto" stands for: the one with the least cost."""
-    found = (costs_on_gpu if on_gpu else costs)(x_shape, weight_shape, stride, padding)
-    return min(found, key=found.__getitem__)
-
-
-def costs(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int) -> dict[str, float]:
-    """The cost of each algorithm, by its name in `conv.ALGORITHMS`."""
-    (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
-    problem = Problem(H, W, N, C, kh, kw, O, stride, padding)
+def costs(problem: Problem) -> dict[str, float]:
+    """The cost of each algorithm, by its name in `choose.CONVOLUTIONS`."""
     return {"offsets": offsets(problem), "im2col": im2col(problem), "bands": bands(problem), "dft": dft(problem)}
 
 
-def costs_on_gpu(
-    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, padding: int
-) -> dict[str, float]:
-    """Seconds that the two algorithms take which a GPU is good at, in float32."""
-    (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
-    problem = Problem(H, W, N, C, kh, kw, O, stride, padding)
-    return {"im2col": im2col_on_gpu(problem), "dft": dft_on_gpu(problem)}
-
-
-def im2col_on_gpu(p: Problem) -> float:
-    """Two products or three, and columns that are written and read for each; those of one channel never are."""
-    passes = 3 if p.needs_dx else 2
-    multiply_adds = passes * p.pixels * p.window * p.O
-    if p.C == 1:
-        busy = multiply_adds / IN_ONE_CHANNEL
-    else:
-        columns, maps = passes * 2 * 4 * p.pixels * p.window, 4 * (passes - 1) * p.pixels * p.O
-        busy = multiply_adds / MULTIPLY_ADDS + columns / BYTES_OF_COLUMNS + maps / BYTES
-    return max(busy, passes * QUEUE_IM2COL)
-
-
-def dft_on_gpu(p: Problem) -> float:
-    """Transforms by matrix products, and four batches of small ones for each of the three products of spectra."""
-    U, V = (p.H + p.padding) // 2 + 1, p.W + p.padding
-    Ho, Wo = p.padded[0] - p.kh + 1, p.padded[1] - p.kw + 1
-
-    def transform(h: int, w: int, numbers: int) -> float:
-        multiply_adds = 2 * U * h * w * numbers + U * 4 * V * w * numbers
-        moved = 4 * numbers * (h * w + 2 * 2 * U * w + 2 * U * V)
-        return multiply_adds / MULTIPLY_ADDS + moved / BYTES
-
-    def multiply(n: int, c: int, o: int) -> float:
-        moved = 4 * 4 * U * V * (n * c + c * o + 1.5 * n * o)
-        return 4 * U * V * n * c * o / IN_SMALL_PRODUCTS + moved / BYTES
-
-    x, weight, y = (transform(*size) for size in ((p.H, p.W, p.N * p.C), (p.kh, p.kw, p.C * p.O), (Ho, Wo, p.N * p.O)))
-    forward = x + weight + multiply(p.N, p.C, p.O) + y
-    busy = forward + y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
-    return max(busy, (3 if p.needs_dx else 2) * QUEUE_DFT)
-
-
 def offsets(p: Problem) -> float:
-    """Small products and sums, on one thread whatever their number."""
+    """Small products and sums, on one thread however many there are."""
     (Ho, Wo), count = p.output, p.kh * p.kw
     forward = _products(Ho * Wo, p.N, p.C, p.O) + _moves(p.pixels * p.O * (count - 1) / count, p.N * p.O)
     dweight = _products(1, p.C, p.pixels, p.O) + _moves(p.pixels * (p.C + p.O), p.N * p.C)
@@ -146,13 +91,13 @@ def im2col(p: Problem) -> float:
 
 
 def bands(p: Problem) -> float:
-    """A product for each output pixel, of which those for dweight are added up; dx is one more convolution."""
+    """A product for each output pixel, those for dweight added up; dx is one more convolution."""
     (Ho, Wo), band = p.output, p.padded[1] * p.kh * p.N * p.C
     cost = _bands_forward(p)
     cost += Ho * (_moves(band, p.N * p.C) + 9 * CALL) + _products(Ho * Wo, p.window, p.N, p.O)
     cost += _moves(Ho * Wo * p.window * p.O, p.O)
     if p.needs_dx:
-        spread = Problem(p.H + p.kh - 1, p.W + p.kw - 1, p.N, p.O, p.kh, p.kw, p.C, 1, 0)
+        spread = Problem(p.H + p.kh - 1, p.W + p.kw - 1, p.N, p.O, p.kh, p.kw, p.C, (1, 1), (0, 0))
         cost += _moves(2 * spread.H * spread.W * p.N * p.O, p.O) + _bands_forward(spread)
     return cost
 
@@ -166,7 +111,7 @@ def _bands_forward(p: Problem) -> float:
 
 def dft(p: Problem) -> float:
     """Transforms of x, the weight, y and their gradients, and a product for each frequency. Strides save it nothing."""
-    U, V = (p.H + p.padding) // 2 + 1, p.W + p.padding
+    U, V = p.frequencies
     Ho, Wo = p.padded[0] - p.kh + 1, p.padded[1] - p.kw + 1
 
     def transform(h: int, w: int, numbers: int) -> float:
@@ -187,5 +132,5 @@ def _products(count: int, m: int, k: int, n: int) -> float:
 
 
 def _moves(numbers: float, run: int) -> float:
-    """So many numbers copied or added up, in contiguous runs of `run`."""
+    """`numbers` copied or added up, in contiguous runs of `run`."""
     return numbers * (MOVE + RUN / max(1, run))

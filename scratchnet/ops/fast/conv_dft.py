@@ -19,11 +19,12 @@ The direct sum costs kh kw products of matrices for each pixel of y. Here it is 
 frequencies, about two a pixel, whatever the size of the kernel. Backward finds X and K in the cache and adds only G.
 """
 
-from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scratchnet.backend import CPU, Array, add_product, array_module, blocks, device_of, for_each, matmul
+from scratchnet.ops.conv import Saved
 from scratchnet.ops.fast.dft import along_columns, along_rows, back_along_columns, back_along_rows
+from scratchnet.ops.windows import Pair
 
 
 class Spectra(NamedTuple):
@@ -33,50 +34,41 @@ class Spectra(NamedTuple):
     weight: Array
 
 
-def forward_dft(x: Array, weight: Array, stride: int, padding: int) -> tuple[Array, Spectra | None]:
+def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str = "dft") -> tuple[Array, Saved]:
     """y (Ho, Wo, N, O) and the spectra."""
-    if x.dtype.kind == "c":  # only to be differentiated: convolution is linear in the parts
-        return sum(
-            1j ** (p + q) * forward_dft(x_p, w_q, stride, padding)[0]
-            for (p, x_p), (q, w_q) in product(_parts(x), _parts(weight))
-        ), None
     xp = array_module(x, weight)
     height, width, Ho, Wo = _grid(x, weight, padding)
     _, _, N, C = x.shape
     O = weight.shape[3]
-    x_rows = along_rows(x, height, -1, start=padding)  # (U, 2, W, N, C)
+    x_rows = along_rows(x, height, -1, start=padding[0])  # (U, 2, W, N, C)
     weight_rows = along_rows(weight, height, +1)  # (U, 2, kw, C, O)
     U = x_rows.shape[0]
     spectra = Spectra(xp.empty((U, width, 2, N, C), dtype=x.dtype), xp.empty((U, width, 2, C, O), dtype=x.dtype))
     back = xp.empty((U, 2, Wo, N, O), dtype=x.dtype)
 
     def frequencies(u: slice) -> None:
-        along_columns(x_rows[u], width, -1, start=padding, out=spectra.x[u])
+        along_columns(x_rows[u], width, -1, start=padding[1], out=spectra.x[u])
         along_columns(weight_rows[u], width, +1, out=spectra.weight[u])
         back_along_columns(_multiply(spectra.x[u], spectra.weight[u]), Wo, -1, out=back[u])  # (1)
 
     for_each(frequencies, _some_at_a_time(U, like=x), like=x)
     y = back_along_rows(back, height, Ho, -1)
-    return (xp.ascontiguousarray(y[::stride, ::stride]) if stride > 1 else y), spectra
+    sh, sw = stride
+    return (y if sh == sw == 1 else xp.ascontiguousarray(y[::sh, ::sw])), Saved("dft", spectra)
 
 
-def backward_dft(
-    dy: Array, x: Array, weight: Array, stride: int, padding: int, spectra: Spectra | None, needs_dx: bool = True
+def backward(
+    dy: Array, x: Array, weight: Array, saved: Saved, stride: Pair, padding: Pair, needs_dx: bool
 ) -> tuple[Array | None, Array]:
     """dx (H, W, N, C) and dweight (kh, kw, C, O)."""
-    if spectra is None:  # complex: linear in the parts
-        terms = [
-            (1j ** (p + q), backward_dft(dy_p, x_q, w_q, stride, padding, forward_dft(x_q, w_q, stride, padding)[1]))
-            for (p, dy_p), ((q, x_q), (_, w_q)) in product(_parts(dy), zip(_parts(x), _parts(weight), strict=True))
-        ]
-        return sum(unit * dx for unit, (dx, _) in terms), sum(unit * dweight for unit, (_, dweight) in terms)
+    spectra: Spectra = saved.state
     xp = array_module(dy, x, weight)
     height, width, Ho, Wo = _grid(x, weight, padding)
-    (H, W, N, C), (kh, kw, _, O) = x.shape, weight.shape
-    if stride > 1:
+    (H, W, N, C), (kh, kw, _, O), (sh, sw) = x.shape, weight.shape, stride
+    if stride != (1, 1):
         sparse = dy
         dy = xp.zeros((Ho, Wo, N, O), dtype=dy.dtype)
-        dy[::stride, ::stride] = sparse
+        dy[::sh, ::sw] = sparse
     dy_rows = along_rows(dy, height, +1)  # (U, 2, Wo, N, O)
     U = dy_rows.shape[0]
     dx_back = xp.empty((U if needs_dx else 0, 2, W, N, C), dtype=dy.dtype)
@@ -88,17 +80,17 @@ def backward_dft(
         back_along_columns(_multiply(spectra.x[u].swapaxes(-1, -2), gradient), kw, -1, out=dweight_back[u])  # (2)
         if needs_dx:
             product_x = _multiply(gradient, spectra.weight[u].swapaxes(-1, -2))
-            back_along_columns(product_x, W, +1, start=padding, out=dx_back[u])  # (3)
+            back_along_columns(product_x, W, +1, start=padding[1], out=dx_back[u])  # (3)
 
     for_each(frequencies, _some_at_a_time(U, like=dy), like=dy)
-    dx = back_along_rows(dx_back, height, H, +1, start=padding) if needs_dx else None
+    dx = back_along_rows(dx_back, height, H, +1, start=padding[0]) if needs_dx else None
     return dx, back_along_rows(dweight_back, height, kh, -1)
 
 
-def _grid(x: Array, weight: Array, padding: int) -> tuple[int, int, int, int]:
+def _grid(x: Array, weight: Array, padding: Pair) -> tuple[int, int, int, int]:
     """The rows and columns of the grid, and of the output at stride 1."""
-    (H, W), (kh, kw) = x.shape[:2], weight.shape[:2]
-    return H + padding, W + padding, H + 2 * padding - kh + 1, W + 2 * padding - kw + 1
+    (H, W), (kh, kw), (p, q) = x.shape[:2], weight.shape[:2], padding
+    return H + p, W + q, H + 2 * p - kh + 1, W + 2 * q - kw + 1
 
 
 def _some_at_a_time(U: int, like: Array) -> list[slice]:
@@ -129,8 +121,3 @@ def _multiply_in_blocks(a: Array, b: Array, y: Array) -> None:
         parts = xp.matmul(a[some, :, None], b[some, None])  # (v, 2, 2, N, O)
         xp.subtract(parts[:, 0, 0], parts[:, 1, 1], out=y[some, 0])
         xp.add(parts[:, 0, 1], parts[:, 1, 0], out=y[some, 1])
-
-
-def _parts(array: Array) -> list[tuple[int, Any]]:
-    """The real part as number 0 and the imaginary part as number 1."""
-    return [(0, array.real.copy()), (1, array.imag.copy())]

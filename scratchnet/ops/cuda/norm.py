@@ -58,9 +58,9 @@ def backward_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     return sum_dy, sum_dy_x
 
 
-def pull_back(dy: Array, x: Array, mean: Array, scale: Array, dmean: Array, dslope: Array) -> Array:
-    """(dy - (x - mean) dslope - dmean) scale, (H, W, N, C)."""
+def input_gradient(dy: Array, x: Array, mean: Array, scale: Array, mean_dy: Array, slope: Array) -> Array:
+    """(dy - (x - mean) slope - mean_dy) scale, (H, W, N, C)."""
     tiling, dx = _tiling(x), array_module(dy, x).empty(x.shape, dtype=x.dtype)
-    arrays = map(contiguous, (dy, x, mean, scale, dmean, dslope))
-    launch(SOURCE, "batchnorm_pull_back", tiling.grid, *arrays, dx, *tiling)
+    arrays = map(contiguous, (dy, x, mean, scale, mean_dy, slope))
+    launch(SOURCE, "batchnorm_input_gradient", tiling.grid, *arrays, dx, *tiling)
     return dx

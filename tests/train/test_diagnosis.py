@@ -1,6 +1,6 @@
-"""A NaN or an infinity anywhere in a training step: nothing of the step is applied, and the message says where it was.
+"""A NaN or an infinity anywhere in a training step: the step changes nothing, and the message says where it arose.
 
-It is planted in turn in each layer's forward and backward, in each parameter, in images, targets and the update.
+It is planted in each layer's forward and backward in turn, in each parameter, in images, targets and the update.
 """
 
 import functools
@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scratchnet.layers.base import backward_params, running_statistics
+from short_runs import TINY
 from strict_array import strict
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.checkpoint import load_arrays
-from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.data.splits import Split
 from scratchnet.errors import NonFiniteError
-from scratchnet.layers.base import backward_params, running_statistics
 from scratchnet.layers.sequential import Sequential
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models.networks import compact, koch2015
@@ -27,8 +26,8 @@ from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import STATE, queue_step, train, train_step
 from scratchnet.train import step as step_module
-from scratchnet.train.batches import Batch, EpisodeBatches
-from scratchnet.train.recipes import RECIPES
+from scratchnet.train.batches import EpisodeBatches
+from scratchnet.train.gradients import Batch
 
 NETS = {
     "compact": functools.partial(compact, seed=1, image_size=16, width=2, features=8, device="cpu"),
@@ -42,7 +41,7 @@ on_a_gpu = pytest.mark.parametrize("device", ["strict", "kernels"], indirect=Tru
 
 @dataclass(frozen=True)
 class Poisoned:
-    """A layer that gives `value` once: as the first number of its output, or of its first gradient."""
+    """A layer with `value` as the first element of its output, or of its first gradient."""
 
     layer: Any
     direction: str
@@ -93,7 +92,7 @@ def batch(rng, kind, size, device, N=4):
 
 
 def everything(net, optimiser, average=None):
-    """The bits of all that a step may change."""
+    """The bits of everything that a step may change."""
     groups = [net.params, optimiser.velocity, average.params if average else {}]
     return [{name: to_host(value).tobytes() for name, value in group.items()} for group in groups]
 
@@ -102,27 +101,27 @@ def started(name, device, rng, kind="pairs", **settings):
     """A network and its optimiser after one good step, and the batch."""
     net = NETS[name]().to_device(device)
     optimiser, items = SGD(**{"lr": 0.01} | settings), batch(rng, kind, net.image_size, device)
-    train_step(net, optimiser, *items[:3], LOSSES[kind])
+    train_step(net, optimiser, *items[:3], loss=LOSSES[kind])
     return net, optimiser, items
 
 
 def refusal(net, optimiser, items, kind="pairs", pieces=1):
-    """What a step that must fail says, once it is sure that it changed nothing."""
+    """The message of a step that must fail; asserts that it changed nothing."""
     before = everything(net, optimiser)
     with pytest.raises(NonFiniteError) as raised:
-        train_step(net, optimiser, *items[:3], LOSSES[kind], pieces)
+        train_step(net, optimiser, *items[:3], loss=LOSSES[kind], pieces=pieces)
     assert everything(net, optimiser) == before
     line = str(raised.value)
     assert "\n" not in line
     return line
 
 
-# Born in a layer
+# Arising in a layer
 
 
 @every_net
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_a_nan_that_is_born_in_a_layer_is_found_in_the_same_step_and_names_it(name, direction, device, rng):
+def test_a_nan_that_arises_in_a_layer_is_found_in_the_same_step_and_names_it(name, direction, device, rng):
     net, optimiser, items = started(name, device, rng)
     layers = list(net.encoder.layers)
     for layer in layers[:: 12 if device.name == "kernels" else 1]:  # which run three times, one thread after the other
@@ -152,12 +151,12 @@ def test_in_the_head_and_in_the_loss_it_is_named_as_well(rng):
     for direction in ("forward", "backward"):
         line = refusal(replace(net, head=Poisoned(net.head, direction, np.nan)), optimiser, items)
         assert line.startswith(f"head, {direction}: "), line
-    net.params["head.bias"][:] = -3e38  # for pairs that are the same: 3e38 each, which is a loss still
+    net.params["head.bias"][:] = -3e38  # equal pairs have a loss of 3e38, which is still finite
     net.params["head.weight"][:] = -3e38
     assert refusal(net, optimiser, items).startswith("head, forward: ")
 
 
-# In what is given
+# In the inputs
 
 
 @every_net
@@ -193,7 +192,7 @@ def test_images_at_fault_are_named_by_their_index(kind, where, name, value, devi
 
 
 def test_an_image_of_a_later_piece_has_its_index_in_the_whole_batch(rng):
-    """Its pixels are finite, and what a layer makes of them is not."""
+    """Its pixels are finite, and the output of a layer is not."""
     net, optimiser, items = started("koch2015", "cpu", rng)
     pieces = itertools.count(1)
     first_twin_of_every_fourth = with_hook(
@@ -242,14 +241,14 @@ def test_the_update_of_one_layer_alone_is_named(rng):
 
 
 def test_statistics_that_overflow_are_refused(device, rng):
-    """The variance of such maps is no number of float32; what is normalised by it is 0, and finite."""
+    """The variance of these maps overflows float32, and they are normalised to 0, which is finite."""
     net, optimiser, items = started("compact", device, rng)
     net.params["encoder.conv1.weight"] *= 1e30
     line = refusal(net, optimiser, items)
     assert line.startswith("encoder.norm1, forward: "), line
 
 
-def test_what_a_second_pass_does_not_show_is_refused_all_the_same(rng):
+def test_a_nan_that_the_second_pass_does_not_show_is_refused_anyway(rng):
     net, optimiser, items = started("compact", "cpu", rng)
     passes = itertools.count()
     once = with_hook(net, "conv2", lambda y: y if next(passes) else poisoned(y, np.nan))
@@ -257,7 +256,7 @@ def test_what_a_second_pass_does_not_show_is_refused_all_the_same(rng):
     assert "a second pass over the step does not show" in line
 
 
-def test_a_step_that_is_well_takes_no_second_pass(monkeypatch, device, rng):
+def test_a_step_that_succeeds_takes_no_second_pass(monkeypatch, device, rng):
     monkeypatch.setattr(step_module, "diagnosis", lambda *_: pytest.fail("a second pass"))
     net, optimiser, items = started("compact", device, rng)
     strict.synchronisations = 0
@@ -274,19 +273,19 @@ def test_the_check_takes_two_launches_on_a_gpu(launched, rng):
     assert launched.count("sgd_flag") == 2
 
 
-# On a device that nobody waits for
+# On a device that computes asynchronously
 
 
 @on_a_gpu
 @pytest.mark.parametrize("how", ["forward", "backward", "image", "update"])
-def test_nothing_is_applied_from_the_step_that_fails_on_until_somebody_reads(how, device, rng):
+def test_once_a_step_fails_nothing_changes_until_the_losses_are_read(how, device, rng):
     net, optimiser, items = started("compact", device, rng)
-    average, failed = WeightAverage.starting_at(net.params, 0.9), new_flag(items.a)
+    average, failed = WeightAverage.starting_at(net.params, decay=0.9), new_flag(items.a)
     strict.synchronisations = 0
 
     def take(network, rule, given, number):
         loss = queue_step(network, rule, given, LOSSES["pairs"], failed)
-        average.update(network.params, number, failed)
+        average.update(network.params, number, failed=failed)
         return loss
 
     losses = [take(net, optimiser, items, 0)]
@@ -305,21 +304,8 @@ def test_nothing_is_applied_from_the_step_that_fails_on_until_somebody_reads(how
     assert to_host(failed) == 1
 
 
-TINY = replace(
-    RECIPES["glyphs"],
-    architecture={"name": "compact", "image_size": 16, "width": 2, "features": 8},
-    epochs=3,
-    steps=4,
-    n_way=5,
-    batch_size=2,
-    validation_trials=20,
-    weight_average=0.9,
-)
-
-
 @pytest.mark.parametrize("device", ["cpu", "strict"], indirect=True)
-def test_a_training_names_the_step_and_keeps_its_last_state(device, tmp_path, monkeypatch):
-    alphabets = generate_alphabets(4, characters=6, drawers=4, image_size=16, seed=3)
+def test_a_run_names_the_step_and_keeps_its_last_state(device, split, tmp_path, monkeypatch):
     whole = EpisodeBatches.batch
 
     def batch_with_a_bad_image(self, epoch, step):
@@ -327,9 +313,8 @@ def test_a_training_names_the_step_and_keeps_its_last_state(device, tmp_path, mo
         return found._replace(b=poisoned(found.b, np.inf)) if (epoch, step) == (1, 2) else found
 
     monkeypatch.setattr(EpisodeBatches, "batch", batch_with_a_bad_image)
-    split = Split(alphabets[:2], alphabets[2:])
     with pytest.raises(NonFiniteError, match=r"^step 3 of epoch 2: encoder, forward: .* in the images b\[0, 0, 0, 0"):
-        train(TINY, split, tmp_path, device, quiet=True)
+        train(replace(TINY, weight_average=0.9), split, tmp_path, device=device, quiet=True)
     state, notes = load_arrays(tmp_path / STATE)
     assert (notes["epoch"], notes["step"]) == (1, 0)
     assert all(np.isfinite(value).all() for value in state.values())

@@ -1,0 +1,55 @@
+"""Which function computes an operation: the one place that decides.
+
+`faster` knows three tiers: the definitions in `ops/`, functions of the same names in `ops/fast/` for real numbers on
+the CPU, and those in `ops/cuda/` for real numbers on a GPU. All give the same results to rounding; the tests hold every
+one against its definition. A new method is a file, and a line here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from scratchnet.backend import CPU, Device, device_of, products
+from scratchnet.ops import cuda
+from scratchnet.ops.conv import Saved
+from scratchnet.ops.cuda import conv_cost as cuda_conv_cost
+from scratchnet.ops.cuda import conv_im2col as cuda_conv_im2col
+from scratchnet.ops.cuda import norm as cuda_norm
+from scratchnet.ops.cuda import pool as cuda_pool
+from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, norm, pixels, pool
+from scratchnet.ops.fast.conv_cost import Problem
+
+ON_CPU = {"dense": products, "norm": norm, "pixels": pixels, "pool": pool}
+ON_GPU = {"dense": products, "norm": cuda_norm, "pool": cuda_pool}
+CONVOLUTIONS = {"offsets": None, "im2col": conv_im2col, "bands": conv_bands, "dft": conv_dft}  # None: the definition
+CONVOLUTIONS_ON_GPU = CONVOLUTIONS | {"im2col": cuda_conv_im2col}
+
+
+def faster(operation: str, function: str, arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
+    """The `function` of `operation` for these arguments, in a faster tier; None where the definition is the choice."""
+    arrays = [argument for argument in arguments if hasattr(argument, "dtype")]
+    kinds = {array.dtype.name for array in arrays if array.dtype.kind in "fc"}
+    if len(kinds) != 1 or not kinds <= cuda.NAMES.keys():
+        return None  # complex numbers, with which derivatives are checked
+    device = device_of(arrays[0])
+    if operation == "conv":
+        module = _convolution(device, arguments)
+    else:
+        module = (ON_CPU if device is CPU else ON_GPU if device.launch else {}).get(operation)
+    return getattr(module, function, None)
+
+
+def _convolution(device: Device, arguments: tuple[Any, ...]) -> Any:
+    """The module of the algorithm: in forward the one asked for, in backward the one that forward took."""
+    match arguments:
+        case [_, _, _, Saved(algorithm=algorithm), *_]:
+            pass
+        case [x, weight, stride, padding, algorithm]:
+            if algorithm == "auto":
+                algorithm = choose_convolution(device, Problem.of(x.shape, weight.shape, stride, padding))
+    return (CONVOLUTIONS_ON_GPU if device.launch else CONVOLUTIONS)[algorithm]
+
+
+def choose_convolution(device: Device, problem: Problem) -> str:
+    """The algorithm that "auto" stands for: the one with the least cost."""
+    costs = (cuda_conv_cost if device.launch else conv_cost).costs(problem)
+    return min(costs, key=costs.__getitem__)

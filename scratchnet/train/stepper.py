@@ -1,0 +1,95 @@
+"""The steps of a run, one after the other; on a device that computes asynchronously, their losses are read later."""
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+from scratchnet.backend import Array, array_module, to_host
+from scratchnet.errors import NonFiniteError
+from scratchnet.ops.finite import new_flag
+from scratchnet.train.batches import Batches
+from scratchnet.train.diagnosis import diagnosis
+from scratchnet.train.gradients import Batch
+from scratchnet.train.state import TrainingRun
+from scratchnet.train.step import queue_step, train_step
+
+READ_EVERY = 20  # steps, whose losses are read together on a device that computes while Python goes on
+
+
+@dataclass
+class Stepper:
+    """Takes the steps of a run.
+
+    pieces: how many each batch is split into. unread: losses () that are still on their device, after those in
+    `run.progress`. failed: the flag there that a failing step raises (`queue_step`).
+    """
+
+    run: TrainingRun
+    batches: Batches
+    pieces: int = 1
+    unread: list[Array] = field(default_factory=list)
+    failed: Array | None = None
+
+    def step(self) -> int:
+        """Take the next step; returns how many images its batch had. Raises NonFiniteError when a step failed."""
+        run, progress = self.run, self.run.progress
+        batch = self.batches.batch(progress.epoch, progress.step)
+        if run.net.device.asynchronous:
+            self._queue(batch)
+        else:
+            self._take(batch)
+        if run.average:
+            run.average.update(run.net.params, progress.epoch * self.batches.steps + progress.step, failed=self.failed)
+        progress.step += 1
+        progress.images += batch.images
+        return batch.images
+
+    def _take(self, batch: Batch) -> None:
+        net, optimiser, progress = self.run.net, self.run.optimiser, self.run.progress
+        try:
+            loss = train_step(
+                net, optimiser, batch.a, batch.b, batch.target, loss=self.batches.loss, pieces=self.pieces
+            )
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{_step_name(progress.epoch, progress.step)}: {error}") from error
+        progress.losses.append(loss)
+
+    def _queue(self, batch: Batch) -> None:
+        net, optimiser = self.run.net, self.run.optimiser
+        if self.failed is None:
+            self.failed = new_flag(net.params["head.weight"])
+        self.unread.append(queue_step(net, optimiser, batch, self.batches.loss, self.failed, pieces=self.pieces))
+        if len(self.unread) >= READ_EVERY:
+            self.read_losses()
+
+    def read_losses(self) -> None:
+        """Read the losses that are still on their device, all at once.
+
+        Raises NonFiniteError for the first step that failed. The steps after it have changed nothing, so a second pass
+        over it finds the network as it was.
+        """
+        if not self.unread:
+            return
+        net, optimiser, progress = self.run.net, self.run.optimiser, self.run.progress
+        for loss in to_host(array_module(*self.unread).stack(self.unread)).tolist():
+            step = len(progress.losses)
+            if not isfinite(loss):
+                batch = self.batches.batch(progress.epoch, step)
+                reason = diagnosis(net, optimiser, batch, self.batches.loss, self.pieces)
+                raise NonFiniteError(f"{_step_name(progress.epoch, step)}: {reason}")
+            progress.losses.append(loss)
+        self.unread.clear()
+
+    def expect_finite(self) -> None:
+        """Raise NonFiniteError rather than let a network be saved that cannot go on; the last good state stays."""
+        self.read_losses()
+        params = self.run.net.params
+        xp = array_module(*params.values())
+        finite = to_host(xp.stack([xp.isfinite(value).all() for value in params.values()]))  # read all at once
+        for name, all_finite in zip(params, finite, strict=True):
+            if not all_finite:
+                raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")
+
+
+def _step_name(epoch: int, step: int) -> str:
+    """Counted from 1, as in the log."""
+    return f"step {step + 1} of epoch {epoch + 1}"
