@@ -1,44 +1,68 @@
-"""Tasks by name: `nox -l` lists them, `nox -s long` runs one. .ci/run does what CI does, without nox."""
+#!/usr/bin/env -S uv run --script
+# /// script
+# dependencies = ["nox>=2025.2.9"]
+# ///
+"""Tasks by name: `nox` runs tests and lint, `nox -l` lists all, `nox -s long` runs one. .ci/run uses lint and dist."""
 
 import nox
 
-nox.options.sessions = ["tests", "lint"]
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"  # as README and CONTRIBUTING do by hand
 BATTERIES = ("kills", "failures", "mutations")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests; what follows -- goes to pytest."""
+    """All tests; arguments after -- go to pytest."""
     session.install("-e", ".[test]")
     session.run("pytest", *session.posargs)
 
 
-@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.session(default=False, python=["3.11", "3.12", "3.13"])
 def smoke(session: nox.Session) -> None:
-    """Half a minute of tests with each Python that is here."""
+    """Half a minute of tests on each installed Python."""
     session.install("-e", ".[test]")
     session.run("pytest", "-m", "smoke", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff and mypy."""
+    """ruff (rules and format) and mypy."""
     session.install("-e", ".[test]")
-    session.run("ruff", "check", ".")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
     session.run("mypy")
 
 
-@nox.session
+@nox.session(default=False)
+def pictures(session: nox.Session) -> None:
+    """Draw the picture in the README again."""
+    session.install("-e", ".[plot]")
+    session.run("python", "docs/make_picture.py")
+
+
+@nox.session(default=False)
 def dist(session: nox.Session) -> None:
-    """The wheel and the source distribution, into dist/, checked as a package index would."""
+    """Build the wheel and the source distribution into dist/, and check them as a package index would."""
     session.install("build", "twine")
     session.run("python", "-m", "build", "--outdir", "dist")
     session.run("twine", "check", "--strict", "dist/*")
 
 
-@nox.session
+@nox.session(default=False)
+def review(session: nox.Session) -> None:
+    """The scientific-Python repository review; pyproject.toml has the exceptions and their reasons."""
+    session.install("sp-repo-review[cli]>=2026.8.14")
+    session.run("repo-review", ".")
+
+
+@nox.session(default=False)
 @nox.parametrize("battery", BATTERIES)
 def long(session: nox.Session, battery: str) -> None:
-    """The long form of the tests of reliability; what follows -- goes to each script."""
+    """The long reliability tests; arguments after -- go to each script."""
     session.install("-e", ".[test]")
     session.run("python", f"benchmarks/reliability/{battery}.py", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -160,7 +160,7 @@ def test_both_algorithms_are_measured_beside_what_is_expected_of_them(precision,
 
     def call_seconds(cp, call):
         call()
-        called.append(call.func.__name__)
+        called.append((call.func.__name__, call.keywords.get("needs_dx")))
         return [0.5, 0.25, 0.125]
 
     monkeypatch.setattr(gpu, "CONVOLUTIONS", sizes)
@@ -171,7 +171,7 @@ def test_both_algorithms_are_measured_beside_what_is_expected_of_them(precision,
     rows = gpu.MEASUREMENTS["convolutions"](strict_array.STRICT)["rows"]
     assert not [row["problem"] for row in rows if "problem" in row]
     assert backend.get_precision() == precision
-    assert called == ["forward", "backward_params"] * 2 + ["forward", "backward"] * 2
+    assert called == [("forward", None), ("backward", False)] * 2 + [("forward", None), ("backward", True)] * 2
     assert [row["algorithm"] for row in rows] == ["im2col", "dft"] * 2
     expected = [conv_cost.costs_on_gpu((H, H, N, C), (k, k, C, O), *rest) for H, N, C, O, k, *rest in sizes]
     for row in rows:

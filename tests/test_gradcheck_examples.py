@@ -57,7 +57,7 @@ def test_a_wrong_function_pair_is_caught():
 def test_a_wrong_torch_function_is_caught():
     example = run_example("torch_function", "torch")
 
-    class Halved(example["Gate"]):
+    class Halved(example["Gate"]):  # type: ignore[name-defined, valid-type]
         @staticmethod
         def backward(ctx, dy):
             dx, dg = example["Gate"].backward(ctx, dy)

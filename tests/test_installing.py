@@ -13,8 +13,8 @@ from scratchnet.errors import REINSTALL, install_extra
 DISTRIBUTION = "scratchnet-oneshot"
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(scratchnet.__file__).parent  # not below ROOT where the tests are those of a source distribution
-WRITTEN = ("*.*", ".ci/*", "docs/*.md", "tests/**/*.py", "benchmarks/**/*.*", "examples/**/*.*")
-KINDS = {"", ".py", ".md", ".cff", ".cfg", ".toml", ".yaml", ".sh", ".in"}
+WRITTEN = ("*.*", ".ci/*", ".github/**/*.*", "docs/*.*", "tests/**/*.py", "benchmarks/**/*.*", "examples/**/*.*")
+KINDS = {"", ".py", ".md", ".cff", ".cfg", ".toml", ".yaml", ".yml", ".sh", ".in"}
 STRANGER = re.compile(
     r"""(install | download | add | pipx\ run | uvx)  # pip, uv, poetry, conda; "install scratchnet again"
         (\ +-[\w-]+(=\S+)?)* \ +["'`]?scratchnet (?![\w.-]|\ in\ your\ clone)
@@ -78,7 +78,8 @@ def test_the_weights_come_with_the_licence_of_the_drawings_that_they_were_made_f
     assert "The MIT License" in licence
     assert "Copyright (c) 2015 Brenden Lake" in licence
     assert "OMNIGLOT_LICENSE.txt" in pretrained.card("omniglot").data["licence"]
-    packed = {Path(file).name for file in metadata.distribution(DISTRIBUTION).files if "licenses" in file.parts}
+    found = metadata.distributions(name=DISTRIBUTION)  # `python -m pytest` finds the egg-info of the clone first
+    packed = {file.name for distribution in found for file in distribution.files if "licenses" in file.parts}
     assert packed == {"LICENSE", "OMNIGLOT_LICENSE.txt"}
 
 
@@ -86,3 +87,11 @@ def test_the_command_and_the_import_keep_their_name():
     names = {(entry.group, entry.name) for entry in metadata.distribution(DISTRIBUTION).entry_points}
     assert names == {("console_scripts", "scratchnet"), ("pytest11", "scratchnet")}
     assert DISTRIBUTION in metadata.packages_distributions()["scratchnet"]
+
+
+def test_changelog_and_citation_are_of_this_version():
+    (newest, *_) = re.findall(
+        r"^## ([\d.]+) - ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    cited = re.findall(r"^version: ([\d.]+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [newest] == cited == [scratchnet.__version__]

@@ -1,4 +1,4 @@
-"""What the README tells people to type works, and is what CI runs."""
+"""What the README and docs/ tell people to type works and is what CI runs, and their links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import scratchnet
 from scratchnet.checkpoint import load_model
 from scratchnet.cli import main
 from scratchnet.data.locate import find_data
 from scratchnet.oneshot.trials import official_runs
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(scratchnet.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GPU_PAGE = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+DOCS = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+PAGES = sorted(page for folder in ("", "docs", "benchmarks", "examples") for page in (ROOT / folder).glob("*.md"))
 EXAMPLE = ROOT / "examples" / "omniglot"
 TEST_COMMAND = 'pip install -e ".[test]" && pytest'
 
@@ -23,10 +26,23 @@ def python_in(page):
     return block
 
 
-def test_the_first_five_minutes_run_on_every_device(device, capsys, monkeypatch):
+def test_the_readme_fits_on_two_screens():
+    assert len(README.splitlines()) <= 120
+
+
+def test_the_readme_runs_on_every_device(device, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
     exec(python_in(README), {})
+    printed = capsys.readouterr().out
+    assert "ok    weight (3, 3, 1, 2): relative error" in printed
+    assert printed.endswith("class08.png\n")
+
+
+def test_the_page_on_python_runs_on_every_device(device, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
+    exec(python_in(DOCS["python.md"]), {})
     printed = capsys.readouterr().out
     assert "ok    weight (3, 3, 1, 2): relative error" in printed
     assert "95 % interval" in printed
@@ -54,7 +70,7 @@ def test_the_example_is_the_first_of_the_official_runs(real_data):
 
 
 def test_the_page_on_gpus_runs_on_every_device(device, capsys):
-    exec(python_in(GPU_PAGE).replace('"cuda"', repr(device.name)), {})
+    exec(python_in(DOCS["gpu.md"]).replace('"cuda"', repr(device.name)), {})
     assert capsys.readouterr().out == "(8, 768)\n"
 
 
@@ -73,4 +89,24 @@ def test_every_command_is_in_the_table(capsys):
     commands = re.findall(r"^    (\w+)(?: |$)", capsys.readouterr().out, flags=re.MULTILINE)
     assert len(commands) >= 7
     for command in commands:
-        assert re.search(rf"^\| `{command}\b", README, flags=re.MULTILINE), command
+        assert re.search(rf"^\| `{command}\b", DOCS["commands.md"], flags=re.MULTILINE), command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page):
+    targets = re.findall(r"\]\(\s*([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not linked(page, target).exists()]
+    assert missing == []
+
+
+def linked(page, target):
+    """The file that a page links to; the package is elsewhere when the tests of a source distribution run."""
+    path = (page.parent / target).resolve()
+    source = ROOT / "scratchnet"
+    return PACKAGE / path.relative_to(source) if path.is_relative_to(source) else path
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.keys() - {"README.md"}))
+def test_the_readme_and_the_index_of_docs_list_every_page(page):
+    assert f"](docs/{page})" in README
+    assert f"]({page})" in DOCS["README.md"]

@@ -1,4 +1,4 @@
-"""Checks a primitive of HIPS autograd: do its vector-Jacobian products belong to it?"""
+"""Checks a primitive of HIPS autograd: are its vector-Jacobian products those of its forward?"""
 
 import numpy as np
 from autograd.core import make_vjp

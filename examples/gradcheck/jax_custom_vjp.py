@@ -1,11 +1,11 @@
-"""Checks a jax.custom_vjp function: does its backward rule belong to its forward rule?"""
+"""Checks a jax.custom_vjp function: is its backward the derivative of its forward?"""
 
 import jax
 import numpy as np
 
 from scratchnet.gradcheck import check, draw
 
-jax.config.update("jax_enable_x64", True)  # JAX computes in float32 unless told so
+jax.config.update("jax_enable_x64", True)  # JAX's default is float32
 
 
 @jax.custom_vjp

@@ -1,4 +1,4 @@
-"""Checks a torch.autograd.Function: does its backward belong to its forward?"""
+"""Checks a torch.autograd.Function: is its backward the derivative of its forward?"""
 
 import torch
 

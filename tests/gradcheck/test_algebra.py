@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scratchnet.layers.base import prefixed
 
 from scratchnet.gradcheck import adjoint, batch_sum, check, twin_sum
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU
-from scratchnet.layers.base import prefixed
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.planted.cases import CASES
 

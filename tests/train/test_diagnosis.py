@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scratchnet.layers.base import backward_params, running_statistics
 from short_runs import TINY
 from strict_array import strict
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.checkpoint import load_arrays
 from scratchnet.errors import NonFiniteError
+from scratchnet.layers.protocol import complete
 from scratchnet.layers.sequential import Sequential
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models.networks import compact, koch2015
@@ -47,21 +47,18 @@ class Poisoned:
     direction: str
     value: float
 
-    def forward(self, params, *inputs):
-        y, cache = self.layer.forward(params, *inputs)
+    def init(self, rng):
+        return self.layer.init(rng)
+
+    def forward(self, params, *inputs, **options):
+        y, cache = self.layer.forward(params, *inputs, **options)
         return (poisoned(y, self.value) if self.direction == "forward" else y), cache
 
-    def backward(self, dy, cache):
-        dx, grads = self.layer.backward(dy, cache)
+    def backward(self, dy, cache, **options):
+        dx, grads = self.layer.backward(dy, cache, **options)
         if self.direction == "backward" and not grads:
             return poisoned(dx, self.value), grads
         return dx, self._poisoned(grads)
-
-    def backward_params(self, dy, cache):
-        return self._poisoned(backward_params(self.layer, dy, cache))
-
-    def running_statistics(self, cache):
-        return running_statistics(self.layer, cache)
 
     def _poisoned(self, grads):
         if self.direction == "forward":
@@ -78,7 +75,7 @@ def poisoned(array, value, where=None):
 
 def with_poison(net, layer, direction, value=np.nan):
     layers = dict(net.encoder.layers)
-    return replace(net, encoder=Sequential(layers | {layer: Poisoned(layers[layer], direction, value)}))
+    return replace(net, encoder=Sequential(layers | {layer: Poisoned(complete(layers[layer]), direction, value)}))
 
 
 def batch(rng, kind, size, device, N=4):
