@@ -23,7 +23,8 @@ from scratchnet.bench import timing
 from scratchnet.cli import main
 from scratchnet.errors import install_extra
 from scratchnet.models.networks import compact
-from scratchnet.ops.fast import conv_cost
+from scratchnet.ops.cuda import conv_cost
+from scratchnet.ops.fast.conv_cost import Problem
 from scratchnet.train.recipe import Recipe
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -173,7 +174,9 @@ def test_both_algorithms_are_measured_beside_what_is_expected_of_them(precision,
     assert backend.get_precision() == precision
     assert called == [("forward", None), ("backward", False)] * 2 + [("forward", None), ("backward", True)] * 2
     assert [row["algorithm"] for row in rows] == ["im2col", "dft"] * 2
-    expected = [conv_cost.costs_on_gpu((H, H, N, C), (k, k, C, O), *rest) for H, N, C, O, k, *rest in sizes]
+    expected = [
+        conv_cost.costs(Problem.of((H, H, N, C), (k, k, C, O), (s, s), (p, p))) for H, N, C, O, k, s, p in sizes
+    ]
     for row in rows:
         assert (row["forward_ms"]["median"], row["sum_ms"]) == (250, 500)
     assert [row["expected_ms"] for row in rows] == [1e3 * seconds for both in expected for seconds in both.values()]

@@ -85,8 +85,8 @@ planted.contract
 planted.trials
 planted
 train.gradients
-train.diagnosis train.memory_plan
-train.step
+train.diagnosis train.memory_plan train.step
+train.synchronous
 train.recipe train.signals train.folder train.environment
 train.recipes train.settings train.batches train.progress
 train.state

@@ -9,7 +9,7 @@ One process trains in a folder: the lock file .lock keeps others out while it ru
 each epoch, every few minutes within one, and on SIGINT, SIGTERM or SIGHUP; a kill loses the steps since then. It
 records a digest of the drawings, since a run is not resumed on others, and the environment: a change gives a warning.
 
-The random numbers of a batch depend only on the seed, the epoch and the step, so a run that was stopped and resumed
+The random numbers of a batch depend only on the seed, the epoch and the step, synchronous, so a run that was stopped and resumed
 ends with the same bits as one that was not, on the same machine with the same number of threads. Their weights.npz are
 the same file, as only the log holds times. Under a memory limit they agree up to rounding, since the pieces of a batch
 depend on how much memory the process holds when it starts.
@@ -43,6 +43,7 @@ __all__ = [
     "state",
     "step",
     "stepper",
+    "synchronous",
     "train",
     "train_step",
 ]
@@ -64,12 +65,14 @@ if TYPE_CHECKING:
         state,
         step,
         stepper,
+        synchronous,
     )
     from scratchnet.train.folder import LOG, RECIPE, STATE
     from scratchnet.train.loop import SAVE_EVERY, load_split, train
     from scratchnet.train.signals import Interrupted, StoppedAtOnce, exit_code
     from scratchnet.train.state import read_log
-    from scratchnet.train.step import queue_step, train_step
+    from scratchnet.train.step import queue_step
+    from scratchnet.train.synchronous import train_step
 else:
     from scratchnet.common.lazy import lazily
 
@@ -88,6 +91,6 @@ else:
             "exit_code": "signals",
             "read_log": "state",
             "queue_step": "step",
-            "train_step": "step",
+            "train_step": "synchronous",
         },
     )

@@ -9,13 +9,22 @@ so memory for one piece suffices, and the result is the same up to rounding. Bat
 by the mean and variance of the whole batch, and pieces would compute another function.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from scratchnet.backend import Array, Params
 from scratchnet.common.caches import gathered
 from scratchnet.errors import ScratchnetError
 from scratchnet.losses import Loss
-from scratchnet.models.siamese import SiameseNet
+
+
+class Trainable(Protocol):
+    """What the training step needs of a network: SiameseNet, or a Siamese layer with its parameters."""
+
+    params: Params
+
+    def forward(self, params: Params, a: Array, b: Array, training: bool = False) -> tuple[Array, Any]: ...
+
+    def backward(self, dlogits: Array, cache: Any, needs_dx: bool = True) -> tuple[Any, Params]: ...
 
 
 class Batch(NamedTuple):
@@ -35,7 +44,7 @@ class Gradients(NamedTuple):
     running_statistics: Params
 
 
-def gradients(net: SiameseNet, loss: Loss, a: Array, b: Array, target: Array, pieces: int = 1) -> Gradients:
+def gradients(net: Trainable, loss: Loss, a: Array, b: Array, target: Array, pieces: int = 1) -> Gradients:
     """The loss and gradients of a batch; the pieces are cut along the first axis of a, b and target.
 
     Raises ScratchnetError for batch norm in more than one piece, and for more pieces than there are pairs or episodes.
@@ -60,7 +69,7 @@ def pieces_of(N: int, pieces: int) -> list[tuple[slice, float]]:
 
 
 def add_piece(
-    total: Params, net: SiameseNet, loss: Loss, a: Array, b: Array, target: Array, share: float
+    total: Params, net: Trainable, loss: Loss, a: Array, b: Array, target: Array, share: float
 ) -> tuple[Array, Params]:
     """Add the gradients of one piece to `total`; returns its share of the loss, and the running statistics.
 
@@ -80,7 +89,7 @@ def add_piece(
     return share * value, statistics
 
 
-def memory_advice(net: SiameseNet, N: int, pieces: int = 1) -> str:
+def memory_advice(net: Trainable, N: int, pieces: int = 1) -> str:
     """What to do when memory runs out in a step on N pairs or episodes in that many pieces."""
     if N == 1:
         return "batch_size is already 1: use a smaller network or another device"

@@ -2,58 +2,22 @@
 
 import numpy as np
 
-from scratchnet.backend import Array, keep_freed_memory, memory_errors, one_blas_thread
-from scratchnet.errors import NonFiniteError
-from scratchnet.images.ink import BatchLook
-from scratchnet.losses import Loss, PairCrossEntropy
-from scratchnet.models.siamese import SiameseNet
-from scratchnet.ops.finite import flag_not_finite, new_flag, unless, unless_all
+from scratchnet.backend import Array
+from scratchnet.losses import Loss
+from scratchnet.ops.finite import flag_not_finite, unless, unless_all
 from scratchnet.optim.sgd import SGD
-from scratchnet.train.diagnosis import diagnosis
-from scratchnet.train.gradients import Batch, Gradients, gradients, memory_advice
-
-
-@np.errstate(over="ignore", invalid="ignore")  # the step reports what is not finite
-def train_step(
-    net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array, *, loss: Loss | None = None, pieces: int = 1
-) -> float:
-    """One forward, backward and update on a batch; returns the loss before the update.
-
-    Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
-    b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
-    pieces: split the batch into this many, one after the other, for less memory and the same result up to rounding.
-
-    Raises DataError for images that are not ink 1 and paper 0 (`images/ink.py`). Raises NonFiniteError, before anything
-    changes, when the loss, a gradient, a statistic of batch norm or an updated parameter has a NaN or an infinity; a
-    second pass over the step names the layer and the direction where the first one arises, and the images if only some
-    of them cause it. Raises ScratchnetError for batch norm in more than one piece, and BackendError when memory runs
-    out: usually before anything changes, but the first update may be done in part.
-    """
-    keep_freed_memory()
-    objective = loss or PairCrossEntropy()
-    with one_blas_thread(), memory_errors(lambda: memory_advice(net, target.shape[0], pieces)):
-        images = BatchLook(a, b)
-        grads = gradients(net, objective, a, b, target, pieces)
-        failed = new_flag(grads.loss)
-        _flag(net, optimiser, grads, failed)
-        loss_value, raised = images.read(grads.loss, failed.astype(grads.loss.dtype))  # the one synchronisation
-        if raised:
-            del grads  # makes room for the second pass
-            raise NonFiniteError(diagnosis(net, optimiser, Batch(a, b, target, 0), objective, pieces))
-        optimiser.step(net.params, grads.params)
-        net.params.update(grads.running_statistics)
-    return loss_value
+from scratchnet.train.gradients import Batch, Gradients, Trainable, gradients
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def queue_step(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, failed: Array, *, pieces: int = 1) -> Array:
+def queue_step(net: Trainable, optimiser: SGD, batch: Batch, loss: Loss, failed: Array, *, pieces: int = 1) -> Array:
     """`train_step` without waiting for the device: returns the loss () there; NaN once a step has failed.
 
     failed: a flag () int32 of ops/finite.py, raised where `train_step` would raise NonFiniteError. Once it is raised,
     neither this step nor any later one changes anything: the network stays as it was before the step that failed.
     """
     grads = gradients(net, loss, batch.a, batch.b, batch.target, pieces)
-    _flag(net, optimiser, grads, failed)
+    flag_step(net, optimiser, grads, failed)
     optimiser.step(net.params, grads.params, failed=failed)
     names, values = grads.running_statistics.keys(), list(grads.running_statistics.values())
     statistics = unless_all(failed, [net.params[name] for name in names], values)
@@ -61,7 +25,7 @@ def queue_step(net: SiameseNet, optimiser: SGD, batch: Batch, loss: Loss, failed
     return unless(failed, np.nan, grads.loss)
 
 
-def _flag(net: SiameseNet, optimiser: SGD, grads: Gradients, failed: Array) -> None:
+def flag_step(net: Trainable, optimiser: SGD, grads: Gradients, failed: Array) -> None:
     """Raise the flag if the loss, a running statistic or an updated parameter is not finite."""
     flag_not_finite([grads.loss, *grads.running_statistics.values()], failed)
     optimiser.flag(net.params, grads.params, failed)

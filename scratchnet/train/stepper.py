@@ -10,7 +10,8 @@ from scratchnet.train.batches import Batches
 from scratchnet.train.diagnosis import diagnosis
 from scratchnet.train.gradients import Batch
 from scratchnet.train.state import TrainingRun
-from scratchnet.train.step import queue_step, train_step
+from scratchnet.train.step import queue_step
+from scratchnet.train.synchronous import train_step
 
 READ_EVERY = 20  # steps, whose losses are read together on a device that computes while Python goes on
 

@@ -24,8 +24,7 @@ from scratchnet.models.networks import compact, koch2015
 from scratchnet.ops.finite import new_flag
 from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
-from scratchnet.train import STATE, queue_step, train, train_step
-from scratchnet.train import step as step_module
+from scratchnet.train import STATE, queue_step, synchronous, train, train_step
 from scratchnet.train.batches import EpisodeBatches
 from scratchnet.train.gradients import Batch
 
@@ -254,7 +253,7 @@ def test_a_nan_that_the_second_pass_does_not_show_is_refused_anyway(rng):
 
 
 def test_a_step_that_succeeds_takes_no_second_pass(monkeypatch, device, rng):
-    monkeypatch.setattr(step_module, "diagnosis", lambda *_: pytest.fail("a second pass"))
+    monkeypatch.setattr(synchronous, "diagnosis", lambda *_: pytest.fail("a second pass"))
     net, optimiser, items = started("compact", device, rng)
     strict.synchronisations = 0
     assert np.isfinite(train_step(net, optimiser, *items[:3]))
