@@ -109,7 +109,7 @@ def _self_test(options: argparse.Namespace, seeds: range) -> int:
         f"{name}, seed {seed}"
         for name, case in with_progress(options, correct.items())
         for seed in seeds
-        if not case.check(seed)
+        if not case.check(seed=seed)
     ]
     missed = [name for name, outcome in outcomes.items() if outcome.caught < outcome.seeds]
     planted_count, checks = len(bugs) * len(seeds), len(correct) * len(seeds)
