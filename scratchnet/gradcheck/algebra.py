@@ -14,7 +14,7 @@ import numpy as np
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.gradcheck.contract import FLOOR, ROUNDING, beyond_rounding
 from scratchnet.gradcheck.numeric import same_bits
-from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+from scratchnet.gradcheck.point import Point, dot, expect_tensor, gaussian_like, norm
 from scratchnet.gradcheck.report import Report
 
 
@@ -26,10 +26,11 @@ def adjoint(layer: Any, params: Params, *inputs: Array, of: str | None = None, s
     input and in the weight.
 
     layer, params, inputs and options as for `check`; `of` names an input or a parameter, by default the first input.
-    Raises ScratchnetError for arrays that are not float64, KeyError if `of` names no tensor.
+    Raises ScratchnetError for arrays that are not float64, or if `of` names no tensor.
     """
     rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
     name = of or point.input_names[0]
+    expect_tensor(point, name)
     tensor = gaussian_like(point.tensors[name], rng)
     y, cache = point.forward()
     dy, image = gaussian_like(y, rng), point.forward({name: tensor})[0] - point.forward({name: 0.0 * tensor})[0]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params, device_of, to_host
+from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError, ScratchnetError
 
 
@@ -70,6 +71,14 @@ class Point:
             name if name not in self.input_names else f"{name} (parameter)": gradient
             for name, gradient in result[1].items()
         }
+
+
+def expect_tensor(point: Point, name: str) -> None:
+    """Raises ScratchnetError unless the point has a tensor of that name."""
+    if name not in point.tensors:
+        raise ScratchnetError(
+            f"no tensor is called {name}{hint(name, point.tensors)}: choose from {', '.join(point.tensors)}"
+        )
 
 
 class MalformedError(ScratchnetError):

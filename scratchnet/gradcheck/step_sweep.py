@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.gradcheck.numeric import slope
-from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+from scratchnet.gradcheck.point import Point, dot, expect_tensor, gaussian_like, norm
 
 STEPS = np.logspace(-1, -12, 45)
 MARKS = {2: "2", 4: "4"}
@@ -99,10 +98,7 @@ def sweep(layer: Any, params: Params, *inputs: Array, name: str | None = None, s
     """
     rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
     name = name or next(iter(point.tensors))
-    if name not in point.tensors:
-        raise ScratchnetError(
-            f"no tensor is called {name}{hint(name, point.tensors)}: choose from {', '.join(point.tensors)}"
-        )
+    expect_tensor(point, name)
     y, cache = point.forward()
     dy = gaussian_like(y, rng)
     gradient = point.backward(dy, cache).get(name)
