@@ -85,7 +85,7 @@ class Function:
 
 
 def scratchnet(function: Function) -> bool:
-    return bool(function.case.check(seed=function.seed))
+    return bool(function.case.check(function.seed))
 
 
 def cs231n_rule(function: Function) -> bool:

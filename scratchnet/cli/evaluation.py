@@ -67,7 +67,7 @@ def add_to(commands: Commands) -> None:
         "--query-warps",
         type=at_least(1),
         metavar="K",
-        help="also average the scores of each query over itself and K small affine distortions of it",
+        help="also evaluate with scores averaged over each query and K small affine distortions of it",
     )
     added.add_argument("--no-baselines", action="store_true", help="skip the baselines")
     add_device(added)
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     return finish(options, figures | evaluate(options, networks, recipes))
 
 
-def evaluate_and_print(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) -> dict[str, dict[str, Any]]:
+def evaluate_scorers(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) -> dict[str, dict[str, Any]]:
     """Evaluate the scorers on the same trials; prints a line for each unless `quiet`. Returns figures by row name."""
     if not quiet:
         say(f"{task}, each query judged on its own")
@@ -127,9 +127,9 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
         if options.pairs:
             if not alphabets.threshold:
                 raise ScratchnetError(f"--pairs needs alphabets to choose a threshold on, which {on} does not have")
-            accuracies = _verify_and_print(options, networks, alphabets, options.pairs)
+            accuracies = _verify_networks(options, networks, alphabets, options.pairs)
             figures["verification"] = accuracies.get(OURS, accuracies)
-    return figures | {"results": evaluate_and_print(_scorers(options, networks), task, quiet=options.json)}
+    return figures | {"results": evaluate_scorers(_scorers(options, networks), task, quiet=options.json)}
 
 
 def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:
@@ -149,15 +149,15 @@ def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Seque
     count, seed = options.trials or tasks.TRIALS, options.seed or 0
     for task in tasks.card_tasks(on, alphabets.trials, options.runs or options.data, count, seed):
         scorers = _scorers(options, networks, baselines=task.title == tasks.OFFICIAL)
-        results = evaluate_and_print(scorers, task, quiet=options.json)
+        results = evaluate_scorers(scorers, task, quiet=options.json)
         figures["figures"].append({**task.as_dict(), "results": results})
     if alphabets.threshold:
-        results = _verify_and_print(options, networks, alphabets, options.pairs or tasks.PAIRS)
+        results = _verify_networks(options, networks, alphabets, options.pairs or tasks.PAIRS)
         figures["figures"].append({"task": alphabets.verification, "results": results})
     return figures
 
 
-def _verify_and_print(
+def _verify_networks(
     options: argparse.Namespace, networks: Networks, alphabets: Unseen, pairs: int
 ) -> dict[str, dict[str, Any]]:
     """Each network's accuracy at same-or-different on the same pairs; prints a line for each. Figures by row name."""

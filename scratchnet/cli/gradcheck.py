@@ -67,7 +67,7 @@ def _check_all(options: argparse.Namespace) -> int:
     errors: dict[str, list[float]] = {}
     failed, seed = [], options.seed or 0
     for name, case in with_progress(options, gradcases.CASES.items()):
-        report = case.check(seed=seed, method=options.method)
+        report = case.check(seed, method=options.method)
         errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
         if not report:
             failed.append(name)
@@ -111,7 +111,7 @@ def _self_test(options: argparse.Namespace, seeds: range) -> int:
         f"{name}, seed {seed}"
         for name, case in with_progress(options, correct.items())
         for seed in seeds
-        if not case.check(seed=seed)
+        if not case.check(seed)
     ]
     missed = [name for name, outcome in outcomes.items() if outcome.caught < outcome.seeds]
     planted_count, checks = len(bugs) * len(seeds), len(correct) * len(seeds)

@@ -76,5 +76,5 @@ def find_supports(folder: Path) -> list[Path]:
                 "expected one per class"
             )
     if others := [path.name for path in files if path not in supports]:
-        note(f"scratchnet: ignored {', '.join(others)} (not {known})")
+        note(f"scratchnet: ignored {', '.join(others)}: expected one of {known}")
     return supports

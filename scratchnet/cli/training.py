@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.cli.evaluation import evaluate_and_print
+from scratchnet.cli.evaluation import evaluate_scorers
 from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
 from scratchnet.common.console import say
 from scratchnet.data.splits import Split
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
         scorers = {"scratchnet": net, **oneshot.BASELINES}
         task = Task("unseen generated alphabets", runs)
-        figures["test"] = evaluate_and_print(scorers, task, quiet=options.json)
+        figures["test"] = evaluate_scorers(scorers, task, quiet=options.json)
     return finish(options, figures)
 
 

@@ -126,7 +126,7 @@ def check_precision(
 def _amplitude(summands: int, operand_roundoff: float) -> float:
     """The relative size of the perturbations: a in (3)."""
     if summands < 1:
-        raise ScratchnetError(f"summands is {summands}, expected the number of products in a sum, at least 1")
+        raise ScratchnetError(f"summands is {summands}, expected the number of products in a sum, 1 or more")
     likely = math.sqrt(2 * math.log(2 * summands / PROBABILITY))
     amplitude = likely * (summands * UNIT_ROUNDOFF + operand_roundoff)
     if amplitude > 0.1:

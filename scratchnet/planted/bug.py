@@ -92,7 +92,7 @@ class PlantedBug:
         """(caught, report) of the checker at the point drawn with `seed`."""
         try:
             with np.errstate(all="ignore"):  # a bug may divide by zero
-                report = self.broken_case().check(seed=seed)
+                report = self.broken_case().check(seed)
         except ScratchnetError as error:
             return True, str(error)
         return not report, str(report)

@@ -51,7 +51,7 @@ class Case:
         params, inputs = draw(self.layer, *self.shapes, seed=rng)
         return {name: value.astype(dtype) for name, value in params.items()}, [x.astype(dtype) for x in inputs]
 
-    def check(self, *, seed: int = 0, method: str = "auto") -> Report:
+    def check(self, seed: int = 0, *, method: str = "auto") -> Report:
         """Check the gradients in float64, with tensors whose gradient vanishes tried again at other points."""
         params, inputs = self.draw(np.random.default_rng(seed))
         return check(
