@@ -67,8 +67,9 @@ class Parser(argparse.ArgumentParser):
             return
         known = [str(choice) for choice in action.choices]
         options = self._option_string_actions if action.dest == "command" else ()  # so that "help" suggests --help
-        meant = hint(value, [*known, *options])
-        raise argparse.ArgumentError(action, f"invalid choice: {value!r}{meant}: choose from {', '.join(known)}")
+        raise argparse.ArgumentError(
+            action, f"invalid choice: {value!r}{hint(value, [*known, *options])}: choose from {', '.join(known)}"
+        )
 
     def error(self, message: str) -> NoReturn:
         note(f"{self.prog}: {message} (see {self.prog} --help)")
