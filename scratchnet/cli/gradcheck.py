@@ -73,10 +73,11 @@ def _check_all(options: argparse.Namespace) -> int:
             failed.append(name)
             note(f"FAIL  {name}", *str(report).splitlines())
     if not options.json:
+        say(f"{'':30} cases   largest relative error")
         for kind, values in errors.items():
-            say(f"  {kind:30} {len(values):3} cases, largest relative error {max(values):.1e}")
+            say(f"{kind:30} {len(values):5}   {max(values):.1e}")
         passed = len(gradcases.CASES) - len(failed)
-        say(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
+        say(f"{passed} of {len(gradcases.CASES)} passed (method {options.method}, seed {seed})")
     figures = {
         "method": options.method,
         "seed": seed,
