@@ -27,7 +27,7 @@ def test_gradcheck_exits_0_when_every_check_passes(method, ask, monkeypatch):
     monkeypatch.setattr(gradcases, "CASES", SOUND)
     answer = ask("gradcheck", "--method", method, "--seed", "5")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1] == f"{len(SOUND)} of {len(SOUND)} passed ({method}, seed 5)"
+    assert answer.out.splitlines()[-1] == f"{len(SOUND)} of {len(SOUND)} passed (method {method}, seed 5)"
     figures = ask("gradcheck", "--json", "--method", method).json
     assert (figures["failed"], figures["method"]) == ([], method)
     assert set(figures["largest_error"]) == {"ReLU", "Linear", "WeightedL1"}
