@@ -18,7 +18,7 @@ from scratchnet.models.siamese import SiameseNet
 
 
 def sections(workload: Workload, rounds: int, *, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
-    """(name, figures) of each section, as they are measured. Raises ScratchnetError for an impossible workload."""
+    """(name, figures) of each section, as they are measured. Raises ScratchnetError for an invalid workload."""
     training = workload.prepare()
     net = replace(training.net, frame="page")  # the drawings of a workload are already framed
     yield from heading(workload, net, against)

@@ -22,7 +22,7 @@ MILLI, GIGA = 1e3, 1e-9
 def sections(
     workload: Workload, rounds: int, *, against: Sequence[str] = (), memory_peak: bool = False
 ) -> Iterator[tuple[str, Any]]:
-    """(name, figures) of each section, as they are measured. Raises ScratchnetError for an impossible workload."""
+    """(name, figures) of each section, as they are measured. Raises ScratchnetError for an invalid workload."""
     training = workload.prepare()
     net = training.net
     yield from heading(workload, net, against)

@@ -179,5 +179,5 @@ def _bytes(params: Params) -> int:
 
 
 def _layers(training: Training) -> dict[str, Layer]:
-    assert isinstance(training.net.encoder, Sequential)  # as in every architecture of models.py
+    assert isinstance(training.net.encoder, Sequential)  # as in all our architectures
     return dict(training.net.encoder.layers)

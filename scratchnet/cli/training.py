@@ -24,7 +24,7 @@ from scratchnet.train.recipes import RECIPES, Recipe, find_recipe, override, set
 
 
 def add_to(commands: Commands) -> None:
-    text = "Train a network; without arguments, on generated alphabets, which needs no download."
+    text = "Train a network, by default on generated alphabets, which need no download."
     added = commands.add("train", run, text)
     added.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, quick)")
     added.add_argument(
@@ -147,6 +147,6 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 
 def _fresh_folders(name: str) -> Iterator[Path]:
-    """Those of runs/NAME, runs/NAME-2, runs/NAME-3, ... that do not exist."""
+    """Those of runs/NAME, runs/NAME-2, runs/NAME-3, ... that do not exist yet."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return (folder for folder in map(Path("runs").joinpath, names) if not folder.exists())

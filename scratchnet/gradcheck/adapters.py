@@ -14,7 +14,7 @@ class _Arguments(NamedTuple):
 
 @dataclass(frozen=True)
 class Functions:
-    """A function and its gradient as a layer. Nothing is cached but the arguments, which backward passes on."""
+    """A function and its gradient as a layer. Its cache holds the arguments of forward, which gradient takes again."""
 
     function: Callable[..., Array]
     gradient: Callable[..., Any]

@@ -59,8 +59,9 @@ def check(
     redraw: a function rng -> (params, inputs); tensors whose gradient vanishes are tried again at new points, up to
     `attempts` points in total. entries: larger tensors that fail are sampled rather than searched entry by entry.
 
-    Faults of the layer are in the report. Raises ScratchnetError for a bad question: an unknown method, a tensor that
-    is not float64, a parameter with the name of an input, method "complex" for a forward without complex arithmetic.
+    The report describes what is wrong with the layer. Raises ScratchnetError for invalid arguments: an unknown method,
+    a tensor that is not float64, a parameter with the name of an input, or method "complex" for a forward that cannot
+    compute with complex numbers.
     """
     if method not in METHODS:
         raise ScratchnetError(f"method {method!r} is not one of {', '.join(METHODS)}{hint(method, METHODS)}")

@@ -1,4 +1,4 @@
-"""Small correct layers that the library itself does not need, as places for mistakes."""
+"""Small correct layers that the library itself does not need, for bugs to be planted in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
