@@ -74,8 +74,8 @@ class LossOf:
     target: tuple[Any, ...]  # of numbers, nested like the axes of the scores; hashable, unlike an array
     network: Any = None
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.network.init(rng, dtype) if self.network else {}
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.network.init(rng) if self.network else {}
 
     def forward(self, params: Params, *inputs: Array, training: bool = False) -> tuple[Array, Any]:
         logits, cache = self.network.forward(params, *inputs, training) if self.network else (inputs[0], None)

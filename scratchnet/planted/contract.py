@@ -22,8 +22,8 @@ class Remembering:
         self.layer = layer
         self.kept: Any = None
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.layer.init(rng, dtype)
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.layer.init(rng)
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
         return self.layer.forward(params, *inputs, **options)

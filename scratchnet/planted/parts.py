@@ -18,7 +18,7 @@ BackwardResult = tuple[Any, Params]  # (dinputs, grads): dx or (dx1, dx2), and t
 class Add:
     """y = x1 + x2, and (dx1, dx2) = (dy, dy), as two separate arrays."""
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+    def init(self, rng: np.random.Generator) -> Params:
         return {}
 
     def forward(self, params: Params, x1: Array, x2: Array) -> tuple[Array, None]:
@@ -34,8 +34,8 @@ class Residual:
 
     linear: Linear
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.linear.init(rng, dtype)
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.linear.init(rng)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
         y, cache = self.linear.forward(params, x)
@@ -53,7 +53,7 @@ class Dropout:
     keep: float = 0.5
     seed: int = 0
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+    def init(self, rng: np.random.Generator) -> Params:
         return {}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Array]:
@@ -76,8 +76,8 @@ class DilatedConv2d:
     conv: Conv2d
     dilation: int = 2
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.conv.init(rng, dtype)
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.conv.init(rng)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
         spread = self._spread(params["weight"])
@@ -104,8 +104,8 @@ class Twins:
     encoder: Any
     head: WeightedL1
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return prefixed("encoder", self.encoder.init(rng, dtype)) | prefixed("head", self.head.init(rng, dtype))
+    def init(self, rng: np.random.Generator) -> Params:
+        return prefixed("encoder", self.encoder.init(rng)) | prefixed("head", self.head.init(rng))
 
     def forward(self, params: Params, a: Array, b: Array) -> tuple[Array, Any]:
         h1, cache1 = self.encoder.forward(under("encoder", params), a)
@@ -139,8 +139,8 @@ class Penalised:
     labels: tuple[float, ...]
     strengths: Mapping[str, float]
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.head.init(rng, dtype)
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.head.init(rng)
 
     def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, Any]:
         logits, head_cache = self.head.forward(params, h1, h2)
