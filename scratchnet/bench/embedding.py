@@ -46,7 +46,7 @@ def measure(
         for embedder in embedders:
             rows.append({"name": embedder.name})
             try:
-                embed[embedder.name] = _that_agrees(embedder, net, images, precision, rows[-1])
+                embed[embedder.name] = _verified_embedder(embedder, net, images, precision, rows[-1])
             except ScratchnetError as error:
                 rows[-1]["problem"] = str(error)
     many, one = (
@@ -65,7 +65,7 @@ def measure(
     return rows
 
 
-def _that_agrees(
+def _verified_embedder(
     embedder: peers.Embedder, net: SiameseNet, images: Array, precision: str, row: dict[str, Any]
 ) -> tuple[Callable[[Any], Any], Any]:
     """The peer's embedding function and the images in its format, once its embeddings are found to agree with ours.

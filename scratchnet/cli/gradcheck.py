@@ -13,7 +13,7 @@ from scratchnet.common.version import CODE, VERSION
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.check import METHODS
 from scratchnet.models.networks import ARCHITECTURES
-from scratchnet.planted import cases as gradcases
+from scratchnet.planted import cases
 
 
 def add_to(commands: Commands) -> None:
@@ -66,7 +66,7 @@ def _finish(options: argparse.Namespace, figures: dict[str, Any], code: int = 0)
 def _check_all(options: argparse.Namespace) -> int:
     errors: dict[str, list[float]] = {}
     failed, seed = [], options.seed or 0
-    for name, case in with_progress(options, gradcases.CASES.items()):
+    for name, case in with_progress(options, cases.CASES.items()):
         report = case.check(seed, method=options.method)
         errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
         if not report:
@@ -76,8 +76,8 @@ def _check_all(options: argparse.Namespace) -> int:
         say(f"{'':30} cases   largest relative error")
         for kind, values in errors.items():
             say(f"{kind:30} {len(values):5}   {max(values):.1e}")
-        passed = len(gradcases.CASES) - len(failed)
-        say(f"{passed} of {len(gradcases.CASES)} passed (method {options.method}, seed {seed})")
+        passed = len(cases.CASES) - len(failed)
+        say(f"{passed} of {len(cases.CASES)} passed (method {options.method}, seed {seed})")
     figures = {
         "method": options.method,
         "seed": seed,
@@ -88,7 +88,7 @@ def _check_all(options: argparse.Namespace) -> int:
 
 
 def _check_network(options: argparse.Namespace) -> int:
-    report = gradcases.whole_network(options.network, seed=options.seed or 0, method=options.method)
+    report = cases.whole_network(options.network, seed=options.seed or 0, method=options.method)
     if not options.json:
         say(*str(report).splitlines(), f"{options.network}: {'passed' if report else 'FAILED'}")
     return _finish(

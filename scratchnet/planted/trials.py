@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.planted import cases as gradcases
+from scratchnet.planted import cases
 from scratchnet.planted.bug import CATALOGUE, PlantedBug
 from scratchnet.planted.cases import Case
 
@@ -29,7 +29,7 @@ def hunt(bug: PlantedBug, seeds: Iterable[int]) -> Outcome:
 
 def correct_cases() -> dict[str, Case]:
     """All cases that must pass: our layers, losses and networks, and the layers of the catalogue without the bugs."""
-    return gradcases.CASES | {bug.case.name: bug.case for bug in CATALOGUE.values()}
+    return cases.CASES | {bug.case.name: bug.case for bug in CATALOGUE.values()}
 
 
 class Quiz(NamedTuple):
