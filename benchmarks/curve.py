@@ -77,10 +77,10 @@ def measure(workload: Workload) -> Point:
     """The point: seconds of scratchnet and of the better of PyTorch's formats, and the ratio, with their spreads."""
     training = workload.prepare()
     size = training.net.image_size
-    first = compare(training, 1, ["torch"], only=EAGER)
+    first = compare(training, 1, against=["torch"], only=EAGER)
     round_seconds = sum(row.get("median_ms", 0) for row in first) / 1e3
     rounds = MANY_ROUNDS if round_seconds * (MANY_ROUNDS + 1) < LONG else FEW_ROUNDS
-    ours, *theirs = compare(training, rounds, ["torch"], only=EAGER)
+    ours, *theirs = compare(training, rounds, against=["torch"], only=EAGER)
     if problems := [f"{their['name']}: {their['problem']}" for their in theirs if "problem" in their]:
         raise SystemExit(f"{workload}: {'; '.join(problems)}")
     best = min(theirs, key=lambda their: their["median_ms"])

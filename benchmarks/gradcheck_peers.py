@@ -1,19 +1,19 @@
-"""The catalogue of planted bugs, examined by other gradient checkers: how many of the seeds does each catch a bug in?
+"""Runs other gradient checkers on the catalogue of planted bugs: at how many seeds does each catch each bug?
 
     python benchmarks/gradcheck_peers.py [--seeds 40] [--checkers NAME ...] [--json FILE]
     python benchmarks/gradcheck_peers.py --merge A.json B.json     # one table from runs in several environments
 
-A checker called "rule" is the rule of that library with its default steps and tolerances, written in NumPy. The others
-are the real ones, where they are installed, with the layer wrapped as the library wants. All see the same points, at
-which the bug changes something; a backward that raises is caught. The last line counts false alarms: checks of the
-correct layers that fail. What breaks the contract only, and no derivative, is a question to real checkers alone.
+A checker called "rule" is that library's rule with its default steps and tolerances, written in NumPy. The others are
+the libraries themselves, if installed, with the layer wrapped as they require. All are given the same points, at which
+the bug has an effect; an exception in backward counts as caught. The last line counts false alarms: failed checks of
+correct layers. Bugs that break only the contract, not a derivative, are not given to the rules.
 
-    scratchnet           sn.gradcheck.check as it comes
+    scratchnet           sn.gradcheck.check with its defaults
     CS231n rule          10 random entries of each tensor, central h = 1e-5, |a - n| / (|a| + |n|) > 1e-4 fails
     torch slow rule      the whole Jacobian, central h = 1e-6, |a - n| <= 1e-5 + 1e-3 |n|
-    torch fast rule      v' J u with fixed non-negative unit vectors u, v; the tolerance 1e-5 times sum(u) sum(v)
-    chainer rule         one direction of all tensors together, of length 1, central h = 1e-3, 1e-5 + 1e-4 |n|
-    jax rule             one fixed Gaussian direction and cotangent, central h = 1e-4, 1e-5 + 1e-5 |n|
+    torch fast rule      v' J u with fixed non-negative unit vectors u, v; tolerance 1e-5 sum(u) sum(v) + 1e-3 |n|
+    chainer rule         one direction of length 1 over all tensors, central h = 1e-3, |a - n| <= 1e-5 + 1e-4 |n|
+    jax rule             one fixed Gaussian direction and cotangent, central h = 1e-4, |a - n| <= 1e-5 + 1e-5 |n|
     torch slow, fast     torch.autograd.gradcheck(fast_mode=False, True) on a torch.autograd.Function
     jax                  jax.test_util.check_grads(order=1, modes=["rev"]) on a jax.custom_vjp
 """
@@ -38,7 +38,7 @@ Tensors = list[np.ndarray]
 
 @dataclass(frozen=True)
 class Function:
-    """A case at a point, as other checkers want it: one function of a list of tensors, and its backward."""
+    """A case at a point in the form that other checkers take: a function of a list of tensors, and its backward."""
 
     case: Case
     seed: int
@@ -49,7 +49,7 @@ class Function:
 
     @property
     def tensors(self) -> Tensors:
-        """The inputs and the parameters that have a gradient."""
+        """The inputs, then the parameters that have a gradient."""
         params, inputs = self._drawn
         return [*inputs, *(params[name] for name in self._trainable)]
 
@@ -58,7 +58,7 @@ class Function:
         return [name for name in self._drawn[0] if not name.startswith("running_")]
 
     def rng(self) -> np.random.Generator:
-        """What a checker draws its directions from: another stream than that of the point."""
+        """The generator for a checker's directions, independent of that of the point."""
         return np.random.default_rng([self.seed, 1])
 
     def forward(self, *tensors: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -68,13 +68,13 @@ class Function:
         return np.asarray(y), cache
 
     def backward(self, dy: np.ndarray, cache: Any) -> Tensors:
-        """A gradient for each tensor, and None where backward forgot one."""
+        """A gradient for each tensor, None if backward forgot it."""
         dinputs, grads = self.case.layer.backward(dy, cache)
         dinputs = dinputs if isinstance(dinputs, tuple) else (dinputs,)
         return [*dinputs, *(grads.get(name) for name in self._trainable)]
 
     def slope(self, directions: Tensors, h: float) -> np.ndarray:
-        """The central difference of y as all tensors move by h times their direction."""
+        """The central difference of y when each tensor moves by h times its direction."""
         ends = [
             self.forward(*(t + step * r for t, r in zip(self.tensors, directions, strict=True)))[0] for step in (h, -h)
         ]
@@ -118,7 +118,7 @@ def torch_slow_rule(function: Function) -> bool:
 
 
 def torch_fast_rule(function: Function) -> bool:
-    rng = np.random.default_rng(0)  # as the generator that every call of theirs makes anew
+    rng = np.random.default_rng(0)  # like torch, which creates a new generator in every call
 
     def unit(shape: tuple[int, ...]) -> np.ndarray:
         vector = np.asarray(rng.random(shape))
@@ -157,7 +157,7 @@ def jax_rule(function: Function) -> bool:
 
 
 def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
-    import torch  # noqa: PLC0415 - where it is installed
+    import torch  # noqa: PLC0415 - only if installed
 
     class Wrapped(torch.autograd.Function):
         @staticmethod
@@ -172,7 +172,7 @@ def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
             return None, *(None if g is None else torch.from_numpy(np.asarray(g)) for g in gradients)
 
     def check(function: Function) -> bool:
-        # Copied into tensors of torch's own making: NumPy's empty arrays have strides of 0, which it refuses.
+        # Copied into tensors that torch allocates: it rejects the strides of 0 of NumPy's empty arrays.
         tensors = [torch.zeros(t.shape, dtype=torch.float64).copy_(torch.from_numpy(t)) for t in function.tensors]
         tensors = [t.requires_grad_() for t in tensors]
         return torch.autograd.gradcheck(
@@ -183,7 +183,7 @@ def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
 
 
 def jax_check_grads() -> Callable[[Function], bool]:
-    import jax  # noqa: PLC0415 - where it is installed
+    import jax  # noqa: PLC0415 - only if installed
     from jax.test_util import check_grads  # noqa: PLC0415
 
     jax.config.update("jax_enable_x64", True)
@@ -208,7 +208,7 @@ def jax_check_grads() -> Callable[[Function], bool]:
         try:
             check_grads(layer, tuple(function.tensors), order=1, modes=["rev"])  # raises AssertionError
         finally:
-            jax.clear_caches()  # of what it compiled for this layer, which is never asked for again
+            jax.clear_caches()  # code compiled for this layer is never reused
         return True
 
     return check
@@ -216,7 +216,7 @@ def jax_check_grads() -> Callable[[Function], bool]:
 
 def checkers() -> dict[str, Callable[[Function], bool]]:
     """The checkers that can run here, by name."""
-    found = {
+    available = {
         "scratchnet": scratchnet,
         "CS231n rule": cs231n_rule,
         "torch slow rule": torch_slow_rule,
@@ -225,14 +225,14 @@ def checkers() -> dict[str, Callable[[Function], bool]]:
         "jax rule": jax_rule,
     }
     if importlib.util.find_spec("torch"):
-        found |= {"torch slow": torch_gradcheck(False), "torch fast": torch_gradcheck(True)}
+        available |= {"torch slow": torch_gradcheck(False), "torch fast": torch_gradcheck(True)}
     if importlib.util.find_spec("jax"):
-        found |= {"jax": jax_check_grads()}
-    return found
+        available |= {"jax": jax_check_grads()}
+    return available
 
 
 def passes(check: Callable[[Function], bool], function: Function) -> bool:
-    """Whether a checker lets a function pass; any exception is a finding, as it would be to whoever runs it."""
+    """Whether a function passes a checker; any exception counts as a failed check, as it would for a user."""
     try:
         with np.errstate(all="ignore"):
             return check(function)
@@ -241,7 +241,7 @@ def passes(check: Callable[[Function], bool], function: Function) -> bool:
 
 
 def rows(names: list[str], seeds: int) -> Iterator[tuple[str, dict[str, int]]]:
-    """(bug, catches by checker), and at last the false alarms under the name ""."""
+    """(bug, catches by checker) for each bug, and finally the false alarms under the name ""."""
     chosen = {name: check for name, check in checkers().items() if name in names}
     for bug in CATALOGUE.values():
         points = [bug.visible_seed(seed)[0] for seed in range(seeds)]
@@ -264,7 +264,7 @@ def rows(names: list[str], seeds: int) -> Iterator[tuple[str, dict[str, int]]]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown: a line for each bug that not all checkers caught always, and how many they all did."""
+    """A Markdown table: a line for each bug that some checker missed at some seed, and the number of the others."""
     names, seeds = results["checkers"], results["seeds"]
     lines = ["| bug | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     always = 0
@@ -279,14 +279,15 @@ def table(results: dict[str, Any]) -> str:
     for kind, contract in (("derivative", False), ("contract", True)):
         kept = [catches for bug, catches in results["bugs"].items() if (bug in results["contract"]) == contract]
         cells = [f"{sum(c[name] for c in kept) / (seeds * len(kept)):.1%}" if name in kept[0] else "" for name in names]
-        lines.append(f"| **all {len(kept)} of {kind}** | {' | '.join(cells)} |")
+        lines.append(f"| **all {len(kept)} {kind} bugs** | {' | '.join(cells)} |")
     alarms = [f"{results['false_alarms'][name] / results['correct_checks']:.1%}" for name in names]
-    lines.append(f"| **false alarms, of {results['correct_checks']} correct checks** | {' | '.join(alarms)} |")
+    alarms_in = f"false alarms in {results['correct_checks']} checks of correct layers"
+    lines.append(f"| **{alarms_in}** | {' | '.join(alarms)} |")
     return "\n".join(lines)
 
 
-def merged(files: list[Path]) -> dict[str, Any]:
-    """The results of several runs with other checkers and the same seeds, as one."""
+def merge(files: list[Path]) -> dict[str, Any]:
+    """Combine the results of several runs with different checkers and the same seeds."""
     first, *others = (json.loads(path.read_text()) for path in files)
     for other in others:
         new = [name for name in other["checkers"] if name not in first["checkers"]]
@@ -301,12 +302,12 @@ def merged(files: list[Path]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--checkers", nargs="+", metavar="NAME", help="some of them (default: all that can run)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the counts to a file")
-    parser.add_argument("--merge", nargs="+", type=Path, metavar="FILE", help="only print the table of such files")
+    parser.add_argument("--checkers", nargs="+", metavar="NAME", help="checkers to run (default: all available)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the counts to this file")
+    parser.add_argument("--merge", nargs="+", type=Path, metavar="FILE", help="only print a table of these files")
     options = parser.parse_args()
     if options.merge:
-        print(table(merged(options.merge)))
+        print(table(merge(options.merge)))
         return
     names = options.checkers or list(checkers())
     bugs: dict[str, dict[str, int]] = {}

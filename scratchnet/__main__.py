@@ -1,34 +1,34 @@
 """The program: `scratchnet COMMAND`, or `python -m scratchnet COMMAND`.
 
-It sees to streams and signals before it imports anything that takes time.
+Sets up streams and signals before importing anything slow.
 """
 
 import os
 import signal
 import sys
 
-STOPPED = 128  # and the number of the signal: what a shell reports of a program that it has stopped
+STOPPED = 128  # plus the signal number: the exit code that a shell reports for a program stopped by a signal
 
 
 def main() -> int:
-    """Run the command of sys.argv; returns the exit code."""
+    """Run the command in sys.argv; returns the exit code."""
     _open_streams()
-    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it is ignored, as after `&`
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # SIGINT is ignored after `&`
     if interruptible:
         signal.signal(signal.SIGINT, _leave)
     try:
         from scratchnet.cli import main as run  # noqa: PLC0415
-    except Exception as error:  # a broken library fails in many ways, and in many lines
+    except Exception as error:  # a broken library can fail in any way
         return _not_started(error)
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is signal.SIG_DFL:  # ignored under nohup
+        if number and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP; leave that alone
             signal.signal(number, _stop)
     try:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return run()
-    except KeyboardInterrupt:  # before or after what `run` does about it
+    except KeyboardInterrupt:  # before or after `run`, which handles its own
         return STOPPED + signal.SIGINT
     finally:
         if interruptible:
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _not_started(error: Exception) -> int:
-    """Say in one line why the program cannot be imported; returns the exit code."""
+    """Report in one line why the program cannot be imported; returns the exit code."""
     from scratchnet.common.console import note  # noqa: PLC0415
 
     reason = (str(error).strip().splitlines() or [""])[0]
@@ -48,23 +48,23 @@ def _not_started(error: Exception) -> int:
 
 
 def _open_streams() -> None:
-    """Open what is closed, so that no file of ours gets the number of a standard stream, and with it what C prints."""
+    """Open closed standard streams, so that no file of ours takes their numbers and receives what C code prints."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
 
 
 def _leave(number: int, _frame: object) -> None:
-    """End at once: an import has begun nothing that would need an end, and might swallow an exception."""
+    """Exit at once: an import leaves nothing to clean up, and might swallow an exception."""
     os._exit(STOPPED + number)
 
 
 def _stop(number: int, _frame: object) -> None:
-    """End by way of every `finally`, so that no temporary file and no other process is left."""
+    """Exit through every `finally`, so that no temporary file or child process is left behind."""
     raise SystemExit(STOPPED + number)
 
 

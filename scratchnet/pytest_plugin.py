@@ -1,10 +1,10 @@
-"""pytest plugin: the fixture `gradcheck`, and `gradcheck_cases` to parametrize a test over layers and shapes.
+"""pytest plugin: the fixture `gradcheck`, and `gradcheck_cases` for parametrizing a test over layers and shapes.
 
     def test_backward_is_the_derivative_of_forward(gradcheck):
         gradcheck(MyLayer(), (4, 5))
 
-pytest loads this file at the start of every run in an environment that has scratchnet, so it imports next to nothing:
-`scratchnet.gradcheck` is loaded when a test first uses it.
+pytest loads this file at the start of every run in any environment with scratchnet, so it imports as little as
+possible: `scratchnet.gradcheck` is loaded on first use.
 """
 
 import inspect
@@ -30,23 +30,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gradcheck-seed",
         type=int,
         metavar="N",
-        help="the seed of every gradient check; without it each test has its own, made of its name",
+        help="seed for every gradient check (default: derived from the name of each test)",
     )
 
 
 @pytest.fixture
 def gradcheck(request: pytest.FixtureRequest) -> "GradientCheck":
-    """Checks a backward pass, and fails the test with the report where it is wrong: gradcheck(layer, *shapes)."""
+    """Checks a backward pass and fails the test, with a report, if it is wrong: gradcheck(layer, *shapes)."""
     seed = request.config.getoption("--gradcheck-seed")
     if seed is not None:
-        return GradientCheck(seed, "that of --gradcheck-seed")
-    own = zlib.crc32(request.node.nodeid.encode())  # the same on every machine, unlike hash()
-    return GradientCheck(own, "made of the test's name, --gradcheck-seed N takes another")
+        return GradientCheck(seed, "from --gradcheck-seed")
+    derived = zlib.crc32(request.node.nodeid.encode())  # the same on every machine, unlike hash()
+    return GradientCheck(derived, "derived from the test's name; choose another with --gradcheck-seed N")
 
 
 @dataclass(frozen=True)
 class GradientCase:
-    """A layer, its inputs or their shapes, and on which arrays to check it; gradcheck(case) does."""
+    """A test parameter for gradcheck(case): a layer, its inputs or their shapes, a dtype and an array module.
+
+    Raises ScratchnetError for an unknown dtype or array module.
+    """
 
     layer: Any
     inputs: tuple[Any, ...]
@@ -56,7 +59,7 @@ class GradientCase:
     def __post_init__(self) -> None:
         for name, value, known in (("dtype", self.dtype, DTYPES), ("array_module", self.array_module, DEVICE_OF)):
             if value not in known:
-                raise ScratchnetError(f"{name} {value!r} is none of {', '.join(known)}{hint(value, known)}")
+                raise ScratchnetError(f"{name} {value!r} is not one of {', '.join(known)}{hint(value, known)}")
 
     @property
     def device(self) -> str:
@@ -65,7 +68,7 @@ class GradientCase:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The check that the fixture `gradcheck` is, with the seed of its test and where that comes from."""
+    """The value of the fixture `gradcheck`: a check with the seed of its test and, for messages, its origin."""
 
     seed: int
     origin: str
@@ -84,14 +87,15 @@ class GradientCheck:
     ) -> "scratchnet.gradcheck.Report":
         """Fail the test unless layer.backward is the derivative of layer.forward; return the report.
 
-        layer: any object with forward and backward as in `scratchnet.gradcheck.check`, or a case of gradcheck_cases.
-        inputs, and the values of params: arrays, or shapes for which Gaussian numbers are drawn. params: those of
-        layer.init, moved at random, unless given. may_vanish: the inputs and parameters whose gradient is rightly
-        zero everywhere; of any other that proves nothing, so the test fails. The options go to `check`, and those it
-        does not know to forward.
+        layer: any object with forward and backward as for `scratchnet.gradcheck.check`, or a case of gradcheck_cases.
+        inputs, and the values of params: arrays, or shapes to draw Gaussian numbers for. params defaults to those of
+        layer.init, randomly perturbed. may_vanish: inputs and parameters whose gradient is zero everywhere; for any
+        other tensor that proves nothing, and fails the test. Options go to `check`, and those it does not know go on
+        to forward.
 
-        dtype: "float32" compares float32 with float64 as well, see `check_precision`. summands: the largest number of
-        products in any sum of the layer; unless given, the size of its largest array, which is more than enough.
+        dtype: "float32" also compares float32 with float64, see `check_precision`. array_module: "numpy" or "cupy".
+        summands: the largest number of products in any sum of the layer; by default the size of its largest array,
+        which is more than enough.
         """
         __tracebackhide__ = True
         case = layer if isinstance(layer, GradientCase) else GradientCase(layer, inputs, dtype, array_module)
@@ -100,36 +104,38 @@ class GradientCheck:
         def draw(seed: Any) -> Any:
             return scratchnet.gradcheck.draw(case.layer, *case.inputs, params=params, seed=seed, device=case.device)
 
-        def fail_with(finding: str, report: Any) -> None:
+        def fail_with(summary: str, report: Any) -> None:
             __tracebackhide__ = True
-            raise AssertionError(f"{_name(case.layer)}: {finding}\n{report}\nseed {seed} is {origin}")
+            raise AssertionError(f"{_name(case.layer)}: {summary}\n{report}\nseed {seed}: {origin}")
 
         drawn, arrays = draw(seed)
         report = scratchnet.gradcheck.check(case.layer, drawn, *arrays, seed=seed, redraw=draw, **options)
-        if findings := list(_findings(report, may_vanish)):
-            fail_with("; ".join(findings), report)
+        if failures := list(_failures(report, may_vanish)):
+            fail_with("; ".join(failures), report)
         if case.dtype == "float32":
-            about_differences = inspect.signature(scratchnet.gradcheck.check).parameters
-            for_forward = {name: value for name, value in options.items() if name not in about_differences}
+            for_check = inspect.signature(scratchnet.gradcheck.check).parameters
+            for_forward = {name: value for name, value in options.items() if name not in for_check}
             summands = summands or max(array.size for array in [*drawn.values(), *arrays])
             precision = scratchnet.gradcheck.check_precision(
-                case.layer, drawn, arrays, summands, seed=seed, device=case.device, **for_forward
+                case.layer, drawn, arrays, summands=summands, seed=seed, device=case.device, **for_forward
             )
             if not precision:
-                fail_with("float32 is further from float64 than rounding explains", precision)
+                fail_with("float32 differs from float64 by more than rounding explains", precision)
         return report
 
 
 def gradcheck_cases(
     layers: Iterable[Any] | Mapping[str, Any],
     shapes: Iterable[Any],
+    *,
     dtypes: Iterable[str] = ("float64",),
     array_modules: Iterable[str] = ("numpy",),
 ) -> list[Any]:
     """Every layer with every shape, dtype and array module, for pytest.mark.parametrize("case", gradcheck_cases(...)).
 
-    layers: a list, or a dictionary by the names to show. A shape is a tuple of numbers, or a tuple of such tuples for
-    layers of several inputs. array_modules: "numpy", "cupy"; cases of the latter are skipped where there is no GPU.
+    layers: a list, or a dictionary keyed by the names to show in test ids. shapes: tuples of numbers, or tuples of such
+    tuples for layers with several inputs. dtypes: "float64", "float32". array_modules: "numpy", "cupy"; CuPy cases are
+    skipped on machines without a GPU. Raises ScratchnetError for an unknown dtype or array module.
     """
     named = layers.items() if isinstance(layers, Mapping) else [(_name(layer), layer) for layer in layers]
     cases = []
@@ -142,7 +148,7 @@ def gradcheck_cases(
 
 
 def _skips(case: GradientCase) -> list[pytest.MarkDecorator]:
-    """A mark that skips, with the reason, what this machine has no arrays for."""
+    """A skip mark, with the reason, if this machine cannot make the arrays of the case."""
     if case.device == "cpu":
         return []
     try:
@@ -152,18 +158,18 @@ def _skips(case: GradientCase) -> list[pytest.MarkDecorator]:
     return []
 
 
-def _findings(report: "scratchnet.gradcheck.Report", may_vanish: Collection[str]) -> Iterator[str]:
-    """What fails the test, in a few words each; the report has the rest."""
+def _failures(report: "scratchnet.gradcheck.Report", may_vanish: Collection[str]) -> Iterator[str]:
+    """Short reasons to fail the test; the report has the details."""
     if wrong := [f"d{tensor.name}" for tensor in report.failed]:
         yield f"wrong {', '.join(wrong)}"
     yield from report.problems[:1]
     if unproven := [name for name in report.vacuous if name not in may_vanish]:
-        yield f"nothing is proved of {', '.join(unproven)}: name in may_vanish what has no gradient"
+        yield f"nothing was proved about {', '.join(unproven)}: if the gradient should be zero, list it in may_vanish"
     if not report.tensors and not report.problems:
         yield "there is nothing to check"
 
 
 def _name(layer: Any) -> str:
-    """What a layer calls itself, or its class where that would be an address in memory."""
+    """str(layer), or the name of its class if that would show a memory address."""
     text = str(layer)
     return type(layer).__qualname__ if " at 0x" in text else text

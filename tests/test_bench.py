@@ -16,7 +16,7 @@ import strict_array
 from scratchnet import backend
 from scratchnet.backend import CPU
 from scratchnet.bench import embedding, machine, measure, memory, peers, report, timing, workload
-from scratchnet.bench.channels_first import from_channels_first, to_channels_first
+from scratchnet.bench.channels_first import channels_first
 from scratchnet.bench.machine import Rates
 from scratchnet.bench.peers import Difference, Embedder, Variant
 from scratchnet.bench.profile import REST, UPDATE, Part, Pass, product_flop, profile
@@ -289,7 +289,7 @@ def test_what_takes_long_to_compile_comes_last_so_that_the_rest_is_not_lost(benc
 
 
 def test_only_the_variants_wanted_are_timed(training, mirrors):
-    assert [row["name"] for row in measure.compare(training, 1, ["torch"], only=["s"])] == [
+    assert [row["name"] for row in measure.compare(training, 1, against=["torch"], only=["s"])] == [
         "scratchnet",
         "agrees",
         "differs",
@@ -327,12 +327,12 @@ def test_memory_stands_beside_the_rest(bench):
         (["--against", "numpy"], "--against: invalid choice: 'numpy'"),
         (["--rounds", "0"], "--rounds: 0 is too small"),
         (["--pairs", "many"], "--pairs: invalid"),
-        (["--network", "alexnet"], "--network: alexnet is neither an architecture (koch2015, compact) nor a run"),
-        (["--embed", "--memory-peak"], "--memory-peak is that of training steps"),
+        (["--network", "alexnet"], "--network: alexnet is not an architecture (koch2015, compact), a run"),
+        (["--embed", "--memory-peak"], "--memory-peak measures training steps"),
         (["--network", "koch2015", "--image-size", "64"], "give 65 or more"),
         (["--image-size", "4"], "give 8 or more"),
         (["--device", "tpu"], "unknown device 'tpu'"),
-        (["--precision", "tf32"], "--precision tf32 is of products on a GPU: leave it out, or --device cuda"),
+        (["--precision", "tf32"], "--precision tf32 needs a GPU: leave it out, or add --device cuda"),
         (["--precision", "half"], "--precision: invalid choice: 'half'"),
     ],
 )
@@ -374,14 +374,14 @@ def test_the_command_takes_a_trained_network(trained):
 def test_a_trained_network_has_the_size_that_it_has(trained, bench):
     code, out, err = bench("--network", trained)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "trained.npz is trained, it takes no other image_size" in err
+    assert "trained.npz is trained: its image_size cannot be changed" in err
 
 
 def test_embedding_is_told_for_a_batch_and_for_a_single_image(bench):
     code, out, err = bench("--embed", "--rounds", "3")
     assert (code, err) == (0, "")
     spread = r"[\d,.]+ \([\d,.]+ - [\d,.]+\)"
-    assert re.search(rf"^scratchnet +{spread} images/s; a single one {spread} ms$", out, re.MULTILINE)
+    assert re.search(rf"^scratchnet +{spread} images/s; single image {spread} ms$", out, re.MULTILINE)
     assert max(map(len, out.splitlines()[1:])) <= 120  # the first names the folder of the code
     figures = json.loads(bench("--embed", "--json")[1])
     assert figures.keys() == {"code", "workload", "machine", "embedding"}
@@ -432,7 +432,7 @@ def test_an_embedding_that_agrees_is_timed_and_what_does_not_is_told(bench, embe
 def test_embedding_has_no_other_peers(bench):
     code, out, _ = bench("--embed", "--against", "jax")
     assert code == 0
-    assert re.search(r"^jax +embedding is compared with torch alone$", out, re.MULTILINE)
+    assert re.search(r"^jax +embedding can be compared only with torch$", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("embed", [[], ["--embed"]], ids=["steps", "embedding"])
@@ -440,7 +440,7 @@ def test_peers_are_not_compared_with_another_device(embed, bench, monkeypatch):
     monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     code, _, err = bench("--against", "torch", *embed, "--device", "strict")
     assert code == 2
-    assert "--against torch compares on cpu or cuda, not on strict: leave out it or --device strict" in err
+    assert "--against torch runs on cpu or cuda, not on strict: drop it, or --device strict" in err
 
 
 def test_embedding_runs_on_another_device(bench, monkeypatch):
@@ -471,10 +471,10 @@ def test_pytorch_embeds_the_same_in_evaluation(network, rng):
 @pytest.mark.parametrize("workload", [TINY, Workload("koch2015", 2, "cpu", {"image_size": 80, "features": 8})])
 def test_parameters_come_back_from_the_order_of_other_libraries(workload):
     net = workload.prepare().net
-    there = to_channels_first(net, net.params)
+    there = channels_first(net, net.params)
     assert there["encoder.conv2.weight"].shape == net.params["encoder.conv2.weight"].shape[::-1]
     assert not np.array_equal(there["encoder.linear.weight"], net.params["encoder.linear.weight"])
-    for name, value in from_channels_first(net, there).items():
+    for name, value in channels_first(net, there, inverse=True).items():
         np.testing.assert_array_equal(value, net.params[name])
 
 
@@ -536,7 +536,7 @@ def test_a_peer_embeds_images_that_it_takes_from_the_host_once(monkeypatch, tiny
 
     monkeypatch.setattr(peers, "load_embedders", lambda name, device: [Embedder("peer", build, upload, download)])
     images = strict_array.upload(rng.random((3, 16, 16)).astype(np.float32))
-    _, row = embedding.measure(tiny_net.to_device("strict"), images, 2, ["torch"])
+    _, row = embedding.measure(tiny_net.to_device("strict"), images, 2, against=["torch"])
     assert row["difference"] < 1e-6
     assert row["images_per_second"]["median"] > 0
     assert taken == [np.ndarray]
@@ -588,7 +588,7 @@ def test_the_report_of_a_gpu_shows_both_shares_and_enough_digits():
     assert lines[1].split()[-5:] == ["of", "sgemm", "of", "copy", "algorithm"]
     assert lines[2].split() == ["conv1", "0.125", "0.250", "3.00", "8,000", "16%", "62%", "dft"]
     assert lines[3].split()[-4:] == ["-"] * 4
-    assert "Of copy" in lines[-2]
+    assert "of copy:" in lines[-2]
     on_host = report.render("layers", [row | {"share_of_copy": None}])
     assert "copy" not in on_host
     assert max(map(len, [*lines, *on_host.splitlines()])) <= 120
@@ -650,7 +650,7 @@ def test_the_peak_memory_of_a_step_is_that_of_its_device(monkeypatch):
 def test_a_peer_may_differ_by_the_rounding_of_the_coarser_of_both(ours, theirs, timed, training, monkeypatch):
     variant = Variant("rounds", lambda training: Mirror(training, 1.2), precision=theirs)
     monkeypatch.setattr(peers, "load", lambda name, device: [variant])
-    _, row = measure.compare(replace(training, precision=ours), 1, ["torch"])
+    _, row = measure.compare(replace(training, precision=ours), 1, against=["torch"])
     assert ("median_ms" in row) is timed
     assert ("failed" in row) is not timed
 

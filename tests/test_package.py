@@ -32,7 +32,8 @@ files
 gradcheck.adapters gradcheck.draw
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
 gradcheck.numeric
-gradcheck.algebra gradcheck.diagnose gradcheck.sweep gradcheck.precision
+gradcheck.contract gradcheck.diagnose gradcheck.step_sweep gradcheck.precision
+gradcheck.algebra
 gradcheck.check
 gradcheck
 ops.accelerated ops.windows

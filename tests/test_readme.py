@@ -53,7 +53,7 @@ def test_the_bundled_network_reads_every_query_of_the_example_from_its_file(monk
     (command,) = re.findall(r"^    scratchnet (classify examples/.*)$", README, flags=re.MULTILINE)
     monkeypatch.chdir(ROOT)
     assert main(command.split()) == 0
-    assert f"{command.split()[1]} fits best to class08;" in capsys.readouterr().out
+    assert f"{command.split()[1]} best matches class08;" in capsys.readouterr().out
     pairs = [line.split() for line in (EXAMPLE / "run01" / "class_labels.txt").read_text().splitlines()]
     assert pairs[0] == ["run01/test/item01.png", "run01/training/class08.png"]
     queries, answers = ([EXAMPLE / pair[side] for pair in pairs] for side in (0, 1))

@@ -1,4 +1,4 @@
-"""`scratchnet bench`: how long a training step or embedding takes, layer by layer and beside other libraries."""
+"""`scratchnet bench`: timings of a training step, by layer, and of embedding, compared with other libraries."""
 
 from typing import TYPE_CHECKING
 

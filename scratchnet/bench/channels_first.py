@@ -1,7 +1,7 @@
-"""Parameters in the orders of libraries whose feature maps are (N, C, H, W).
+"""Parameters in the layout of libraries whose feature maps are (N, C, H, W).
 
-A kernel is (O, C, kh, kw) there; and Flatten puts the channel first, so the rows of the dense layer behind it change
-places. Dense weights stay (C, O).
+Their kernels are (O, C, kh, kw), and their Flatten puts channels first, which permutes the rows of the dense layer that
+follows. Dense weights stay (C, O).
 """
 
 from scratchnet.backend import Array, Params
@@ -11,41 +11,27 @@ from scratchnet.ops.conv import from_torch, to_torch
 from scratchnet.ops.windows import output_size
 
 
-def to_channels_first(net: SiameseNet, params: Params) -> Params:
-    """Our parameters or gradients in their orders, copied."""
+def channels_first(net: SiameseNet, params: Params, *, inverse: bool = False) -> Params:
+    """Copies of our parameters or gradients in their layout; with inverse=True, of theirs in ours."""
     maps = _flattened_maps(net)
 
-    def reordered(name: str, value: Array) -> Array:
+    def reorder(name: str, value: Array) -> Array:
         if value.ndim == 4:
-            return to_torch(value)
-        if name in maps:
-            H, W, C = maps[name]
-            return value.reshape(H, W, C, -1).transpose(2, 0, 1, 3).reshape(value.shape)
-        return value
+            return from_torch(value) if inverse else to_torch(value)
+        if name not in maps:
+            return value
+        H, W, C = maps[name]
+        split, order = ((C, H, W), (1, 2, 0, 3)) if inverse else ((H, W, C), (2, 0, 1, 3))
+        return value.reshape(*split, -1).transpose(order).reshape(value.shape)
 
-    return {name: reordered(name, value).copy(order="C") for name, value in params.items()}
-
-
-def from_channels_first(net: SiameseNet, params: Params) -> Params:
-    """Their parameters or gradients in our orders."""
-    maps = _flattened_maps(net)
-
-    def reordered(name: str, value: Array) -> Array:
-        if value.ndim == 4:
-            return from_torch(value)
-        if name in maps:
-            H, W, C = maps[name]
-            return value.reshape(C, H, W, -1).transpose(1, 2, 0, 3).reshape(value.shape)
-        return value
-
-    return {name: reordered(name, value) for name, value in params.items()}
+    return {name: reorder(name, value).copy(order="C") for name, value in params.items()}
 
 
 def _flattened_maps(net: SiameseNet) -> dict[str, tuple[int, int, int]]:
-    """The weights that see a flattened feature map, with the (H, W, C) that it had."""
-    assert isinstance(net.encoder, Sequential)  # as in every architecture of models.py
+    """Weights whose input is a flattened feature map, with its shape (H, W, C)."""
+    assert isinstance(net.encoder, Sequential)  # as in all our architectures
     H = W = net.image_size
-    C, flattened, found = 1, False, {}
+    C, flattened, maps = 1, False, {}
     for name, layer in net.encoder.layers.items():
         if isinstance(layer, Conv2d):
             (kh, kw, _, C), (s, t), (p, q) = layer.weight_shape, layer.strides, layer.paddings
@@ -55,6 +41,6 @@ def _flattened_maps(net: SiameseNet) -> dict[str, tuple[int, int, int]]:
         elif isinstance(layer, Flatten):
             flattened = True
         elif isinstance(layer, Linear) and flattened:
-            found[f"encoder.{name}.weight"] = (H, W, C)
+            maps[f"encoder.{name}.weight"] = (H, W, C)
             flattened = False
-    return found
+    return maps

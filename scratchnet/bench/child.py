@@ -1,4 +1,4 @@
-"""Processes that run a module of ours and end with the process that started them, however that ends."""
+"""Child processes that run one of our modules and end with their parent, however it ends."""
 
 import os
 import runpy
@@ -12,13 +12,13 @@ from scratchnet.common.version import CODE
 
 
 def run_module(module: str, argument: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m module argument`, of the code that runs here, and return what it has printed and its exit code.
+    """Run `python -m module argument` with the code that is running here; returns its output and exit code.
 
-    The child is killed when this is left by an exception, such as KeyboardInterrupt.
+    An exception here, such as KeyboardInterrupt, kills the child.
     """
     search = os.pathsep.join([os.path.dirname(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
     with _lifeline() as end:
-        return subprocess.run(  # -P: the current folder may hold another json.py, or another scratchnet
+        return subprocess.run(  # -P: the current folder may contain another json.py, or another scratchnet
             [sys.executable, "-P", "-m", __name__, module, argument],
             stdin=end,
             capture_output=True,
@@ -31,7 +31,7 @@ def run_module(module: str, argument: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def _lifeline() -> Iterator[int]:
-    """The end of a pipe to read from, of which the other end is closed when this process is no more."""
+    """The read end of a pipe whose write end closes when this process ends."""
     read, write = os.pipe()
     try:
         yield read
@@ -41,7 +41,7 @@ def _lifeline() -> Iterator[int]:
 
 
 def _end_with_parent() -> None:
-    """In the child: end at once when the parent has, even if that was killed."""
+    """In the child: exit as soon as the parent has, even if it was killed."""
 
     def wait() -> None:
         while os.read(0, 1):

@@ -1,8 +1,8 @@
-"""The same training step in DeZero, the autograd framework on NumPy of the book "Deep Learning from Scratch 3".
+"""The same training step in DeZero, the NumPy autograd framework of the book "Deep Learning from Scratch 3".
 
-DeZero's numbers are arrays of int64, beside which NumPy 2 makes float64 of float32: `InFloat32` in front of every
-layer brings the gradient back, or backward would take twice its time. And modules of DeZero that are not used here
-name np.int, which NumPy no longer has, while they are imported.
+DeZero turns Python numbers into int64 arrays, and NumPy 2 then promotes float32 to float64: `InFloat32` in front of
+every layer converts gradients back, or backward would take twice as long. On import, DeZero modules that are not used
+here refer to np.int, which NumPy has removed.
 """
 
 from dataclasses import replace
@@ -13,14 +13,14 @@ from unittest import mock
 import numpy as np
 
 from scratchnet.backend import Params, to_host
-from scratchnet.bench.channels_first import from_channels_first, to_channels_first
+from scratchnet.bench.channels_first import channels_first
 from scratchnet.bench.peers import Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
 
 with mock.patch.object(np, "int", int, create=True):
-    dezero: Any = import_module("dezero")  # Any: types are checked where it is not installed, too
+    dezero: Any = import_module("dezero")  # Any: type checking must work without it
 F: Any = import_module("dezero.functions")
 
 
@@ -29,6 +29,8 @@ def variants(device: str) -> list[Variant]:
 
 
 class InFloat32(dezero.Function):  # type: ignore[misc]  # its base is Any
+    """The identity, with a backward that casts the gradient to float32."""
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         return x
 
@@ -38,14 +40,14 @@ class InFloat32(dezero.Function):  # type: ignore[misc]  # its base is Any
 
 
 class DezeroPeer:
-    """A network in DeZero with the weights of ours."""
+    """A network in DeZero with our weights."""
 
     def __init__(self, training: Training) -> None:
         net, optimiser = training.net, training.optimiser
-        assert isinstance(net.encoder, Sequential)  # as in every architecture of models.py
+        assert isinstance(net.encoder, Sequential)  # as in all our architectures
         self.layers = dict(net.encoder.layers)
         self.net = replace(net, params={})  # for its shapes
-        params = to_channels_first(net, {name: to_host(value) for name, value in net.params.items()})
+        params = channels_first(net, {name: to_host(value) for name, value in net.params.items()})
         self.statistics = {name: params.pop(name) for name in list(params) if ".running_" in name}
         self.params = {name: dezero.Parameter(value, name) for name, value in params.items()}
         self.twins, self.labels = np.concatenate([training.a, training.b])[:, None], training.labels
@@ -55,7 +57,7 @@ class DezeroPeer:
 
     @property
     def model(self) -> Any:
-        """All parameters as DeZero's optimisers want them."""
+        """All parameters in the form that DeZero's optimisers take."""
         model = dezero.Layer()
         for name, parameter in self.params.items():
             setattr(model, name, parameter)
@@ -68,7 +70,8 @@ class DezeroPeer:
 
     def gradients(self) -> tuple[float, Params]:
         value = self._backward()
-        return value, from_channels_first(self.net, {name: p.grad.data for name, p in self.params.items()})
+        grads = {name: parameter.grad.data for name, parameter in self.params.items()}
+        return value, channels_first(self.net, grads, inverse=True)
 
     def _backward(self) -> float:
         for parameter in self.params.values():
@@ -79,7 +82,7 @@ class DezeroPeer:
         x = InFloat32()(x)
         pairs = len(self.labels)
         difference = x[:pairs] - x[pairs:]
-        distance = F.relu(difference) + F.relu(-difference)  # there is no abs
+        distance = F.relu(difference) + F.relu(-difference)  # DeZero has no abs
         logits = F.matmul(distance, F.reshape(self.params["head.weight"], (-1, 1))) + self.params["head.bias"]
         loss = F.sigmoid_cross_entropy(logits, self.labels)
         loss.backward()
@@ -107,5 +110,5 @@ class DezeroPeer:
             case ReLU() | Sigmoid() | Flatten():
                 y = {ReLU: F.relu, Sigmoid: F.sigmoid, Flatten: F.flatten}[type(layer)](x)
             case _:
-                raise ScratchnetError(f"DeZero has no counterpart here for {layer}")
+                raise ScratchnetError(f"the DeZero peer does not support {layer}")
         return y

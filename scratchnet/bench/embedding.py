@@ -1,4 +1,4 @@
-"""How fast images are embedded: a batch together on all threads, and a single one."""
+"""The speed of embedding: throughput for a batch on all threads, and latency for a single image."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,22 +17,23 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.models.siamese import SiameseNet
 
 
-def sections(workload: Workload, rounds: int, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
-    """The name and the figures of each section. Raises ScratchnetError for a workload that cannot be had."""
+def sections(workload: Workload, rounds: int, *, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+    """(name, figures) of each section, as they are measured. Raises ScratchnetError for an invalid workload."""
     training = workload.prepare()
-    net = replace(training.net, frame="page")  # the drawings of a workload are framed already
+    net = replace(training.net, frame="page")  # the drawings of a workload are already framed
     yield from heading(workload, net, against)
     images = array_module(training.a).concatenate([training.a, training.b])
-    yield "embedding", measure(net, images, rounds, against, workload.precision)
+    yield "embedding", measure(net, images, rounds, against=against, precision=workload.precision)
 
 
 def measure(
-    net: SiameseNet, images: Array, rounds: int, against: Sequence[str] = (), precision: str = "float32"
+    net: SiameseNet, images: Array, rounds: int, *, against: Sequence[str] = (), precision: str = "float32"
 ) -> list[dict[str, Any]]:
-    """Our embedding of images (N, H, W) and that of the peers in turns; ours is the first row, in that precision.
+    """Time our embedding of images (N, H, W) and those of the peers, interleaved. Ours is the first row.
 
-    images_per_second: of the batch. single_ms: of the first image alone. What cannot be timed has a "problem" instead,
-    and has "failed" when that is because it computes something else.
+    precision: the one that our products are computed in, for the tolerance. images_per_second is for the whole batch,
+    single_ms for the first image alone. A row that could not be timed has a "problem" instead, and is marked "failed"
+    if it computes something else.
     """
     embed: dict[str, tuple[Callable[[Any], Any], Any]] = {OURS: (net.embed, images)}
     rows: list[dict[str, Any]] = [{"name": OURS}]
@@ -45,7 +46,7 @@ def measure(
         for embedder in embedders:
             rows.append({"name": embedder.name})
             try:
-                embed[embedder.name] = _that_agrees(embedder, net, images, precision, rows[-1])
+                embed[embedder.name] = _verified_embedder(embedder, net, images, precision, rows[-1])
             except ScratchnetError as error:
                 rows[-1]["problem"] = str(error)
     many, one = (
@@ -64,21 +65,21 @@ def measure(
     return rows
 
 
-def _that_agrees(
+def _verified_embedder(
     embedder: peers.Embedder, net: SiameseNet, images: Array, precision: str, row: dict[str, Any]
 ) -> tuple[Callable[[Any], Any], Any]:
-    """The peer's function, once it is found to compute what we do, and the images as it takes them.
+    """The peer's embedding function and the images in its format, once its embeddings are found to agree with ours.
 
-    Raises ScratchnetError, in one line, if it does not.
+    Raises ScratchnetError, with a one-line message, if they do not.
     """
     tolerance = peers.EMBEDDING_TOLERANCE[peers.coarsest_of(precision, embedder.precision)]
     try:
         embed, placed = embedder.build(net), embedder.upload(to_host(images))
         ours, theirs = to_host(net.embed(images)), embedder.download(embed(placed))
         row["difference"] = float(np.linalg.norm(ours - theirs) / np.linalg.norm(ours - ours.mean(axis=0)))
-    except Exception as cause:  # libraries fail in many ways
+    except Exception as cause:  # libraries can fail in any way
         raise ScratchnetError(f"does not run: {peers.in_one_line(cause)}") from cause
-    if not row["difference"] <= tolerance:  # NaN is no agreement
+    if not row["difference"] <= tolerance:  # true for NaN
         row["failed"] = True
         raise ScratchnetError(f"computes something else: embeddings off by {row['difference']:.0e}; not timed")
     return embed, placed

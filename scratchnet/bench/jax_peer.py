@@ -1,4 +1,4 @@
-"""The same training step in JAX, compiled by XLA. Feature maps are (N, H, W, C), so the parameters are as ours."""
+"""The same training step in JAX, compiled by XLA. Feature maps are (N, H, W, C), so parameters need no reordering."""
 
 from importlib import import_module
 from typing import Any
@@ -12,21 +12,21 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
 from scratchnet.layers.protocol import add_prefix, strip_prefix
 
-jax: Any = import_module("jax")  # Any: types are checked where it is not installed, too
+jax: Any = import_module("jax")  # Any: type checking must work without it
 jnp, lax = jax.numpy, jax.lax
 
 PIXELS = (0, 1, 2)  # the axes N, H, W
 
 
 def variants(device: str) -> list[Variant]:
-    return [Variant(f"JAX {jax.__version__} float32 NHWC", JaxPeer, "jit, on all processors: XLA takes no number")]
+    return [Variant(f"JAX {jax.__version__} float32 NHWC", JaxPeer, "jit, on all cores: XLA has no thread setting")]
 
 
 class JaxPeer:
-    """A network in JAX with the weights of ours; the whole step is one compiled function."""
+    """A network in JAX with our weights. The whole step is one compiled function."""
 
     def __init__(self, training: Training) -> None:
-        assert isinstance(training.net.encoder, Sequential)  # as in every architecture of models.py
+        assert isinstance(training.net.encoder, Sequential)  # as in all our architectures
         self.layers = dict(training.net.encoder.layers)
         optimiser = training.optimiser
         params = {name: jnp.asarray(to_host(value)) for name, value in training.net.params.items()}
@@ -48,8 +48,8 @@ class JaxPeer:
         self._step = jax.jit(step, donate_argnums=(0, 1, 2))
 
     def step(self) -> float:
-        found = self._step(self.params, self.velocity, self.statistics, *self.batch)
-        self.params, self.velocity, self.statistics, loss = jax.block_until_ready(found)
+        state = self._step(self.params, self.velocity, self.statistics, *self.batch)
+        self.params, self.velocity, self.statistics, loss = jax.block_until_ready(state)
         return float(loss)
 
     def gradients(self) -> tuple[float, Params]:
@@ -69,7 +69,7 @@ class JaxPeer:
 
 
 def _forward(layer: Layer, params: Params, statistics: Params, x: Any) -> tuple[Any, Params]:
-    """The output of the counterpart of one of our layers, and the new running statistics of batch norm."""
+    """The output of the JAX version of one of our layers, and the new running statistics if it is batch norm."""
     measured: Params = {}
     match layer:
         case Conv2d(strides=strides, paddings=(p, q)):
@@ -94,5 +94,5 @@ def _forward(layer: Layer, params: Params, statistics: Params, x: Any) -> tuple[
         case Flatten():
             y = x.reshape(len(x), -1)
         case _:
-            raise ScratchnetError(f"JAX has no counterpart here for {layer}")
+            raise ScratchnetError(f"the JAX peer does not support {layer}")
     return y, measured

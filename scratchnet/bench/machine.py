@@ -1,4 +1,4 @@
-"""The machine: what it is, what it can at best, and how much of its memory a process or a function takes."""
+"""The machine: its description, its peak rates, and the memory that a process or a function uses."""
 
 import platform
 import sys
@@ -22,13 +22,13 @@ except ImportError:  # Windows
 ROUNDS = 7
 SGEMM_SIZE, GPU_SGEMM_SIZE = 2048, 4096
 COPY_BYTES = 2**30
-GPU_REPEATS = 20  # in one reading of the clock, or the launches would count
+GPU_REPEATS = 20  # calls per clock reading, so that launch overhead does not count
 STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU that CuPy computes on, and the versions that go with it; `driver` is the newest CUDA that it knows."""
+    """The GPU that CuPy uses, with its software versions; `driver` is the newest CUDA version that it supports."""
 
     name: str
     memory_bytes: int
@@ -40,7 +40,7 @@ class Gpu:
 
     @classmethod
     def of(cls, device: Device) -> "Gpu | None":
-        """None for a device that is not CuPy's."""
+        """None unless the device is CuPy's."""
         if device.name != "cuda":
             return None
         cupy = device.module
@@ -64,7 +64,7 @@ def _cuda_version(number: int) -> str:
 
 @dataclass(frozen=True)
 class Machine:
-    """What figures were measured on, and when."""
+    """The machine that figures were measured on, and the date."""
 
     processor: str
     threads: int
@@ -91,8 +91,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a device can at best, medians: `sgemm` floating-point operations a second in the product of two float32
-    matrices of `size` rows and columns, `copy` bytes a second, read and written, in a copy; None on the host.
+    """Median peak rates of a device.
+
+    sgemm: floating-point operations per second in the product of two float32 matrices of shape (size, size). copy:
+    bytes per second, read and written, in a copy; None on the host.
     """
 
     sgemm: float
@@ -107,14 +109,14 @@ class Rates:
 
 
 def sgemm_rate(device: Device, size: int, repeats: int = 1) -> float:
-    """Floating-point operations a second, in the precision that is set for products."""
+    """Floating-point operations per second, in the precision set for products."""
     rng = np.random.default_rng(0)
     a, b = (device.upload(rng.standard_normal((size, size), dtype=np.float32)) for _ in range(2))
     return 2 * size**3 / _seconds(lambda: product(a, b), repeats, device)
 
 
 def copy_rate(device: Device) -> float:
-    """Bytes a second, read and written."""
+    """Bytes per second, read and written."""
     xp = device.module
     source = xp.ones(COPY_BYTES, dtype="uint8")
     target = xp.empty_like(source)
@@ -122,7 +124,7 @@ def copy_rate(device: Device) -> float:
 
 
 def _seconds(function: Callable[[], object], repeats: int, device: Device) -> float:
-    """The median of one call, of so many in a row."""
+    """The median time of one call, timed `repeats` calls at a time."""
 
     def calls() -> None:
         for _ in range(repeats):
@@ -132,19 +134,19 @@ def _seconds(function: Callable[[], object], repeats: int, device: Device) -> fl
 
 
 def peak_memory_of(step: Callable[[], object], device: Device) -> int | None:
-    """The bytes that are taken at most when `step` runs again: by this process on the host, else of the device."""
+    """Peak memory in bytes when `step` runs again: of this process on the host, otherwise of the device."""
     if device is CPU:
         return peak_memory()
     return device.held_memory() + device.peak_memory(step)
 
 
 def peak_memory() -> int | None:
-    """The maximum resident size of this process in bytes; None where the system does not report it.
+    """The maximum resident set size of this process in bytes; None if the system does not report it.
 
-    Linux passes the maximum that getrusage tells on to the programs that a process starts, so a small program started
-    by a large one would look large. What /proc tells is this program's own.
+    On Linux, child processes inherit the maximum that getrusage reports, so a small program started by a large one
+    would look large. /proc reports the program's own.
     """
-    with suppress(OSError):  # not Linux, or /proc is not mounted
+    with suppress(OSError):  # not on Linux, or /proc is not mounted
         for line in STATUS.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])

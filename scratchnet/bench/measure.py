@@ -1,4 +1,4 @@
-"""The sections of a benchmark, each as plain values for JSON, one after the other as they are measured."""
+"""The sections of a benchmark, as plain values for JSON, yielded as they are measured."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -20,13 +20,13 @@ MILLI, GIGA = 1e3, 1e-9
 
 
 def sections(
-    workload: Workload, rounds: int, against: Sequence[str] = (), memory_peak: bool = False
+    workload: Workload, rounds: int, *, against: Sequence[str] = (), memory_peak: bool = False
 ) -> Iterator[tuple[str, Any]]:
-    """The name and the figures of each section. Raises ScratchnetError for a workload that cannot be had."""
+    """(name, figures) of each section, as they are measured. Raises ScratchnetError for an invalid workload."""
     training = workload.prepare()
     net = training.net
     yield from heading(workload, net, against)
-    if memory_peak:  # first, while this process is small: together they may need more memory than there is
+    if memory_peak:  # first, while this process is small: the machine may not have memory for both
         yield "memory", list(in_own_processes(workload, against))
     rates = Rates.of(net.device)
     yield "sgemm", {"gflops": rates.sgemm * GIGA, "size": rates.size}
@@ -44,13 +44,13 @@ def sections(
     )
     yield "layers", [_row(part, rates) for part in profile(training, rounds)]
     if against:
-        yield "peers", compare(training, rounds, against)
+        yield "peers", compare(training, rounds, against=against)
         if any(variant.compiled for variant in _variants(training, against)):  # last, since it may take minutes
-            yield "compiled peers", compare(training, rounds, against, compiled=True)
+            yield "compiled peers", compare(training, rounds, against=against, compiled=True)
 
 
 def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """The sections that say what is measured and on what. Raises ScratchnetError for peers on another device."""
+    """The sections on the workload and the machine. Raises ScratchnetError for a peer that does not run there."""
     peers.expect_on(net.device, against)
     yield "code", CODE
     yield (
@@ -69,19 +69,24 @@ def heading(workload: Workload, net: SiameseNet, against: Sequence[str]) -> Iter
 
 
 def _variants(training: Training, against: Sequence[str]) -> Iterator[peers.Variant]:
-    """Those of all peers that load."""
+    """The variants of all peers that load."""
     for name in against:
         with suppress(ScratchnetError):
             yield from peers.load(name, training.net.device)
 
 
 def compare(
-    training: Training, rounds: int, against: Sequence[str], only: Sequence[str] | None = None, compiled: bool = False
+    training: Training,
+    rounds: int,
+    *,
+    against: Sequence[str],
+    only: Sequence[str] | None = None,
+    compiled: bool = False,
 ) -> list[dict[str, Any]]:
-    """Our step and those of the peers in turns, and our time over each of theirs; ours is the first row.
+    """Time our step and those of the peers, interleaved, with ratios of our time to theirs. Ours is the first row.
 
-    only: ends of the names of the variants that are wanted, else all that are `compiled`, or are not. What cannot be
-    timed has a "problem" instead, and has "failed" when that is because it computes something else.
+    compiled: time the compiled variants instead of the others. only: restrict them to names with one of these endings.
+    A row that could not be timed has a "problem" instead, and is marked "failed" if it computes something else.
     """
     steps: dict[str, Callable[[], float]] = {OURS: training.step}
     rows: list[dict[str, Any]] = []
@@ -98,15 +103,15 @@ def compare(
             row: dict[str, Any] = {"name": variant.name, "note": variant.note}
             rows.append(row)
             try:
-                peer, found = peers.build(variant, training)
+                peer, difference = peers.build(variant, training)
             except ScratchnetError as error:
                 row["problem"] = str(error)
                 continue
-            row |= {"loss_difference": found.loss, "gradient_difference": found.gradients}
-            if variant.lower_precision or found.is_rounding(variant.precision, training.precision):
+            row |= {"loss_difference": difference.loss, "gradient_difference": difference.gradients}
+            if variant.lower_precision or difference.is_rounding(variant.precision, training.precision):
                 steps[variant.name] = peer.step
             else:
-                row |= {"problem": _disagreement(found), "failed": True}
+                row |= {"problem": _disagreement(difference), "failed": True}
     seconds = in_turns(steps, rounds, training.net.device)
     for row in rows:
         if row["name"] in seconds:
@@ -115,8 +120,8 @@ def compare(
     return [{"name": OURS, "note": "", **_milliseconds(seconds[OURS])}, *rows]
 
 
-def _disagreement(found: peers.Difference) -> str:
-    return f"computes something else: loss off by {found.loss:.0e}, gradients by {found.gradients:.0e}; not timed"
+def _disagreement(off: peers.Difference) -> str:
+    return f"computes something else: loss off by {off.loss:.0e}, gradients by {off.gradients:.0e}; not timed"
 
 
 def _milliseconds(seconds: Sequence[float]) -> dict[str, float]:

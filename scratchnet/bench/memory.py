@@ -1,7 +1,7 @@
-"""The peak memory of a few training steps, each way of taking them in a process of its own.
+"""The peak memory of a few training steps, measured in a separate process for each library.
 
-The process of a peer has the allocator as the users of that peer have it; in a common process `train_step` sets it for
-all (`backend.keep_freed_memory`). On a GPU the peak is that of its memory, with what the pool of each library keeps.
+That leaves every peer with its default allocator settings; in a shared process `train_step` would change them for all
+(`backend.keep_freed_memory`). On a GPU it is the peak device memory, including what each library's pool retains.
 
     python -m scratchnet.bench.memory '{"workload": {"network": "compact", "pairs": 4}, "peer": "torch", "variant": 0}'
 """
@@ -25,7 +25,7 @@ OURS = "scratchnet"
 
 
 def in_own_processes(workload: Workload, against: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """For scratchnet and every variant of the peers: {"name", "peak_bytes", "ms"}, or {"name", "problem"}."""
+    """A row for scratchnet and for each variant of the peers: {"name", "peak_bytes", "ms"} or {"name", "problem"}."""
     device = get_device(workload.device)
     yield _in_own_process(OURS, {"workload": asdict(workload)})
     for peer in against:
@@ -47,7 +47,7 @@ def _in_own_process(name: str, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measure(task: dict[str, Any]) -> dict[str, Any]:
-    """Takes the steps in this process."""
+    """Run the steps in this process."""
     workload = Workload(**task["workload"])
     device = get_device(workload.device)
     step, device_peak = _step(workload.prepare(), task, device)
@@ -59,9 +59,9 @@ def _measure(task: dict[str, Any]) -> dict[str, Any]:
 def _step(
     training: Training, task: dict[str, Any], device: Device
 ) -> tuple[Callable[[], object], Callable[[], int] | None]:
-    """The step to take, and what tells how much of the device a peer has taken.
+    """The step to run, and a function for the peak device memory of a peer, if it has one.
 
-    Nothing else holds on to `training`, so that a peer's process does not keep our weights.
+    Nothing else refers to `training`, so that a peer's process does not keep our weights.
     """
     if "peer" not in task:
         return training.step, None

@@ -1,7 +1,7 @@
 """Where a training step spends its time, layer by layer.
 
-Every layer of the encoder is replaced by one that measures it and does the same, and SGD likewise; what is left of
-the step is the head, the loss and what lies between.
+Every layer of the encoder, and SGD, is wrapped in one that times it. The rest of the step is the head, the loss and
+everything in between.
 """
 
 from collections import defaultdict
@@ -25,15 +25,15 @@ STEP, UPDATE, REST = "step", "SGD", "head, loss"
 
 
 class Pass(NamedTuple):
-    """One way through a part of the step."""
+    """The cost of one part of the step, forward or backward."""
 
     seconds: float
-    flop: int  # of direct arithmetic
-    bytes: int  # that must be read and written at least; 0 of what nobody counts
+    flop: int  # of the direct algorithm
+    bytes: int  # the minimum that must be read and written; 0 if not counted
 
 
 class Part(NamedTuple):
-    """One line of a profile; SGD and the rest have no two ways, theirs stands under backward."""
+    """One line of a profile. SGD and the rest of the step have only a single pass, listed as backward."""
 
     name: str
     forward: Pass | None
@@ -43,7 +43,7 @@ class Part(NamedTuple):
 
 @dataclass
 class Stopwatch:
-    """Seconds and arithmetic of the parts of a step, summed where a part runs more than once."""
+    """Time, arithmetic and memory traffic of each part of a step, summed if a part runs more than once."""
 
     device: Device
     seconds: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
@@ -59,11 +59,11 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Timed:
-    """A layer that does what `layer` does, and tells the stopwatch how long it took.
+    """Wraps `layer` and records its time on the stopwatch.
 
-    The bytes that it must at least read and write: x, y and the parameters forward; dy, dx and the gradients backward,
-    and for the gradients x and the parameters again. A layer without parameters may do with less than x, such as the
-    winners of its windows, which is not counted.
+    The bytes that it must read and write are x, y and the parameters in forward; dy, dx and the gradients in backward,
+    plus x and the parameters again for a layer that has parameters. A layer without any may need less than x, such as
+    the winners of its windows, which is not counted.
     """
 
     name: str
@@ -84,11 +84,11 @@ class Timed:
 
     @property
     def _multiplying(self) -> Layer:
-        """The layer itself, or the part of it that multiplies matrices."""
+        """The layer, or its part that multiplies matrices."""
         return self.layer.conv if isinstance(self.layer, ConvPoolReLU) else self.layer
 
     def _flop(self, y: Array, cache: Any) -> int:
-        """Those of forward; y is the output of the layer, or a gradient shaped like it."""
+        """The count for forward; y is the layer's output or a gradient of the same shape."""
         size = cache.size if isinstance(self.layer, ConvPoolReLU) else y.shape[:-2]
         return product_flop(self._multiplying, (*size, *y.shape[-2:]))
 
@@ -118,9 +118,9 @@ class TimedSGD(SGD):
 
 
 def product_flop(layer: Layer, y_shape: Sequence[int]) -> int:
-    """Multiplications and additions of y = x @ weight, summed over the offsets of a kernel: directly, with no trick.
+    """Multiplications and additions of y = x @ weight, summed over the offsets of a kernel, by the direct algorithm.
 
-    dweight and dx take as many each. Layers without products count as none.
+    y_shape: (Ho, Wo, N, O) or (N, O). dweight and dx take the same number each. Layers without products count as 0.
     """
     if isinstance(layer, Conv2d):
         kh, kw, C, _ = layer.weight_shape
@@ -131,7 +131,7 @@ def product_flop(layer: Layer, y_shape: Sequence[int]) -> int:
 
 
 def profile(training: Training, rounds: int) -> list[Part]:
-    """The parts of a training step in their order, medians over the rounds; takes that many steps and one more."""
+    """The parts of a training step in order, as medians over the rounds. Takes one step more than `rounds`."""
     stopwatches = [_measured_step(training) for _ in range(rounds + 1)][1:]
 
     def measured(name: str, way: str) -> Pass:
@@ -151,7 +151,7 @@ def _measured_step(training: Training) -> Stopwatch:
     timed = {name: Timed(name, layer, stopwatch) for name, layer in _layers(training).items()}
     net = replace(training.net, encoder=Sequential(timed))
     settings = {setting.name: getattr(training.optimiser, setting.name) for setting in fields(SGD)}
-    optimiser = TimedSGD(**settings, stopwatch=stopwatch)  # with the same velocity
+    optimiser = TimedSGD(**settings, stopwatch=stopwatch)  # shares the velocity
     start = now(device)
     train_step(net, optimiser, training.a, training.b, training.labels)
     whole = now(device) - start
@@ -164,5 +164,5 @@ def _bytes(params: Params) -> int:
 
 
 def _layers(training: Training) -> dict[str, Layer]:
-    assert isinstance(training.net.encoder, Sequential)  # as in every architecture of models.py
+    assert isinstance(training.net.encoder, Sequential)  # as in all our architectures
     return dict(training.net.encoder.layers)

@@ -1,25 +1,26 @@
-"""The sections of a benchmark as text."""
+"""Renders the sections of a benchmark as text."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from scratchnet.common.version import VERSION
 
-FOOTNOTE = """GFLOP are those of direct arithmetic, both ways. "dft" finds the same sums with fewer multiplications, so
-its share of the sgemm rate can pass 100 %. The first layer has no dx to find. Every time is a median of its own."""
-COPIED = """Of copy: the bytes that a layer must at least read and write, both ways, over its time, as a share of the
-rate of the copy. What is near 100 % there or of sgemm can hardly be faster; what is near neither can."""
-LONG_STEP = 100  # milliseconds, of which fractions beyond the first tell nothing
-TURNS = """All steps in turns, A B C A B C, in one process. The ratio is our time over theirs, round by round: under 1,
-scratchnet is faster. All of them have our setting that freed memory is kept, from which PyTorch gains as well."""
-IN_EVALUATION = """Batch norm in evaluation, no gradients, all in turns in one process; medians and ends of the rounds.
-Ratios are our time over theirs, of the batch and of a single image: under 1, scratchnet is faster."""
-ALONE = """Five steps, each way in a process of its own: maximum resident size, on a GPU the most that was taken of its
-memory; peers have the allocator they come with."""
+FOOTNOTE = """GFLOP counts the direct algorithm, forward and backward. "dft" computes the same sums with fewer
+multiplications, so its share of the sgemm rate can exceed 100 %. The first layer computes no dx. Each time is a
+separate median."""
+COPIED = """of copy: the bytes that a layer must read and write, forward and backward, divided by its time, relative to
+the copy rate. A layer near 100 % of copy or of sgemm can hardly get faster; one well below both can."""
+LONG_STEP = 100  # milliseconds; longer steps are shown with one decimal
+TURNS = """Steps are interleaved, A B C A B C, in one process. Ratios are our time over theirs, round by round: below 1,
+scratchnet is faster. All run with our allocator setting, which keeps freed memory and helps PyTorch as well."""
+IN_EVALUATION = """Batch norm in evaluation mode, no gradients, interleaved in one process; medians (range) over rounds.
+Ratios are our time over theirs, for the batch and for a single image: below 1, scratchnet is faster."""
+ALONE = """Five steps, each library in a separate process with its default allocator: maximum resident set size, or on a
+GPU the peak device memory."""
 
 
 def render(name: str, section: Any) -> str:
-    """The text of the section called `name`."""
+    """The text of a section, by its name and figures."""
     return "\n".join(SECTIONS[name](section))
 
 
@@ -108,7 +109,7 @@ def memory(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         if "problem" in row:
             yield f"{row['name']:{width}}{row['problem']}"
         else:
-            yield f"{row['name']:{width}}{_gibibytes(row['peak_bytes']):>10}, {row['ms']:.1f} ms a step"
+            yield f"{row['name']:{width}}{_gibibytes(row['peak_bytes']):>10}, {row['ms']:.1f} ms per step"
     yield ALONE
 
 
@@ -120,7 +121,7 @@ def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             continue
         line = (
             f"{row['name']:{width}}{_spread(row['images_per_second'], 1)} images/s; "
-            f"a single one {_spread(row['single_ms'], 2)} ms"
+            f"single image {_spread(row['single_ms'], 2)} ms"
         )
         if "batch_ratio" in row:
             line += f"; ratios {_spread(row['batch_ratio'], 2)} and {_spread(row['single_ratio'], 2)}"

@@ -1,4 +1,4 @@
-"""Times of things that are done in turns, and what is told of many times."""
+"""Interleaved timing, and summaries of repeated measurements."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 
 from scratchnet.backend import CPU, Device
 
-WARM_UP = 0.5  # seconds, on a GPU, which compiles what it meets first and takes a while to reach its clock rate
+WARM_UP = 0.5  # seconds on a GPU, which compiles kernels on first use and takes a while to reach its full clock rate
 
 
 class Spread(NamedTuple):
-    """The middle and the ends of some figures."""
+    """The median and range of some figures."""
 
     median: float
     least: float
@@ -24,16 +24,16 @@ class Spread(NamedTuple):
 
 
 def now(device: Device) -> float:
-    """Seconds on a clock that is read once the device has computed all that it was asked for."""
+    """The time in seconds, read once the device has finished all queued work."""
     device.synchronise()
     return time.perf_counter()
 
 
 def in_turns(steps: Mapping[str, Callable[[], Any]], rounds: int, device: Device) -> dict[str, list[float]]:
-    """Seconds of each step in each round, the steps taken in turns.
+    """The seconds of each step in each round, with the steps interleaved.
 
-    The first round is not counted, and on a GPU none that begins within the first WARM_UP seconds after it. Whatever
-    else the machine does meanwhile then meets all of them alike, and the ratios within a round hold.
+    Other load on the machine then affects all of them alike, and ratios within a round stay meaningful. The first round
+    is not counted, nor on a GPU any that starts within WARM_UP seconds after it.
     """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
 
@@ -53,5 +53,5 @@ def in_turns(steps: Mapping[str, Callable[[], Any]], rounds: int, device: Device
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Our time over theirs, round by round."""
+    """Our time divided by theirs, round by round."""
     return Spread.of([our / their for our, their in zip(ours, theirs, strict=True)])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Params, thread_count, to_host
-from scratchnet.bench.channels_first import from_channels_first, to_channels_first
+from scratchnet.bench.channels_first import channels_first
 from scratchnet.bench.peers import Embedder, Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
@@ -18,15 +18,15 @@ from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPo
 from scratchnet.layers.conv_pool_relu import unfuse
 from scratchnet.models.siamese import SiameseNet
 
-torch: Any = import_module("torch")  # Any: types are checked where it is not installed, too
+torch: Any = import_module("torch")  # Any: type checking must work without it
 nn = torch.nn
 
 
 @dataclass(frozen=True)
 class Mode:
-    """Where a GPU multiplies float32 in TF32. A setting of the whole process, so each variant makes it for each step.
+    """Where a GPU multiplies float32 in TF32. The setting is global, so each variant applies it before every step.
 
-    By the old names: PyTorch, which has new ones since 2.9, knows both, and refuses a mixture.
+    It uses the old names: PyTorch has had new ones since 2.9; it accepts both, but not a mixture.
     """
 
     convolutions: bool
@@ -101,7 +101,7 @@ def embedders(device: str) -> list[Embedder]:
 
 
 def embedder(net: SiameseNet, memory_format: str, device: str, mode: Mode | None) -> Callable[[Any], Any]:
-    """The function from images (N, H, W) to embeddings (N, D), as many images at a time as with us."""
+    """The function from images (N, H, W) to embeddings (N, D), in batches of the same size as ours."""
     torch.set_num_threads(thread_count())
     layout = getattr(torch, memory_format)
     encoder = twin(net)["encoder"].to(device=device, memory_format=layout).eval()
@@ -112,9 +112,9 @@ def embedder(net: SiameseNet, memory_format: str, device: str, mode: Mode | None
             mode.set()
         x = images[:, None].to(memory_format=layout)
         with torch.no_grad():
-            found = torch.cat([encoder(x[i : i + step]) for i in range(0, len(x), step)])
+            embeddings = torch.cat([encoder(x[i : i + step]) for i in range(0, len(x), step)])
         _synchronise(device)
-        return found
+        return embeddings
 
     return embed
 
@@ -128,9 +128,9 @@ def _coarsest(mode: Mode | None) -> str:
 
 
 def expect_gpu() -> None:
-    """Raises ScratchnetError where PyTorch finds none."""
+    """Raises ScratchnetError if PyTorch finds no GPU."""
     if not torch.cuda.is_available():
-        raise ScratchnetError(f"{_version()} finds no GPU: install one that is built for the CUDA of the driver")
+        raise ScratchnetError(f"{_version()} finds no GPU: install a build for the driver's version of CUDA")
 
 
 def _synchronise(device: str) -> None:
@@ -148,25 +148,25 @@ def _download(tensor: Any) -> np.ndarray:
 
 
 def twin(net: SiameseNet) -> Any:
-    """The network in PyTorch, with the weights and running statistics of ours."""
+    """The network in PyTorch, with our weights and running statistics."""
     net = in_single_layers(net)
-    assert isinstance(net.encoder, Sequential)  # as in every architecture of models.py
+    assert isinstance(net.encoder, Sequential)  # as in all our architectures
     encoder = nn.Sequential(OrderedDict((name, module(layer)) for name, layer in net.encoder.layers.items()))
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(net.head.features, 1)})
-    params = to_channels_first(net, {name: to_host(value) for name, value in net.params.items()})
+    params = channels_first(net, {name: to_host(value) for name, value in net.params.items()})
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if name in params:  # as all are but a counter of batches
-            tensor.data = torch.from_numpy(_as_torch_has_it(name, params[name]))
+        if name in params:  # all but a counter of batches
+            tensor.data = torch.from_numpy(_to_torch_shape(name, params[name]))
     return model
 
 
 def in_single_layers(net: SiameseNet) -> SiameseNet:
-    """The network without the layers that are several in one, as it has them on a GPU. Parameters keep their names."""
+    """The network with fused layers (as on a GPU) split into single ones. Parameters keep their names."""
     return replace(net, encoder=unfuse(net.encoder))
 
 
 class TorchPeer:
-    """The training step of a network in PyTorch with the weights of ours, which may live anywhere."""
+    """The training step of a network in PyTorch with our weights, from any device."""
 
     def __init__(
         self,
@@ -204,8 +204,8 @@ class TorchPeer:
 
     def gradients(self) -> tuple[float, Params]:
         value = self._backward()
-        found = {name: _as_we_have_it(name, parameter.grad) for name, parameter in self.model.named_parameters()}
-        return value, from_channels_first(self.net, found)
+        grads = {name: _to_our_shape(name, parameter.grad) for name, parameter in self.model.named_parameters()}
+        return value, channels_first(self.net, grads, inverse=True)
 
     def _loss(self) -> Any:
         h1, h2 = self.model["encoder"](self.twins).split(len(self.target))
@@ -224,31 +224,31 @@ class TorchPeer:
 
 
 def module(layer: Layer) -> Any:
-    """The counterpart of one of our layers, with weights of its own."""
+    """The PyTorch version of one of our layers, with new weights."""
     match layer:
         case Conv2d(C, O, kernel_size, stride=stride, padding=padding, bias=bias):
-            found = nn.Conv2d(C, O, kernel_size, stride, padding, bias=bias)
+            peer = nn.Conv2d(C, O, kernel_size, stride, padding, bias=bias)
         case MaxPool2d(kernel_size, stride=stride):
-            found = nn.MaxPool2d(kernel_size, stride)
+            peer = nn.MaxPool2d(kernel_size, stride)
         case BatchNorm2d(C, eps=eps, momentum=momentum):
-            found = nn.BatchNorm2d(C, eps, momentum)
+            peer = nn.BatchNorm2d(C, eps, momentum)
         case Linear(C, O, bias=bias):
-            found = nn.Linear(C, O, bias=bias)
+            peer = nn.Linear(C, O, bias=bias)
         case ReLU() | Sigmoid() | Flatten():
-            found = getattr(nn, type(layer).__name__)()
+            peer = getattr(nn, type(layer).__name__)()
         case _:
-            raise ScratchnetError(f"PyTorch has no counterpart here for {layer}")
-    return found
+            raise ScratchnetError(f"the PyTorch peer does not support {layer}")
+    return peer
 
 
-def _as_torch_has_it(name: str, value: np.ndarray) -> np.ndarray:
-    """A dense weight (C, O) is (O, C) there, and that of the head, (D,), is (1, D)."""
+def _to_torch_shape(name: str, value: np.ndarray) -> np.ndarray:
+    """A dense weight (C, O) becomes (O, C), and that of the head, (D,), becomes (1, D)."""
     if name == "head.weight":
         return value[None]
     return value.T.copy() if value.ndim == 2 else value
 
 
-def _as_we_have_it(name: str, gradient: Any) -> np.ndarray:
+def _to_our_shape(name: str, gradient: Any) -> np.ndarray:
     value = _download(gradient)
     if name == "head.weight":
         return value[0]

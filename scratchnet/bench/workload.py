@@ -1,4 +1,4 @@
-"""What is measured: a network, a batch of pairs, and the training step on them."""
+"""The workload of a benchmark: a network, a batch of pairs, and a training step on them."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,10 @@ SEED = 0
 
 @dataclass
 class Training:
-    """A network and its batch, ready for one training step after the other."""
+    """A network and a batch, ready for training steps.
+
+    a, b: images (N, H, W). labels: (N,), 1 for pairs of the same character and 0 for others.
+    """
 
     net: SiameseNet
     a: Array
@@ -32,11 +35,11 @@ class Training:
     precision: str = "float32"
 
     def step(self) -> float:
-        """Forward, backward of both twins, and the update; returns the loss before it."""
+        """Forward, backward and update; returns the loss before the update."""
         return train_step(self.net, self.optimiser, self.a, self.b, self.labels)
 
     def gradients(self) -> tuple[float, Params]:
-        """The loss and the gradients of a step that is not taken."""
+        """The loss and gradients, without an update."""
         loss = PairCrossEntropy()
         logits, cache = self.net.forward(self.net.params, self.a, self.b, training=True)
         value, loss_cache = loss.forward(logits, self.labels)
@@ -46,11 +49,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Workload:
-    """Everything that says what is measured, as plain values: another process makes the same of it.
+    """Everything that defines a benchmark, as plain values, so that another process can reproduce it.
 
-    network: an architecture, a path or a bundled network. options: what the architecture takes besides, such as
-    image_size; of a trained network they are as they are. Raises CheckpointError for what it does not take.
-    precision: of products on a GPU, one of cublas.PRECISIONS. Raises BackendError for another than float32 on the CPU.
+    network: an architecture, a path or a bundled network. options: further arguments of the architecture, such as
+    image_size; a trained network takes none. precision: that of products on a GPU, one of cublas.PRECISIONS.
     """
 
     network: str = "koch2015"
@@ -60,10 +62,14 @@ class Workload:
     precision: str = "float32"
 
     def prepare(self) -> Training:
-        """The network, and pairs of generated glyphs, so that no data are needed; sets the precision of the process."""
+        """The network with a batch of pairs of generated glyphs, which need no data; sets the process's precision.
+
+        Raises BackendError for a precision other than float32 on the CPU, CheckpointError for an unknown network or
+        options that it does not take.
+        """
         device = get_device(self.device)
         if device is CPU and self.precision != "float32":
-            raise BackendError(f"--precision {self.precision} is of products on a GPU: leave it out, or --device cuda")
+            raise BackendError(f"--precision {self.precision} needs a GPU: leave it out, or add --device cuda")
         set_precision(self.precision)
         rng = np.random.default_rng(SEED)
         net = _untrained(self.network, self.options, rng) if self.network in ARCHITECTURES else self._trained()
@@ -75,13 +81,15 @@ class Workload:
 
     def _trained(self) -> SiameseNet:
         if self.options:
-            raise CheckpointError(f"{self.network} is trained, it takes no other {', '.join(self.options)}")
+            raise CheckpointError(f"{self.network} is trained: its {', '.join(self.options)} cannot be changed")
         return load_model(self.network, "cpu")
 
 
 def _untrained(architecture: str, options: dict[str, int], rng: np.random.Generator) -> SiameseNet:
-    """Biases are small random numbers, as after some training: where they are 0, blank paper makes every sum exactly
-    0, and whether a ReLU there lets a gradient pass is then up to the rounding of each library.
+    """The architecture with small random biases, as after some training.
+
+    With biases of 0, blank paper makes every sum exactly 0, and it would depend on the rounding of each library whether
+    a ReLU passes a gradient there.
     """
     net = build({"name": architecture, **options}, seed=SEED, device="cpu")
     for name, value in net.params.items():

@@ -1,7 +1,7 @@
 """The command line: `scratchnet COMMAND`, or `python -m scratchnet COMMAND`.
 
-Exit codes: 0; 1 when a check failed; 2 for bad usage or input, with one line on stderr; 128 and the number of the
-signal when a signal stopped it, so 130 for Ctrl-C; 141, quietly, when whoever reads the output has closed it.
+Exit codes: 0 for success; 1 if a check failed; 2 for bad usage or input, with one line on stderr; 128 plus the signal
+number if stopped by a signal, so 130 for Ctrl-C; 141, silently, if the reader of the output has closed the pipe.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from scratchnet.common.version import VERSION
 from scratchnet.errors import ScratchnetError
 from scratchnet.train import Interrupted, exit_code
 
-PIPE_CLOSED = 141  # as a shell reports SIGPIPE
+PIPE_CLOSED = 141  # 128 + SIGPIPE, as a shell reports it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command, by default that of sys.argv; returns the exit code."""
     try:
         options = _parser().parse_args(arguments)
         set_precision(getattr(options, "precision", None) or get_precision())
@@ -31,12 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except OSError as error:
         place = error.filename or "a file"
-        return _say(f"{place}: {error.strerror or error}, check the path, its permissions and the disk", 2)
+        return _say(f"{place}: {error.strerror or error}; check the path, its permissions and the disk", 2)
     except MemoryError as error:
         return _say(f"out of memory ({error}): use a smaller batch, --set batch_size=N or --pairs N", 2)
 
 
 def _say(message: str, code: int) -> int:
+    """Print a message on stderr; returns the exit code."""
     note(f"scratchnet: {message}")
     return code
 

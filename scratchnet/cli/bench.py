@@ -16,52 +16,58 @@ from scratchnet.models.networks import ARCHITECTURES
 
 
 def add_to(commands: Commands) -> None:
-    text = "Time a training step and its layers, or embedding, beside other libraries."
+    text = "Time a training step layer by layer, or embedding, and compare with other libraries."
     added = commands.add("bench", run, text)
     added.add_argument(
         "--network",
         type=_network,
         default="koch2015",
         help=f"{', '.join(sorted(ARCHITECTURES))}, a run folder, a weights file or the name of a "
-        "bundled network (default: koch2015)",
+        "bundled network (default: %(default)s)",
     )
-    added.add_argument("--image-size", type=at_least(1), metavar="PIXELS", help="default: the network's own")
-    added.add_argument("--pairs", type=at_least(1), default=64, help="pairs in a batch (default 64)")
-    added.add_argument("--rounds", type=at_least(1), default=5, help="steps timed, after one that is not (default 5)")
+    added.add_argument(
+        "--image-size", type=at_least(1), metavar="PIXELS", help="height and width of images (default: the network's)"
+    )
+    added.add_argument(
+        "--pairs", type=at_least(1), default=64, metavar="N", help="pairs per batch (default: %(default)s)"
+    )
+    added.add_argument(
+        "--rounds", type=at_least(1), default=5, metavar="N", help="timed steps, after a warm-up (default: %(default)s)"
+    )
     added.add_argument(
         "--against",
         nargs="+",
         choices=sorted(peers.MODULES),
         default=[],
         metavar="LIBRARY",
-        help=f"time the same step in {', '.join(sorted(peers.MODULES))} in turns, where installed",
+        help=f"also time the same step, interleaved, in any of {', '.join(sorted(peers.MODULES))}, if installed",
     )
     added.add_argument(
         "--memory-peak",
         action="store_true",
-        help="also the peak memory of scratchnet and of each library, in processes of their own",
+        help="also measure the peak memory of scratchnet and of each library, in separate processes",
     )
     added.add_argument(
         "--embed",
         action="store_true",
-        help="instead of a training step: images embedded a second, all of the batch together, and the "
-        f"time for a single one; --against {' or '.join(peers.EMBEDDERS)}",
+        help="time embedding instead of a training step: images per second for the whole batch, and the latency of a "
+        f"single image; compares with {' or '.join(peers.EMBEDDERS)} only",
     )
     add_device(added)
 
 
 def run(options: argparse.Namespace) -> int:
     if options.embed and options.memory_peak:
-        raise ScratchnetError("--memory-peak is that of training steps: leave out it or --embed")
+        raise ScratchnetError("--memory-peak measures training steps: drop it, or --embed")
     size = {"image_size": options.image_size} if options.image_size else {}
     on_cpu = get_device(options.device) is CPU
-    precision = options.precision or ("float32" if on_cpu else get_precision())  # the variable may be meant for others
+    precision = options.precision or ("float32" if on_cpu else get_precision())  # SCRATCHNET_PRECISION is for GPUs
     workload = Workload(options.network, options.pairs, options.device, size, precision)
     figures: dict[str, Any] = {}
     sections = (
-        embedding.sections(workload, options.rounds, options.against)
+        embedding.sections(workload, options.rounds, against=options.against)
         if options.embed
-        else measure.sections(workload, options.rounds, options.against, options.memory_peak)
+        else measure.sections(workload, options.rounds, against=options.against, memory_peak=options.memory_peak)
     )
     try:
         for name, section in sections:
@@ -69,18 +75,18 @@ def run(options: argparse.Namespace) -> int:
             if not options.json:
                 say(*report.render(name, section).splitlines())
     except KeyboardInterrupt:
-        finish(options, figures)  # what there is of them
+        finish(options, figures)  # those measured so far
         raise
-    compared = [row for name in ("peers", "compiled peers", "embedding") for row in figures.get(name, [])]
-    failed = any(row.get("failed") for row in compared)
+    rows = [row for name in ("peers", "compiled peers", "embedding") for row in figures.get(name, [])]
+    failed = any(row.get("failed") for row in rows)
     return finish(options, figures, code=1 if failed else 0)
 
 
 def _network(text: str) -> str:
-    """The type of an option that names an architecture, a path or a bundled network."""
+    """An argparse type: the name of an architecture or bundled network, or a path."""
     if text not in ARCHITECTURES and text not in pretrained.names() and not Path(text).exists():
         raise argparse.ArgumentTypeError(
-            f"{text} is neither an architecture ({', '.join(ARCHITECTURES)}) nor a run folder or weights file nor a "
-            f"bundled network ({pretrained.list_names()}){hint(text, [*ARCHITECTURES, *pretrained.names()])}"
+            f"{text} is not an architecture ({', '.join(ARCHITECTURES)}), a run folder, a weights file or a bundled "
+            f"network ({pretrained.list_names()}){hint(text, [*ARCHITECTURES, *pretrained.names()])}"
         )
     return text

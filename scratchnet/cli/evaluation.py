@@ -1,4 +1,4 @@
-"""`scratchnet evaluate`: one-shot trials and verification, of one network or of several and their ensemble."""
+"""`scratchnet evaluate`: one-shot trials and verification, for one network or for several and their ensemble."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -11,156 +11,160 @@ from scratchnet.checkpoint import load_model_with_notes
 from scratchnet.cli.options import Commands, add_device, at_least, finish
 from scratchnet.common.console import say
 from scratchnet.errors import ScratchnetError
-from scratchnet.oneshot import tasks as figures
-from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot import tasks, trials
 from scratchnet.oneshot.tasks import Task, Unseen
 from scratchnet.oneshot.trials import Embedded, Ensemble, Scorer, WarpedQueries
 
-OURS = "scratchnet"  # the row of a network that stands alone
-Networks = Mapping[str, Embedded | Ensemble]  # by the names of their rows
+OURS = "scratchnet"  # the row of a single network
+Networks = Mapping[str, Embedded | Ensemble]  # by row name
 
 
 def add_to(commands: Commands) -> None:
-    text = "One-shot trials: the official runs, or random ones. Baselines beside it."
+    text = "Evaluate networks on one-shot trials, official or random, alongside baselines."
     added = commands.add("evaluate", run, text)
     added.add_argument(
         "models",
         nargs="+",
         metavar="MODEL",
-        help="a run folder, a weights file or the name of a bundled network; several are evaluated "
-        "one by one and together, by the mean of their scores",
+        help="a run folder, a weights file or the name of a bundled network; several are evaluated one by one and as "
+        "an ensemble, by the mean of their scores",
     )
     added.add_argument(
         "--on",
         choices=("official", "background", "evaluation", "glyphs", "mnist"),
-        help="Lake's 20 runs; random trials on the background alphabets kept out of training, on the "
-        "evaluation set, on generated alphabets or on digits (default: official; glyphs for a "
-        "network trained on them)",
+        help="Lake's 20 official runs; or random trials on the background alphabets held out from training, on the "
+        "evaluation set, on generated alphabets or on digits (default: official; glyphs for a network trained on "
+        "those)",
     )
     added.add_argument(
         "--figures",
         action="store_true",
-        help="all the figures of a card: the official runs, random trials within and across alphabets, "
-        f"{figures.TRIALS:,} of each kind, and verification on {figures.PAIRS:,} pairs (--on then "
-        "says where the unseen alphabets are from; default: background)",
+        help="all the figures of a model card: the official runs, random trials within and across alphabets, "
+        f"{tasks.TRIALS:,} of each kind, and verification on {tasks.PAIRS:,} pairs; --on then selects the unseen "
+        "alphabets (default: background)",
     )
-    added.add_argument("--runs", help="all_runs.zip or its folder (default: found like --data)")
-    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where the data are (default: SCRATCHNET_DATA)")
-    added.add_argument("--trials", type=at_least(1), help="random trials (default 400)")
-    added.add_argument("--way", type=at_least(2), help="characters to choose from (default 20; digits 10)")
-    added.add_argument("--shot", type=at_least(1), help="examples of each character (default 1)")
-    added.add_argument("--across", action="store_true", help="characters from all alphabets together: an easier task")
-    added.add_argument("--pairs", type=at_least(1), help="also the verification accuracy on so many pairs")
-    added.add_argument("--seed", type=at_least(0), help="of the random trials and pairs (default 0)")
+    added.add_argument(
+        "--runs", metavar="DIR_OR_ZIP", help="all_runs.zip or the unpacked folder (default: searched for like --data)"
+    )
+    added.add_argument(
+        "--data", metavar="DIR_OR_ZIP", help="location of the data (default: SCRATCHNET_DATA, else the cache folder)"
+    )
+    added.add_argument("--trials", type=at_least(1), metavar="N", help="number of random trials (default: 400)")
+    added.add_argument(
+        "--way", type=at_least(2), metavar="N", help="characters to choose from (default: 20; for digits, 10)"
+    )
+    added.add_argument("--shot", type=at_least(1), metavar="K", help="examples of each character (default: 1)")
+    added.add_argument(
+        "--across", action="store_true", help="draw characters from all alphabets together, an easier task"
+    )
+    added.add_argument(
+        "--pairs", type=at_least(1), metavar="N", help="also measure verification accuracy, on N random pairs"
+    )
+    added.add_argument(
+        "--seed", type=at_least(0), metavar="N", help="seed for the random trials and pairs (default: 0)"
+    )
     added.add_argument(
         "--query-warps",
         type=at_least(1),
         metavar="K",
-        help="also with each query seen as it is and through K small affine maps",
+        help="also evaluate with scores averaged over each query and K small affine distortions of it",
     )
-    added.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
+    added.add_argument("--no-baselines", action="store_true", help="skip the baselines")
     add_device(added)
 
 
 def run(options: argparse.Namespace) -> int:
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device) for model in options.models}
-    recipes = [figures.recipe_of(net, notes, model) for model, (net, notes) in loaded.items()]
+    recipes = [tasks.recipe_of(net, notes, model) for model, (net, notes) in loaded.items()]
     networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
-    found: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
-    report = _all_figures if options.figures else _one_figure
-    return finish(options, found | report(options, networks, recipes))
+    figures: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
+    evaluate = _all_figures if options.figures else _one_figure
+    return finish(options, figures | evaluate(options, networks, recipes))
 
 
-def compared(scorers: Mapping[str, Scorer], task: Task, quiet: bool) -> dict[str, dict[str, Any]]:
-    """Evaluate the scorers on the same trials, and print a line for each unless `quiet`."""
+def evaluate_scorers(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) -> dict[str, dict[str, Any]]:
+    """Evaluate the scorers on the same trials; prints a line for each unless `quiet`. Returns figures by row name."""
     if not quiet:
-        say(f"{task}, each query judged alone")
+        say(f"{task}, each query judged on its own")
     width = max(27, *map(len, scorers))
     results = {}
     for name, scorer in scorers.items():
-        results[name] = oneshot.evaluate(scorer, task.runs)
+        results[name] = trials.evaluate(scorer, task.runs)
         if not quiet:
             say(f"  {name:{width}} {results[name]}")
     return {name: result.as_dict() for name, result in results.items()}
 
 
 def _with_ensemble(networks: dict[str, Embedded]) -> Networks:
-    """The networks by the names of their rows, and where there are several, all of them together."""
+    """The networks by row name, with their ensemble if there are several."""
     if len(networks) == 1:
         return dict(zip([OURS], networks.values(), strict=True))
     return {**networks, f"ensemble of {len(networks)}": Ensemble(tuple(networks.values()))}
 
 
 def _scorers(options: argparse.Namespace, networks: Networks, baselines: bool = True) -> dict[str, Scorer]:
-    """All rows of one-shot trials."""
+    """The scorers of all rows for one-shot trials."""
     scorers: dict[str, Scorer] = {**networks}
     if warps := options.query_warps:
         scorers |= {f"{name}, {warps} query warps": WarpedQueries(net, warps) for name, net in networks.items()}
-    return scorers | (oneshot.BASELINES if baselines and not options.no_baselines else {})
+    return scorers | (trials.BASELINES if baselines and not options.no_baselines else {})
 
 
 def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:
-    on = options.on or ("glyphs" if figures.all_glyphs(recipes) and not options.runs else "official")
-    found: dict[str, Any] = {"on": on}
+    on = options.on or ("glyphs" if tasks.all_glyphs(recipes) and not options.runs else "official")
+    figures: dict[str, Any] = {"on": on}
     if on == "official":
-        _refuse(
-            options,
-            "on the official runs: name other data with --on",
-            "trials",
-            "way",
-            "shot",
-            "across",
-            "pairs",
-            "seed",
-        )
-        task = figures.official_task(options.runs or options.data)
+        where = "to the official runs; choose other data with --on"
+        _refuse(options, where, "trials", "way", "shot", "across", "pairs", "seed")
+        task = tasks.official_task(options.runs or options.data)
     else:
         way, shot = options.way or (10 if on == "mnist" else 20), options.shot or 1
-        alphabets = figures.unseen(on, options.data, recipes)
-        trials, seed = options.trials or 400, options.seed or 0
-        task = figures.random_task(on, alphabets.trials, trials, seed, way, shot, options.across)
-        found |= {"way": way, "shot": shot}
+        alphabets = tasks.unseen(on, options.data, recipes)
+        count, seed = options.trials or 400, options.seed or 0
+        task = tasks.random_task(on, alphabets.trials, count, seed, way, shot, options.across)
+        figures |= {"way": way, "shot": shot}
         if options.pairs:
             if not alphabets.threshold:
-                raise ScratchnetError(f"--pairs needs alphabets to choose a threshold on: {on} has none")
-            verified = _verified(options, networks, alphabets, options.pairs)
-            found["verification"] = verified.get(OURS, verified)
-    return found | {"results": compared(_scorers(options, networks), task, options.json)}
+                raise ScratchnetError(f"--pairs needs alphabets to choose a threshold on, which {on} does not have")
+            accuracies = _verify_networks(options, networks, alphabets, options.pairs)
+            figures["verification"] = accuracies.get(OURS, accuracies)
+    return figures | {"results": evaluate_scorers(_scorers(options, networks), task, quiet=options.json)}
 
 
 def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:
-    _refuse(options, "with --figures, which has its own", "way", "shot", "across")
-    on = options.on or figures.unseen_data(recipes)
+    _refuse(options, "to --figures, which sets its own", "way", "shot", "across")
+    on = options.on or tasks.unseen_data(recipes)
     if on == "mnist":
-        raise ScratchnetError("--figures takes 20 characters to choose from, mnist has 10: leave --figures out")
-    found: dict[str, Any] = {"on": on, "figures": []}
+        raise ScratchnetError("--figures needs 20 characters to choose from, but mnist has 10: leave --figures out")
+    figures: dict[str, Any] = {"on": on, "figures": []}
     if on == "official":
-        found["note"] = (
-            "only the official runs: no alphabets of the background set are left that training has not "
-            "seen; --on evaluation takes those of the evaluation set"
+        figures["note"] = (
+            "official runs only: training has seen every alphabet of the background set; "
+            "--on evaluation uses those of the evaluation set"
         )
         if not options.json:
-            say(found["note"])
-    alphabets = figures.unseen(on, options.data, recipes)
-    trials, seed = options.trials or figures.TRIALS, options.seed or 0
-    for task in figures.card_tasks(on, alphabets.trials, options.runs or options.data, trials, seed):
-        scorers = _scorers(options, networks, baselines=task.title == figures.OFFICIAL)
-        found["figures"].append({**task.as_dict(), "results": compared(scorers, task, options.json)})
+            say(figures["note"])
+    alphabets = tasks.unseen(on, options.data, recipes)
+    count, seed = options.trials or tasks.TRIALS, options.seed or 0
+    for task in tasks.card_tasks(on, alphabets.trials, options.runs or options.data, count, seed):
+        scorers = _scorers(options, networks, baselines=task.title == tasks.OFFICIAL)
+        results = evaluate_scorers(scorers, task, quiet=options.json)
+        figures["figures"].append({**task.as_dict(), "results": results})
     if alphabets.threshold:
-        verified = _verified(options, networks, alphabets, options.pairs or figures.PAIRS)
-        found["figures"].append({"task": alphabets.verification, "results": verified})
-    return found
+        results = _verify_networks(options, networks, alphabets, options.pairs or tasks.PAIRS)
+        figures["figures"].append({"task": alphabets.verification, "results": results})
+    return figures
 
 
-def _verified(
+def _verify_networks(
     options: argparse.Namespace, networks: Networks, alphabets: Unseen, pairs: int
 ) -> dict[str, dict[str, Any]]:
-    """The accuracy of each at telling same from different on the same pairs, with a line for each."""
+    """Each network's accuracy at same-or-different on the same pairs; prints a line for each. Figures by row name."""
     results = {}
     for name, net in networks.items():
         rng = np.random.default_rng(options.seed or 0)
-        results[name] = oneshot.verification(net, alphabets.threshold, alphabets.pairs, pairs, rng)
+        results[name] = trials.verification(net, alphabets.threshold, alphabets.pairs, pairs, rng)
         if not options.json:
             whose = "" if name == OURS else f", {name}"
             say(f"{alphabets.verification}{whose}:  {results[name]}")
@@ -168,6 +172,6 @@ def _verified(
 
 
 def _refuse(options: argparse.Namespace, where: str, *names: str) -> None:
-    """Raise ScratchnetError for options that are given and leave nothing to choose there."""
+    """Raises ScratchnetError if any of these options is given."""
     if given := [f"--{name}" for name in names if getattr(options, name)]:
-        raise ScratchnetError(f"{', '.join(given)} means nothing {where}")
+        raise ScratchnetError(f"{', '.join(given)} does not apply {where}")

@@ -13,7 +13,7 @@ from scratchnet.common.version import CODE, VERSION
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.check import METHODS
 from scratchnet.models.networks import ARCHITECTURES
-from scratchnet.planted import cases as gradcases
+from scratchnet.planted import cases
 
 
 def add_to(commands: Commands) -> None:
@@ -24,29 +24,31 @@ def add_to(commands: Commands) -> None:
         default="auto",
         help="complex step, central differences of order 2 or 4, or whichever applies (default: auto)",
     )
-    added.add_argument("--seed", type=at_least(0), help="of points and directions (default 0; of a quiz, any)")
+    added.add_argument(
+        "--seed", type=at_least(0), metavar="N", help="seed for points and directions (default: 0; for a quiz, random)"
+    )
     instead = added.add_mutually_exclusive_group()
     instead.add_argument(
-        "--network", choices=list(ARCHITECTURES), help="check this network in its full size, all parameters of it"
+        "--network", choices=list(ARCHITECTURES), help="check every parameter of this network at full size"
     )
     instead.add_argument(
-        "--self-test", action="store_true", help="check the checker: plant bugs and count how many it catches"
+        "--self-test", action="store_true", help="test the checker itself: plant bugs and count how many it catches"
     )
-    instead.add_argument("--quiz", action="store_true", help="plant one bug, and guess it from the report")
+    instead.add_argument("--quiz", action="store_true", help="plant a bug and guess it from the report")
     added.add_argument(
         "--seeds",
         type=at_least(1),
         metavar="N",
-        help="points for each planted bug and each correct layer of the self-test (default 3)",
+        help="points per planted bug and per correct layer in the self-test (default: 3)",
     )
-    added.add_argument("--answer", action="store_true", help="tell the answer of the quiz of --seed")
+    added.add_argument("--answer", action="store_true", help="show the answer to the quiz with this --seed")
 
 
 def run(options: argparse.Namespace) -> int:
     if options.seeds and not options.self_test:
-        raise ScratchnetError("--seeds means nothing without --self-test")
+        raise ScratchnetError("--seeds requires --self-test")
     if options.answer and (not options.quiz or options.seed is None):
-        raise ScratchnetError("--answer is that of a quiz: give --quiz --seed S, as the quiz says")
+        raise ScratchnetError("--answer requires --quiz and the --seed of the quiz")
     if not options.json:
         say(f"scratchnet {VERSION} in {CODE}")
     if options.self_test:
@@ -57,35 +59,36 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _finish(options: argparse.Namespace, figures: dict[str, Any], code: int = 0) -> int:
-    """`finish` with the folder of the code that was checked, which need not be the clone that one is editing."""
+    """`finish` with the folder of the code that was checked, which may not be the clone being edited."""
     return finish(options, {"code": CODE} | figures, code)
 
 
 def _check_all(options: argparse.Namespace) -> int:
     errors: dict[str, list[float]] = {}
     failed, seed = [], options.seed or 0
-    for name, case in with_progress(options, gradcases.CASES.items()):
-        report = case.check(seed, options.method)
+    for name, case in with_progress(options, cases.CASES.items()):
+        report = case.check(seed, method=options.method)
         errors.setdefault(case.label or type(case.layer).__name__, []).append(report.error)
         if not report:
             failed.append(name)
             note(f"FAIL  {name}", *str(report).splitlines())
     if not options.json:
-        for kind, found in errors.items():
-            say(f"  {kind:30} {len(found):3} cases, largest relative error {max(found):.1e}")
-        passed = len(gradcases.CASES) - len(failed)
-        say(f"{passed} of {len(gradcases.CASES)} passed ({options.method}, seed {seed})")
+        say(f"{'':30} cases   largest relative error")
+        for kind, values in errors.items():
+            say(f"{kind:30} {len(values):5}   {max(values):.1e}")
+        passed = len(cases.CASES) - len(failed)
+        say(f"{passed} of {len(cases.CASES)} passed (method {options.method}, seed {seed})")
     figures = {
         "method": options.method,
         "seed": seed,
         "failed": failed,
-        "largest_error": {kind: max(found) for kind, found in errors.items()},
+        "largest_error": {kind: max(values) for kind, values in errors.items()},
     }
     return _finish(options, figures, code=1 if failed else 0)
 
 
 def _check_network(options: argparse.Namespace) -> int:
-    report = gradcases.whole_network(options.network, options.seed or 0, options.method)
+    report = cases.whole_network(options.network, seed=options.seed or 0, method=options.method)
     if not options.json:
         say(*str(report).splitlines(), f"{options.network}: {'passed' if report else 'FAILED'}")
     return _finish(
@@ -120,7 +123,7 @@ def _self_test(options: argparse.Namespace, seeds: range) -> int:
             say(f"{verdict} {outcome.caught:3} of {outcome.seeds}  {name:38} {bugs[name].story}")
         say(
             f"{len(bugs)} planted bugs at {len(seeds)} points each: {caught} of {planted_count} caught; "
-            f"{redraws} points drawn again, where a bug changed nothing"
+            f"{redraws} points redrawn because the bug had no effect there"
         )
         say(
             f"{len(correct)} correct cases at {len(seeds)} points each: "
@@ -155,7 +158,7 @@ def _quiz(options: argparse.Namespace, seed: int) -> int:
         "",
         *quiz.layer.splitlines(),
         "",
-        "The checker reports",
+        "The checker reports:",
         "",
         *quiz.report.splitlines(),
         "",
@@ -165,18 +168,16 @@ def _quiz(options: argparse.Namespace, seed: int) -> int:
         say(f"  {number}  {story}")
     if options.answer:
         say("", answer)
-    elif not is_terminal(sys.stdin):
-        say("", f"The answer: {again}")
-    elif guess := _guess(len(quiz.stories)):
+    elif is_terminal(sys.stdin) and (guess := _guess(len(quiz.stories))):
         say(f"{'Right' if guess == quiz.answer else 'No'}, {answer}")
     else:
-        say("", f"The answer, when you want it: {again}")
+        say("", f"To see the answer: {again}")
     return 0
 
 
 def _guess(choices: int) -> int | None:
-    """What the reader types: a number from 1 to `choices`, asked for until it is one; None for an empty line."""
-    while text := _ask(f"1 to {choices}, or nothing to think about it: "):
+    """Ask until the reader types a number from 1 to `choices`; None for an empty line."""
+    while text := _ask(f"1 to {choices}, or Enter to think about it: "):
         if text.isdigit() and 1 <= int(text) <= choices:
             return int(text)
     return None

@@ -25,12 +25,18 @@ from scratchnet.train.recipes import RECIPES
 
 
 def add_to(commands: Commands) -> None:
-    text = "Fetch Omniglot from its public home, verified; run again to resume."
+    text = "Download Omniglot from its official repository and verify it; run again to resume."
     added = commands.add("download", download, text, figures=False)
-    added.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to (default: the cache folder)")
-    added.add_argument("--only", nargs="+", choices=sorted(ARCHIVES), metavar="ZIP", help="some of the archives")
+    added.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="destination (default: the cache folder)")
+    added.add_argument(
+        "--only",
+        nargs="+",
+        choices=sorted(ARCHIVES),
+        metavar="ZIP",
+        help=f"download only some of the archives: {', '.join(sorted(ARCHIVES))}",
+    )
 
-    commands.add("info", info, "Version, backend, device, threads, data, recipes, bundled networks.")
+    commands.add("info", info, "Show the version, device, threads, data, recipes and bundled networks.")
 
 
 def download(options: argparse.Namespace) -> int:
@@ -68,20 +74,20 @@ def info(options: argparse.Namespace) -> int:
         "bundled": {name: _bundled(name) for name in pretrained.names()},
     }
     if not options.json:
-        told = facts | {"bundled": [f"{name} ({bundled['text']})" for name, bundled in facts["bundled"].items()]}
-        for name, fact in told.items():
+        shown = facts | {"bundled": [f"{name} ({bundled['text']})" for name, bundled in facts["bundled"].items()]}
+        for name, fact in shown.items():
             say(f"{name:14} {(', '.join(fact) or 'none') if isinstance(fact, list) else fact}")
     return finish(options, facts)
 
 
 def _bundled(name: str) -> dict[str, Any]:
-    """The size of a bundled network and the first figure of its card, also in words."""
+    """The size of a bundled network and the first figure of its card, as values and as text."""
     card, size = pretrained.card(name), pretrained.size(name)
     return {"bytes": size, "figure": dict(card.figures[0]), "text": f"{size / 1e6:.1f} MB; {card.headline()}"}
 
 
 def _device() -> str:
-    """The device that is used where none is named."""
+    """The default device."""
     try:
         return get_device().name
     except BackendError as error:

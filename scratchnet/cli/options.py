@@ -1,4 +1,4 @@
-"""What the commands share: parsers, types of options, progress, and how figures are handed out."""
+"""Shared by all commands: parsers, option types, progress bars and JSON output."""
 
 import argparse
 import json
@@ -18,16 +18,16 @@ from scratchnet.common.spelling import closest, hint
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.pretrained import DEFAULT
 
-HYPHENS = "-\u2010\u2013\u2014\u2212"  # as web pages and word processors have them
+HYPHENS = "-\u2010\u2013\u2014\u2212"  # web pages and word processors substitute the others for the first
 OPTION = re.compile(f"[{HYPHENS}]{{1,2}}[A-Za-z][A-Za-z_-]+")
-Run = Callable[[argparse.Namespace], int]  # a command: its options to its exit code
+Handler = Callable[[argparse.Namespace], int]  # runs a command: parsed options to exit code
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and say what was probably meant.
+    """A parser with one-line error messages that suggest what was probably meant.
 
-    settings: names that are no options, but belong to --set. Options are not abbreviated, as argparse would allow: what
-    is short for one option today may be short for two tomorrow, or for another one.
+    settings: names of recipe settings, which belong to --set. Unlike in argparse, options cannot be abbreviated: a new
+    option could make an abbreviation ambiguous or change its meaning.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -43,18 +43,18 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse has it, but an option that does not exist is noticed before anything that is missing."""
+        """As in argparse, but unknown options are reported before missing arguments."""
         given = list(sys.argv[1:] if args is None else args)
         for number, text in enumerate(given):
             if text == "--" or (self.commands and not text.startswith("-")):
-                break  # what follows are no options, or those of a command
+                break  # only operands, or the options of a command, follow
             name = text.partition("=")[0]
             if OPTION.fullmatch(name) and name not in self._option_string_actions:
                 self.error(f"unrecognized arguments: {name}{self.hint(text, given[number + 1 :])}")
         return super().parse_known_args(given, namespace)
 
     def hint(self, text: str, others: Sequence[str] = ()) -> str:
-        """What was probably meant by an argument that nobody knows, and the arguments behind it; "" without a guess."""
+        """A suggestion for an unknown argument, given those that follow it; "" without a guess."""
         name, equals, value = text.lstrip(HYPHENS).partition("=")
         meant = closest(name, [*self._option_string_actions, *self.settings])
         if meant in self.settings:
@@ -62,31 +62,32 @@ class Parser(argparse.ArgumentParser):
             meant = f"--set {meant}={value}"
         return f" (did you mean {meant}?)" if meant else ""
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:  # argparse asks it about choices and commands
+    def _check_value(self, action: argparse.Action, value: Any) -> None:  # argparse calls this for choices and commands
         if action.choices is None or value in action.choices:
             return
         known = [str(choice) for choice in action.choices]
-        options = self._option_string_actions if action.dest == "command" else ()  # "help" is one
-        meant = hint(value, [*known, *options])
-        raise argparse.ArgumentError(action, f"invalid choice: {value!r}{meant}: choose from {', '.join(known)}")
+        options = self._option_string_actions if action.dest == "command" else ()  # so that "help" suggests --help
+        raise argparse.ArgumentError(
+            action, f"invalid choice: {value!r}{hint(value, [*known, *options])}: choose from {', '.join(known)}"
+        )
 
     def error(self, message: str) -> NoReturn:
         note(f"{self.prog}: {message} (see {self.prog} --help)")
         self.exit(2)
 
-    def _print_message(self, message: str, file: Any = None) -> None:  # argparse prints help and version through it
+    def _print_message(self, message: str, file: Any = None) -> None:  # argparse calls this for --help and --version
         write(file, message)
 
 
 class Commands:
-    """The commands of a parser, to add to."""
+    """Adds commands to a parser."""
 
     def __init__(self, parser: Parser) -> None:
         self._parser = parser
         self._parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(self, name: str, run: Run, text: str, figures: bool = True) -> Parser:
-        """A command that `run` runs, and its parser to add options to; --json is there where it has figures."""
+    def add(self, name: str, run: Handler, text: str, figures: bool = True) -> Parser:
+        """Add a command and return its parser, to add options to. A command with figures gets --json."""
         added: Parser = self._parsers.add_parser(name, help=text, description=text)
         self._parser.commands[name] = added
         added.set_defaults(run=run)
@@ -100,7 +101,8 @@ def add_device(added: argparse.ArgumentParser) -> None:
     added.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of products on a GPU; tf32 rounds factors to 11 bits (default: SCRATCHNET_PRECISION, else float32)",
+        help="precision of matrix products on a GPU; tf32 rounds factors to 11 bits (default: SCRATCHNET_PRECISION, "
+        "else float32)",
     )
 
 
@@ -112,41 +114,41 @@ def add_model(added: argparse.ArgumentParser) -> None:
 
 
 def chosen_model(options: argparse.Namespace) -> SiameseNet:
-    """The network that --model names, or the bundled one, whatever else is called like it here."""
+    """The network that --model names; without it the bundled one, even if a local path has the same name."""
     device = get_device(options.device)
     return load_model(options.model, device) if options.model else load_bundled(DEFAULT, device)[0]
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """The type of an option that takes a whole number, `least` or more."""
+    """An argparse type: an integer of `least` or more."""
 
     def number(text: str) -> int:
         value = int(text)
         if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is too small, give {least} or more")
+            raise argparse.ArgumentTypeError(f"{value} is too small, expected {least} or more")
         return value
 
     return number
 
 
 def over_zero(text: str) -> float:
-    """The type of an option that takes a time or a size."""
+    """An argparse type: a finite number greater than 0, for times and sizes."""
     try:
         value = float(text)
     except ValueError:
         value = nan
     if not 0 < value < inf:
-        raise argparse.ArgumentTypeError(f"{text} is too small or no number, give a number over 0")
+        raise argparse.ArgumentTypeError(f"{text}: expected a number greater than 0")
     return value
 
 
 def with_progress(options: argparse.Namespace, items: Collection[Any]) -> Iterator[Any]:
-    """The items, with a bar on a terminal."""
+    """The items, with a progress bar on a terminal."""
     return iter(tqdm(items, leave=False, disable=options.json or not is_terminal(sys.stderr)))
 
 
 def finish(options: argparse.Namespace, figures: dict[str, Any], code: int = 0) -> int:
-    """Print the figures as JSON if asked for; returns the exit code."""
+    """Print the figures as JSON if --json is given; returns the exit code."""
     if options.json:
         write(sys.stdout, json.dumps(figures, indent=2) + "\n")
     return code

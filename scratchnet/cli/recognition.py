@@ -1,4 +1,4 @@
-"""`scratchnet compare` and `scratchnet classify`: a network at work."""
+"""`scratchnet compare` and `scratchnet classify`: apply a network to images."""
 
 import argparse
 from itertools import pairwise
@@ -17,14 +17,17 @@ PICTURES = tuple(f".{name.lower()}" for name in (*FORMATS, "jpg"))
 
 
 def add_to(commands: Commands) -> None:
-    added = commands.add("compare", compare, "The probability that two images show the same character.")
+    added = commands.add("compare", compare, "Estimate the probability that two images show the same character.")
     added.add_argument("images", nargs=2, metavar="IMAGE")
     add_model(added)
     add_device(added)
 
-    added = commands.add("classify", classify, "Which of the images in a folder shows the same character as the query.")
+    text = "Find the image in a folder that shows the same character as the query."
+    added = commands.add("classify", classify, text)
     added.add_argument("query", metavar="QUERY")
-    added.add_argument("--support", type=Path, required=True, metavar="DIR", help="one image a class, named after it")
+    added.add_argument(
+        "--support", type=Path, required=True, metavar="DIR", help="folder with one image per class, named after it"
+    )
     add_model(added)
     add_device(added)
 
@@ -48,30 +51,30 @@ def classify(options: argparse.Namespace) -> int:
         for i in np.argsort(-scores, kind="stable")
     ]
     if not options.json:
-        say(f"{options.query} fits best to {ranking[0]['class']}; the probability of the same character:")
-        for place in ranking[:5]:
-            say(f"  {place['probability']:6.1%}  {place['class']}")
+        say(f"{options.query} best matches {ranking[0]['class']}; probability of the same character:")
+        for match in ranking[:5]:
+            say(f"  {match['probability']:6.1%}  {match['class']}")
     return finish(options, {"query": options.query, "ranking": ranking})
 
 
 def find_supports(folder: Path) -> list[Path]:
-    """The images in a folder, one a class. Says on stderr which files are none.
+    """The images in a folder, one per class, sorted by name. Reports ignored files on stderr.
 
-    Raises DataError when there are none, or two of one class.
+    Raises DataError if `folder` is not a folder, has no images, or has two of the same class.
     """
     if not folder.is_dir():
-        raise DataError(f"--support {folder} is no folder: expected one with an image for each class")
+        raise DataError(f"--support {folder} is not a folder: expected one with an image for each class")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     supports = [path for path in files if path.suffix.lower() in PICTURES]
     known = ", ".join(PICTURES)
     if not supports:
-        raise DataError(f"--support {folder} has no images: expected one a class, {known}")
+        raise DataError(f"--support {folder} has no images: expected one per class, {known}")
     for one, other in pairwise(sorted(supports, key=lambda path: path.stem)):
         if one.stem == other.stem:
             raise DataError(
                 f"--support {folder} has two images of class {one.stem}, {one.name} and {other.name}: "
-                "expected one a class"
+                "expected one per class"
             )
     if others := [path.name for path in files if path not in supports]:
-        note(f"scratchnet: left out {', '.join(others)}, which is none of {known}")
+        note(f"scratchnet: ignored {', '.join(others)}: expected one of {known}")
     return supports

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.cli.evaluation import compared
+from scratchnet.cli.evaluation import evaluate_scorers
 from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
 from scratchnet.common.console import say
 from scratchnet.data.splits import Split
@@ -26,28 +26,40 @@ from scratchnet.train.settings import override, setting_names
 
 
 def add_to(commands: Commands) -> None:
-    added = commands.add("train", run, "Train a network; with no arguments on generated alphabets, offline.")
+    text = "Train a network, by default on generated alphabets, which need no download."
+    added = commands.add("train", run, text)
     added.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, quick)")
-    added.add_argument("--data", metavar="DIR_OR_ZIP", help="where Omniglot is (default: SCRATCHNET_DATA)")
-    added.add_argument("--out", type=Path, help="the run folder (default: runs/RECIPE, numbered)")
-    added.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    added.add_argument("--minutes", type=over_zero, help="stop after the epoch during which they have passed")
+    added.add_argument(
+        "--data", metavar="DIR_OR_ZIP", help="location of Omniglot (default: SCRATCHNET_DATA, else the cache folder)"
+    )
+    added.add_argument(
+        "--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE, numbered if it exists)"
+    )
+    added.add_argument("--resume", action="store_true", help="continue the run in --out")
+    added.add_argument(
+        "--minutes", type=over_zero, metavar="M", help="stop at the end of the epoch that passes this time"
+    )
     added.add_argument(
         "--save-every",
         type=over_zero,
         metavar="MINUTES",
         default=SAVE_EVERY,
-        help="save the state this often within an epoch, so that a kill or a power cut loses no more "
+        help="how often to save the state within an epoch, the most that a kill or a power cut can lose "
         f"(default: {SAVE_EVERY:g})",
     )
     added.add_argument(
         "--memory",
         type=over_zero,
         metavar="GIB",
-        help="keep to about so much memory: batches in pieces, one after the other, the same result to "
-        "rounding; another cap is fine on --resume",
+        help="approximate memory limit, met by processing batches in pieces; the result is the same to rounding, and "
+        "the limit may change on --resume",
     )
-    added.add_argument("--seed", type=at_least(0), help="of weights, batches and distortions (default: the recipe's)")
+    added.add_argument(
+        "--seed",
+        type=at_least(0),
+        metavar="N",
+        help="seed for weights, batches and distortions (default: that of the recipe)",
+    )
     added.add_argument(
         "--set",
         action="append",
@@ -73,12 +85,13 @@ def run(options: argparse.Namespace) -> int:
     if split.test:
         runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
         scorers = {"scratchnet": net, **oneshot.BASELINES}
-        figures["test"] = compared(scorers, Task("unseen generated alphabets", runs), options.json)
+        task = Task("unseen generated alphabets", runs)
+        figures["test"] = evaluate_scorers(scorers, task, quiet=options.json)
     return finish(options, figures)
 
 
 def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple[Path, SiameseNet]:
-    """The run folder and the network; a folder that another training has just taken is passed over unless named."""
+    """The run folder and the trained network. Without --out, skips folders that another run has just claimed."""
     for out in [options.out] if options.out else _fresh_folders(recipe.name):
         try:
             return out, train(
@@ -96,14 +109,14 @@ def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple
             if options.out:
                 raise
         except Interrupted as stop:
-            raise Interrupted(f"{stop}; go on with: {_resume_command(options, out)}", stop.number) from stop
+            raise Interrupted(f"{stop}; to continue: {_resume_command(options, out)}", stop.number) from stop
     raise AssertionError("there is always another folder")
 
 
 def _outcome(epoch: Mapping[str, Any]) -> str:
     if epoch["validation"] is None:
-        return f"epoch {epoch['epoch']}, with no validation to choose another by"
-    return f"epoch {epoch['epoch']}: {epoch['validation']:.1%} of the validation trials right"
+        return f"epoch {epoch['epoch']}, without validation"
+    return f"epoch {epoch['epoch']}: {epoch['validation']:.1%} of validation trials correct"
 
 
 def _resume_command(options: argparse.Namespace, out: Path) -> str:
@@ -116,19 +129,19 @@ def _resume_command(options: argparse.Namespace, out: Path) -> str:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    """The recipe asked for, or on --resume the one of the run."""
+    """The recipe from the options, or with --resume that of the run."""
     settings = dict(options.settings)
     if options.seed is not None:
         settings["seed"] = str(options.seed)
     if options.resume and options.out is None:
-        raise ScratchnetError("--resume needs --out, the run folder to go on with")
+        raise ScratchnetError("--resume requires --out, the run folder to continue")
     if options.resume and not options.recipe:
         return override(Recipe.read(options.out / RECIPE), settings)
     return override(find_recipe(options.recipe or ("quick" if options.data else "glyphs")), settings)
 
 
 def _name_and_value(text: str) -> tuple[str, str]:
-    """The type of --set."""
+    """The argparse type of --set."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"{text}: expected NAME=VALUE without spaces, such as {name or 'lr'}=0.02")
@@ -136,6 +149,6 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 
 def _fresh_folders(name: str) -> Iterator[Path]:
-    """Of runs/NAME, runs/NAME-2, runs/NAME-3, ... those that are not there yet."""
+    """Those of runs/NAME, runs/NAME-2, runs/NAME-3, ... that do not exist yet."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return (folder for folder in map(Path("runs").joinpath, names) if not folder.exists())

@@ -1,13 +1,27 @@
-"""Verifies any pair of forward and backward on plain arrays; knows none of our layers."""
+"""Verifies any pair of forward and backward functions on plain arrays; knows nothing of our layers.
 
-from scratchnet.gradcheck.adapters import from_functions
-from scratchnet.gradcheck.algebra import adjoint, batch_sum, twin_sum
+`check` and `draw` are loaded with the package, the rest on first use.
+"""
+
+from typing import TYPE_CHECKING
+
 from scratchnet.gradcheck.check import check
 from scratchnet.gradcheck.draw import draw
-from scratchnet.gradcheck.precision import PrecisionReport, check_precision
-from scratchnet.gradcheck.report import Mismatch, Report, TensorCheck, miss_probability
-from scratchnet.gradcheck.sweep import Sweep, sweep
 
+_HOMES = {
+    "Mismatch": "report",
+    "PrecisionReport": "precision",
+    "Report": "report",
+    "Sweep": "step_sweep",
+    "TensorCheck": "report",
+    "adjoint": "algebra",
+    "batch_sum": "algebra",
+    "check_precision": "precision",
+    "from_functions": "adapters",
+    "miss_probability": "report",
+    "sweep": "step_sweep",
+    "twin_sum": "algebra",
+}
 __all__ = [
     "Mismatch",
     "PrecisionReport",
@@ -25,6 +39,13 @@ __all__ = [
     "twin_sum",
 ]
 
+if TYPE_CHECKING:
+    from scratchnet.gradcheck.adapters import from_functions
+    from scratchnet.gradcheck.algebra import adjoint, batch_sum, twin_sum
+    from scratchnet.gradcheck.precision import PrecisionReport, check_precision
+    from scratchnet.gradcheck.report import Mismatch, Report, TensorCheck, miss_probability
+    from scratchnet.gradcheck.step_sweep import Sweep, sweep
+else:
+    from scratchnet.common.lazy import lazily
 
-def __dir__() -> list[str]:
-    return __all__
+    __getattr__, __dir__ = lazily(__name__, __all__, _HOMES)

@@ -1,4 +1,4 @@
-"""Makes a layer of what has no forward and backward of that form."""
+"""Adapts code without forward and backward methods to the layer protocol."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class _Arguments(NamedTuple):
 
 @dataclass(frozen=True)
 class Functions:
-    """A function and its gradient, as a layer without a cache: backward gets the arguments of forward again."""
+    """A function and its gradient as a layer. Its cache holds the arguments of forward, which gradient takes again."""
 
     function: Callable[..., Array]
     gradient: Callable[..., Any]
@@ -26,14 +26,14 @@ class Functions:
         return self.function(*inputs, **params), _Arguments(inputs, params)
 
     def backward(self, dy: Array, cache: _Arguments) -> tuple[Any, Params]:
-        answer = self.gradient(dy, *cache.inputs, **cache.params)
-        return answer if cache.params else (answer, {})
+        result = self.gradient(dy, *cache.inputs, **cache.params)
+        return result if cache.params else (result, {})
 
 
 def from_functions(function: Callable[..., Array], gradient: Callable[..., Any]) -> Functions:
-    """A pair of plain functions as a layer that `check` takes.
+    """Wrap a pair of plain functions as a layer for `check`.
 
-    y = function(*inputs, **params), and dinputs = gradient(dy, *inputs), one array or a tuple for several inputs; with
-    parameters, (dinputs, grads) = gradient(dy, *inputs, **params).
+    function(*inputs, **params) returns y. gradient(dy, *inputs) returns dinputs: one array, or a tuple if there are
+    several inputs. With parameters, gradient(dy, *inputs, **params) returns (dinputs, grads), grads a dict by name.
     """
     return Functions(function, gradient)

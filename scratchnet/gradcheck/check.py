@@ -1,12 +1,12 @@
-"""Is backward the derivative of forward? Along random directions, by complex step or central differences.
+"""Is backward the derivative of forward? Tested along random directions, by complex step or central differences.
 
-With a cotangent c and a direction r, both Gaussian, the check compares for each tensor t
+Given a cotangent c and a direction r, both Gaussian, the check compares, for each tensor t,
 
-    numeric  = sum of c * d/dh forward(t + h r) at h = 0        by differences, through forward alone
-    analytic = sum of r * dt                                    with dt from backward(c)
+    numeric  = sum of c * d/dh forward(t + h r) at h = 0        by differences, from forward alone
+    analytic = sum of r * dt                                    where dt comes from backward(c)
 
-Random numbers and never ones: a cotangent of ones hides every error that sums to zero. `numeric.py` takes the
-derivatives, `report.py` says how sure a pass is, `diagnose.py` looks into what fails.
+The cotangent is random, never ones: ones would hide every error that sums to zero. `numeric.py` takes the derivatives,
+`report.py` says how much a pass proves, and `diagnose.py` investigates failures.
 """
 
 from collections.abc import Callable, Collection
@@ -18,16 +18,16 @@ import numpy as np
 from scratchnet.backend import Array, Params, to_host
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
-from scratchnet.gradcheck import algebra
+from scratchnet.gradcheck.contract import contract as check_contract
 from scratchnet.gradcheck.diagnose import ENTRIES, Suspect, diagnose
 from scratchnet.gradcheck.numeric import NoComplexError, central, complex_step, same_bits, spot_difference
 from scratchnet.gradcheck.point import MalformedError, Point, dot, gaussian_like, misfits, norm, not_finite
 from scratchnet.gradcheck.report import DETAILED, TOLERANCE, Report, TensorCheck
 
 METHODS = ("auto", "complex", "central", "central4")
-VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # of the largest gradient; below it is rounding
-KINK_REDRAWS = 3  # of a direction where a kink lies within every step
-PLAUSIBLE = 1e-3  # how far complex step and a difference with one step may lie apart before a ladder decides
+VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # relative to the largest gradient; less is rounding
+KINK_REDRAWS = 3  # new directions to try while every step crosses a kink
+PLAUSIBLE = 1e-3  # larger gaps between the complex step and a single difference are settled by a ladder of steps
 
 Redraw = Callable[[np.random.Generator], tuple[Params, list[Array]]]
 
@@ -46,27 +46,28 @@ def check(
     entries: int = ENTRIES,
     **options: Any,
 ) -> Report:
-    """Compare layer.backward with differences of layer.forward, for each input and each parameter.
+    """Compare layer.backward with derivatives of layer.forward, for every input and parameter.
 
     layer: any object with forward(params, *inputs) -> (y, cache) and backward(dy, cache) -> (dinputs, grads), where
-    dinputs is one array, or a tuple for several inputs. params and inputs: float64, of any shape, on any device.
-    without_gradient: the parameters that backward rightly leaves out, such as running statistics. Options go to
-    forward.
+    dinputs is one array, or a tuple if there are several inputs. params (a dict by name) and inputs: float64 arrays of
+    any shape, on any device. Further keyword arguments go to forward.
 
-    method: "complex", "central" (order 2), "central4", or "auto": complex step where forward takes complex numbers
-    and a difference does not contradict it, central differences of order 4 elsewhere; the report says which.
-    directions: random directions a tensor. contract: also test what needs no differences, see `algebra.contract`.
-    redraw: a function that draws (params, inputs); tensors whose gradient is zero at one point are tried at others,
-    `attempts` points in all. entries: of a wrong tensor with more, only a sample is looked into.
+    method: "complex", "central" (order 2), "central4" (order 4) or "auto", which takes the complex step where forward
+    accepts complex numbers and agrees with a difference, and central4 elsewhere; the report says which was used.
+    without_gradient: parameters for which backward returns no gradient, such as running statistics.
+    directions: random directions per tensor. contract: also test the contract of a pure backward, see `contract.py`.
+    redraw: a function rng -> (params, inputs); tensors whose gradient vanishes are tried again at new points, up to
+    `attempts` points in total. entries: larger tensors that fail are sampled rather than searched entry by entry.
 
-    What is wrong with the layer is in the report. Raises ScratchnetError for what is wrong with the question: an
-    unknown method, anything that is not float64, a parameter called like an input, no complex numbers for "complex".
+    The report describes what is wrong with the layer. Raises ScratchnetError for invalid arguments: an unknown method,
+    a tensor that is not float64, a parameter with the name of an input, or method "complex" for a forward that cannot
+    compute with complex numbers.
     """
     if method not in METHODS:
-        raise ScratchnetError(f"method {method!r} is none of {', '.join(METHODS)}{hint(method, METHODS)}")
+        raise ScratchnetError(f"method {method!r} is not one of {', '.join(METHODS)}{hint(method, METHODS)}")
     if min(directions, attempts, entries) < 1:
-        raise ScratchnetError("directions, attempts and entries are 1 or more")
-    rng = np.random.default_rng([seed, 1])  # not the stream of `seed`: the inputs are often drawn from that one
+        raise ScratchnetError("directions, attempts and entries must be at least 1")
+    rng = np.random.default_rng([seed, 1])  # inputs are often drawn from the stream of `seed` itself
     checker = Checker(method, frozenset(without_gradient), directions, entries)
     point = Point(layer, dict(params), inputs, options)
     report = checker.at(point, rng, contract)
@@ -76,18 +77,18 @@ def check(
         params, drawn = redraw(rng)
         point = Point(layer, dict(params), tuple(drawn), options)
         again = checker.at(point, rng, contract=False, only=report.vacuous)
-        found = {tensor.name: tensor for tensor in again.tensors if not tensor.vanishing}
+        proved = {tensor.name: tensor for tensor in again.tensors if not tensor.vanishing}
         report = replace(
             report,
             problems=report.problems + again.problems,
-            tensors=tuple(found.get(tensor.name, tensor) for tensor in report.tensors),
+            tensors=tuple(proved.get(tensor.name, tensor) for tensor in report.tensors),
         )
     return replace(report, seed=seed)
 
 
 @dataclass(frozen=True)
 class Checker:
-    """The way in which points are checked."""
+    """The settings of a check, applied to one point at a time."""
 
     method: str
     without_gradient: frozenset[str]
@@ -95,7 +96,7 @@ class Checker:
     entries: int
 
     def at(self, point: Point, rng: np.random.Generator, contract: bool, only: Collection[str] | None = None) -> Report:
-        """The report of one point; of the tensors named in `only`, or of all."""
+        """Check one point: the tensors named in `only`, by default all."""
         problems: list[str] = []
         properties: list[str] = []
         try:
@@ -110,11 +111,11 @@ class Checker:
             if misfit := list(misfits(point, gradients, self.without_gradient)):
                 return self._report(problems=misfit)
             if contract:
-                problems, properties = algebra.contract(point, rng)
+                problems, properties = check_contract(point, rng)
         except MalformedError as error:
             return self._report(problems=[str(error)])
         if any(problem.startswith("forward is not deterministic") for problem in problems):
-            return self._report(problems, properties)  # no difference of it means anything
+            return self._report(problems, properties)  # its differences would mean nothing
 
         gradients = {name: gradients[name] for name in point.tensors if name in gradients}
         largest = max(map(norm, gradients.values()), default=0.0)
@@ -126,7 +127,7 @@ class Checker:
         return self._report(problems, properties, self._diagnosed(measured, rng))
 
     def _measure(self, at: "_At", rng: np.random.Generator) -> "_Measured":
-        """One tensor along random directions, by the method that applies."""
+        """Check one tensor along random directions, by the method that applies."""
         directions = [gaussian_like(at.gradient, rng) for _ in range(self.directions)]
         if self.method not in ("auto", "complex"):
             return self._by_differences(at, directions, self.method, rng)
@@ -136,7 +137,7 @@ class Checker:
             if self.method == "complex":
                 raise ScratchnetError(f"forward cannot take complex numbers ({error}): use method='auto'") from error
             return self._by_differences(at, directions, "central4", rng, str(error))
-        measured = self._compared(at, directions, numeric, "complex")
+        measured = self._compare(at, directions, numeric, "complex")
         if self.method == "auto" and not _plausible(at, directions[0], numeric[0], measured):
             reason = f"it disagrees with differences in {at.name} (abs or conj in forward, or a kink)"
             return self._by_differences(at, directions, "central4", rng, reason)
@@ -147,29 +148,29 @@ class Checker:
     ) -> "_Measured":
         order, taken, numeric = 4 if method == "central4" else 2, [], []
         for direction in directions:
-            found = central(at.point, at.name, direction, at.dy, order)
+            difference = central(at.point, at.name, direction, at.dy, order)
             for _ in range(KINK_REDRAWS):
-                if not found.crosses_kink:
+                if not difference.crosses_kink:
                     break
                 direction = gaussian_like(at.gradient, rng)
-                found = central(at.point, at.name, direction, at.dy, order)
+                difference = central(at.point, at.name, direction, at.dy, order)
             taken.append(direction)
-            numeric.append(found.value)
-        return self._compared(at, taken, numeric, method, reason)
+            numeric.append(difference.value)
+        return self._compare(at, taken, numeric, method, reason)
 
-    def _compared(
+    def _compare(
         self, at: "_At", directions: list[Array], numeric: list[float], method: str, reason: str = ""
     ) -> "_Measured":
         gaps = [abs(value - dot(at.gradient, r)) for value, r in zip(numeric, directions, strict=True)]
-        size, found = norm(at.gradient), max(map(abs, numeric), default=0.0)
-        vanishing = max(size, found) <= VANISHING[method] * at.largest
-        error = 0.0 if vanishing else float(np.max(gaps)) / (size or found)
+        size, largest_slope = norm(at.gradient), max(map(abs, numeric), default=0.0)
+        vanishing = max(size, largest_slope) <= VANISHING[method] * at.largest
+        error = 0.0 if vanishing else float(np.max(gaps)) / (size or largest_slope)
         zeros = float(np.mean(to_host(at.gradient) == 0)) if at.gradient.size else 0.0
         check = TensorCheck(at.name, tuple(at.gradient.shape), error, method, vanishing, zeros, reason)
         return _Measured(at, check)
 
     def _diagnosed(self, measured: list["_Measured"], rng: np.random.Generator) -> list[TensorCheck]:
-        """The checks, with the details of those that disagree: those nearest the output, until enough are bugs."""
+        """The checks, with failures diagnosed from the output backwards until there are enough bugs to report."""
         tensors, bugs = [], 0
         for at, tensor in reversed(measured):
             if not tensor.agrees and bugs < DETAILED:
@@ -186,7 +187,7 @@ class Checker:
 
 
 class _At(NamedTuple):
-    """A tensor at a point, what backward says of it, and the largest gradient of all tensors there."""
+    """A tensor at a point, its gradient from backward, and the norm of the largest gradient there."""
 
     point: Point
     name: str
@@ -202,10 +203,10 @@ class _Measured(NamedTuple):
 
 
 def _plausible(at: _At, direction: Array, numeric: float, measured: _Measured) -> bool:
-    """Does a difference confirm the complex step? One step as a rule; the whole ladder where there is doubt."""
+    """Does a difference confirm the complex step? A single step usually settles it; the whole ladder if in doubt."""
     scale = max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
     near = abs(spot_difference(at.point, at.name, direction, at.dy) - numeric) <= PLAUSIBLE * scale
     if near and measured.check.agrees:
         return True
-    found = central(at.point, at.name, direction, at.dy)
-    return abs(found.value - numeric) <= max(4 * found.error, TOLERANCE["central"] * scale)
+    difference = central(at.point, at.name, direction, at.dy)
+    return abs(difference.value - numeric) <= max(4 * difference.error, TOLERANCE["central"] * scale)

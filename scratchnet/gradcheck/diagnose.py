@@ -1,11 +1,11 @@
-"""Entry by entry through one tensor whose gradient is not what differences say: where, why, and of which kind.
+"""Diagnoses one tensor whose gradient disagrees with differences, entry by entry: where, why, and what kind of error.
 
-A mismatch is of one of three kinds:
+A mismatch is one of three kinds:
 
-- kink: forward has a tie at the point, ReLU at 0 say, and every wrong entry lies between its one-sided derivatives,
-  as does the gradient along random directions. Any such value is a derivative of one branch or a mixture.
-- round-off: changing all numbers in their last place changes the difference by as much as it is.
-- bug: everything else.
+- kink: forward has a tie at the point, for example ReLU at 0, and every wrong entry lies between its one-sided
+  derivatives, as does the gradient along random directions. Such a value is the derivative of one branch or a mixture.
+- round-off: perturbing every number in its last place changes the mismatch by as much as the mismatch itself.
+- bug: anything else.
 """
 
 from dataclasses import dataclass, replace
@@ -19,19 +19,19 @@ from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 from scratchnet.gradcheck.report import TOLERANCE, Mismatch
 from scratchnet.gradcheck.where import describe
 
-ENTRIES = 2000  # a tensor of more is sampled
+ENTRIES = 2000  # larger tensors are sampled
 SAMPLE, BISECTIONS = 200, 3
-ONE_BY_ONE = STEPS[3:8]  # of central differences, where there are many to take
+ONE_BY_ONE = STEPS[3:8]  # a shorter ladder, for many single entries
 TIES_TRIED, DIRECTIONS_TRIED, NUDGES = 50, 8, 10
 EXCUSES = {
-    "kink": "a tie of forward; the gradient lies between the derivatives to its left and to its right",
-    "round-off": "no mistake that this point could show: it has no more digits",
+    "kink": "forward has a tie here; the gradient lies between its left and right derivatives",
+    "round-off": "within rounding: this point has no digits left to show a mistake",
 }
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A tensor at a point, with the gradient that backward claims for it."""
+    """A tensor at a point, with the gradient that backward returned for it."""
 
     point: Point
     name: str
@@ -52,12 +52,12 @@ class Suspect:
         return central(self.point, self.name, direction, self.dy, order, ONE_BY_ONE).value
 
     def gap(self, direction: Array) -> float:
-        """Numeric less analytic along a direction."""
+        """Numeric minus analytic derivative along a direction."""
         return self.numeric(direction) - dot(self.gradient, direction)
 
 
 def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES) -> Mismatch:
-    """Compare entries one by one: all of them, or a sample and those that bisection finds in a large tensor."""
+    """Compare entry by entry: all of them, or in a large tensor a sample plus wrong entries found by bisection."""
     size = suspect.tensor.size
     chosen = np.arange(size) if size <= entries else _sample(suspect, rng, min(SAMPLE, entries))
     indices = (
@@ -94,14 +94,14 @@ def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES)
 
 
 def _sample(suspect: Suspect, rng: np.random.Generator, number: int) -> np.ndarray:
-    """Flat indices: random ones, and wrong ones found by halving."""
-    found = {_bisect(suspect, rng) for _ in range(BISECTIONS)}
+    """Flat indices: random entries, and wrong ones found by bisection."""
+    wrong = {_bisect(suspect, rng) for _ in range(BISECTIONS)}
     drawn = rng.choice(suspect.tensor.size, number, replace=False)
-    return np.array(sorted(found | set(drawn.tolist())))
+    return np.array(sorted(wrong | set(drawn.tolist())))
 
 
 def _bisect(suspect: Suspect, rng: np.random.Generator) -> int:
-    """A wrong entry: of the two halves of a random direction, always on with the one that is further off."""
+    """The flat index of a wrong entry: halves a random direction, each time keeping the half with the larger gap."""
     direction = rng.standard_normal(suspect.tensor.size)
     upload = device_of(suspect.tensor).upload
 
@@ -123,7 +123,7 @@ def _bisect(suspect: Suspect, rng: np.random.Generator) -> int:
 
 
 def _ties(suspect: Suspect, indices: np.ndarray, analytic: np.ndarray, off: np.ndarray, rms: float) -> np.ndarray:
-    """Which of the entries that are off lie between two one-sided derivatives that differ."""
+    """Which of the wrong entries lie between two one-sided derivatives that differ."""
     at_tie = np.zeros(len(off), bool)
     for row in np.flatnonzero(off)[:TIES_TRIED]:
         direction = one_hot(suspect.tensor, tuple(indices[row].tolist()))
@@ -133,7 +133,7 @@ def _ties(suspect: Suspect, indices: np.ndarray, analytic: np.ndarray, off: np.n
 
 
 def _between_along_directions(suspect: Suspect, rng: np.random.Generator, rms: float) -> bool:
-    """The same along directions: two entries that tie may not both take the whole gradient."""
+    """The same along random directions: two tied entries must not each take the whole gradient."""
     for _ in range(DIRECTIONS_TRIED):
         direction = gaussian_like(suspect.tensor, rng)
         sides = one_sided(suspect.point, suspect.name, direction, suspect.dy, suspect.y)
@@ -143,26 +143,27 @@ def _between_along_directions(suspect: Suspect, rng: np.random.Generator, rms: f
 
 
 def _outside_tie(suspect: Suspect, index: tuple[int, ...]) -> str:
-    """That an entry lies at a tie, and outside of what it allows; empty where forward is smooth."""
+    """Says that an entry lies at a tie but outside its one-sided derivatives; empty where forward is smooth."""
     sides = one_sided(suspect.point, suspect.name, one_hot(suspect.tensor, index), suspect.dy, suspect.y)
     if not sides.kinked:
         return ""
-    return f"at a tie of forward, but not between its one-sided derivatives {sides.left:.6g} and {sides.right:.6g}"
+    return f"at a tie of forward, but not between the one-sided derivatives {sides.left:.6g} and {sides.right:.6g}"
 
 
 def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
-    """Does the gap along a direction change by as much as it is, when every number changes in its last place?"""
+    """Does perturbing every number in its last place change the gap along a direction by as much as the gap itself?"""
     direction = gaussian_like(suspect.tensor, rng)
     if suspect.method != "complex":
         order = 4 if suspect.method == "central4" else 2
-        found = central(suspect.point, suspect.name, direction, suspect.dy, order)
-        return abs(found.value - dot(suspect.gradient, direction)) <= 4 * found.error <= 0.01 * norm(suspect.gradient)
+        numeric = central(suspect.point, suspect.name, direction, suspect.dy, order)
+        gap, noise = numeric.value - dot(suspect.gradient, direction), 4 * numeric.error
+        return abs(gap) <= noise <= 0.01 * norm(suspect.gradient)
     gap = suspect.gap(direction)
     return abs(gap) <= 4 * max(abs(_nudged(suspect, rng).gap(direction) - gap) for _ in range(NUDGES))
 
 
 def _nudged(suspect: Suspect, rng: np.random.Generator) -> Suspect:
-    """The same layer where every number of the point is one unit in the last place up, down, or unchanged."""
+    """The same layer at a point with every number moved up or down by one unit in the last place, or kept."""
 
     def nudge(tensor: Array) -> Array:
         units = rng.integers(-1, 2, tensor.shape).astype(np.float64)
@@ -185,7 +186,7 @@ def _hint(
     point, name, tensor = suspect.point, suspect.name, suspect.tensor
     twins = len(point.inputs) == 2 and point.inputs[0].shape == point.inputs[1].shape
     if twins and name in point.input_names and not analytic.any():
-        return "zero for one of two inputs: only one twin is counted"
+        return "zero for one of the two inputs: only one twin is counted"
     if len(analytic) == tensor.size:
         analytic, numeric, off = (values.reshape(tensor.shape) for values in (analytic, numeric, off))
     sums = sums_of({"y": tuple(suspect.y.shape)} | {n: tuple(point.tensors[n].shape) for n in point.input_names})
@@ -193,7 +194,7 @@ def _hint(
 
 
 def _with_other_parameters(suspect: Suspect, rng: np.random.Generator) -> str:
-    """Is it the right gradient of a layer whose weight is flipped or transposed? The classic mistake in dx."""
+    """Is it the correct gradient for a flipped or transposed weight? The classic mistake in dx."""
     point = suspect.point
     direction = gaussian_like(suspect.tensor, rng)
     claimed = dot(suspect.gradient, direction)
@@ -204,9 +205,9 @@ def _with_other_parameters(suspect: Suspect, rng: np.random.Generator) -> str:
             changed = device_of(value).upload(np.ascontiguousarray(changed))
             other = replace(point, params={**point.params, name: changed})
             try:
-                found = replace(suspect, point=other, y=other.forward()[0]).numeric(direction)
+                numeric = replace(suspect, point=other, y=other.forward()[0]).numeric(direction)
             except NoComplexError:
                 continue
-            if abs(found - claimed) < 1e-6 * norm(suspect.gradient):
-                return f"the gradient that a {name} {how.partition(':')[0]} would have"
+            if abs(numeric - claimed) < 1e-6 * norm(suspect.gradient):
+                return f"correct if {name} were {how.partition(':')[0]}"
     return ""

@@ -24,17 +24,18 @@ def draw(
     seed: int | np.random.Generator = 0,
     device: str | Device = "cpu",
 ) -> tuple[Params, list[Array]]:
-    """Parameters and inputs in float64: Gaussian numbers on `device` for each shape, arrays as and where they are.
+    """Draw parameters and inputs in float64: Gaussian numbers on `device` for each shape; arrays are kept as they are.
 
-    params: by name; None takes what layer.init(rng) gives, or nothing where there is no init. None of those stays at
-    its initial value: at a bias of 0 or a scale of 1 many a mistake is invisible.
+    params: arrays or shapes by name. By default those of layer.init(rng), or none if there is no init, each perturbed
+    by Gaussian noise of standard deviation 0.1: a bias of 0 or a scale of 1 hides many mistakes.
+    seed: an integer, or a generator to draw from. Raises BackendError for an input that is neither array nor shape.
     """
     rng = np.random.default_rng(seed)
 
     def drawn(given: Array | Shape) -> Array:
         if isinstance(given, tuple):
             return to_device(np.asarray(rng.standard_normal(given)), device)
-        device_of(given)  # raises BackendError for what is no array
+        device_of(given)  # raises BackendError unless it is an array
         return given
 
     if params is None:

@@ -1,4 +1,4 @@
-"""What a wrong gradient is instead: a multiple of the right one, or a rearrangement of it."""
+"""Recognises wrong gradients that are a multiple or a rearrangement of the correct one."""
 
 import math
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from itertools import combinations
 
 import numpy as np
 
-SAME = 1e-5  # relative; central differences of single entries give no more
+SAME = 1e-5  # relative; the accuracy of central differences of single entries
 
 
 def hint(analytic: np.ndarray, numeric: np.ndarray, off: np.ndarray, sums: dict[int, str]) -> str:
-    """The one thing that turns the right gradient into the wrong one, or "".
+    """A single mistake that turns the numeric gradient into the analytic one; "" if none is recognised.
 
-    analytic, numeric, off: the same entries of both, and which of them differ; the whole tensor, in its shape, where
-    rearrangements are to be found. sums: lengths over which a sum may run, each with what it is.
+    analytic, numeric, off: corresponding entries of both and a mask of those that differ. Rearrangements are found only
+    in whole tensors in their original shape. sums: lengths that a sum may run over, each with a description.
     """
     if not analytic.any():
-        return "forgotten: backward leaves it zero"
+        return "forgotten: backward leaves it at zero"
     if off.any() and not analytic[off].any():
-        return "lost: backward leaves these entries zero"
+        return "lost: backward leaves these entries at zero"
     relevant = off & (np.abs(numeric) > SAME * np.abs(numeric).max(initial=0.0))
     if relevant.sum() > (numeric.size > 1):
         ratios = analytic[relevant] / numeric[relevant]
@@ -32,7 +32,7 @@ def hint(analytic: np.ndarray, numeric: np.ndarray, off: np.ndarray, sums: dict[
 
 
 def rearrangements(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, array) of the same shape with its entries in another order: flips, transposes, memory orders, shifts."""
+    """(name, array) for each reordering that keeps the shape: flips, transposes, memory orders and shifts."""
     axes, shape = range(array.ndim), array.shape
     pairs = [(0, 1), (array.ndim - 2, array.ndim - 1)] if array.ndim >= 2 else []
     for pair in dict.fromkeys(pairs):
@@ -51,18 +51,18 @@ def rearrangements(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def sums_of(arrays: dict[str, tuple[int, ...]]) -> dict[int, str]:
-    """How many terms a sum over any axes of these shapes has, and over which; the first name counts."""
-    found: dict[int, str] = {}
+    """The number of terms in a sum over any axes of these shapes, with a description; the first match wins."""
+    sums: dict[int, str] = {}
     for name, shape in arrays.items():
         for number in range(1, len(shape) + 1):
             for axes in combinations(range(len(shape)), number):
                 meaning = f"the length of {name} {shape} along {'axes' if number > 1 else 'axis'} {_listed(axes)}"
-                found.setdefault(math.prod(shape[axis] for axis in axes), meaning)
-    return found
+                sums.setdefault(math.prod(shape[axis] for axis in axes), meaning)
+    return sums
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal but for the error of a difference, and not both zero."""
+    """Equal to within the error of a difference, and not both zero."""
     size = float(np.abs(b).max(initial=0.0))
     return size > 0 and float(np.abs(a - b).max()) < SAME * size
 
@@ -74,17 +74,17 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 def _of_factor(factor: float, sums: dict[int, str]) -> str:
     if abs(factor - 1) < SAME:
-        return f"analytic is numeric times 1 {factor - 1:+.2g}: a constant or a precision that is nearly right"
-    known = {-1.0: "factor -1: the sign is wrong"}
+        return f"analytic is (1 {factor - 1:+.2g}) times numeric: a slightly wrong constant, or too low a precision"
+    known = {-1.0: "factor -1: wrong sign"}
     for length, meaning in sums.items():
         if length > 2:
             known[1 / length] = f"factor 1/{length}, {meaning}: averaged instead of summed, or divided twice"
-            known[length] = f"factor {length}, {meaning}: summed instead of averaged, or counted as often"
+            known[length] = f"factor {length}, {meaning}: summed instead of averaged, or counted {length} times"
     known[2.0] = "factor 2: counted twice"
-    known[0.5] = "factor 1/2: a factor 2 is missing, or only one of two twins is counted"
+    known[0.5] = "factor 1/2: a factor of 2 is missing, or only one of the two twins is counted"
     count = round(max(abs(factor), abs(1 / factor)))
-    if count > 2:  # a sum inside of a network, whose length its inputs and outputs do not show
+    if count > 2:  # a sum inside a network, whose length does not show in its inputs and outputs
         known.setdefault(1 / count, f"factor 1/{count}: averaged over {count} instead of summed, or divided twice")
-        known.setdefault(count, f"factor {count}: summed over {count} instead of averaged, or counted as often")
+        known.setdefault(count, f"factor {count}: summed over {count} instead of averaged, or counted {count} times")
     nearest = min(known, key=lambda value: abs(factor / value - 1))
     return known[nearest] if abs(factor / nearest - 1) < SAME else f"a constant factor of {factor:.6g}"

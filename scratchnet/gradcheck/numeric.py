@@ -1,17 +1,18 @@
-"""Derivatives of forward by itself: the complex step, central differences, and the two one-sided derivatives.
+"""Derivatives from forward alone: the complex step, central differences and one-sided derivatives.
 
 Complex step (Squire and Trapp 1998): the imaginary part of forward(t + i h r) / h. Nothing is subtracted, so h can be
-1e-30 and the derivative is exact to rounding. It needs a forward that computes in complex128 and is analytic, but for
-comparisons of real parts.
+1e-30 and the derivative is exact to rounding. forward must compute in complex128 and be analytic, except that it may
+compare real parts.
 
-Central differences do for any forward. With D(h) = (f(t + h r) - f(t - h r)) / 2h the error is a h^2 + b h^4 + ...,
-so (16 D(h / 4) - D(h)) / 15 leaves b h^4 (Richardson). Rounding adds eps / h. Which step balances the two depends on
-f, so a ladder of steps is tried and the one taken whose neighbours differ least; that difference is the error bar.
-A step that crosses a kink is useless at any order. A cache that reports which branch was taken at each, as
+Central differences work for any forward. The error of D(h) = (f(t + h r) - f(t - h r)) / 2h is a h^2 + b h^4 + ..., so
+(16 D(h / 4) - D(h)) / 15 is in error by O(h^4) (Richardson). Rounding adds eps / h. The step that balances the two
+depends on f, so we try a ladder of steps, take the one that differs least from its neighbours, and use that difference
+as the error bar. A step across a kink is useless at any order. A cache, or a cache inside it, may record the branches
+that forward took,
 
-    cache.branches    an array, or tuples and dictionaries of arrays: masks of ReLU, winners of max-pooling, signs
+    cache.branches    an array, or nested tuples and dictionaries of arrays: ReLU masks, max-pooling winners, signs
 
-or holds caches that do, is compared at both ends of the step, and steps that changed a branch are dropped.
+and steps whose two ends took different branches are dropped.
 """
 
 import warnings
@@ -24,18 +25,18 @@ from scratchnet.common.caches import gathered
 from scratchnet.gradcheck.point import Point, dot, norm
 
 COMPLEX_STEP = 1e-30
-STEPS = tuple(2e-2 * 4.0**-k for k in range(9))  # of central differences: 2e-2 to 3e-7 times the size of the tensor
+STEPS = tuple(2e-2 * 4.0**-k for k in range(9))  # for central differences: 2e-2 to 3e-7 times the scale of the tensor
 SPOT_STEP = 2e-6
 ONE_SIDED_STEP = 1e-5
-SAME_BRANCH_STEPS = 4  # with fewer, the ladder has no neighbours to judge by
+SAME_BRANCH_STEPS = 4  # fewer steps leave no neighbours to compare with
 
 
 class NoComplexError(Exception):
-    """The forward under test does not compute with complex numbers; the text says what happened instead."""
+    """The forward under test does not support complex numbers; the message says why."""
 
 
 class Difference(NamedTuple):
-    """A central difference: its value, its error bar, its step, and whether a kink lies within every step."""
+    """A central difference: value, error bar, step size, and whether every step crosses a kink."""
 
     value: float
     error: float
@@ -44,7 +45,7 @@ class Difference(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """The derivatives to the right and to the left, and between which values they leave the derivative."""
+    """The right and left derivatives, and the interval that they allow for the derivative."""
 
     right: float
     left: float
@@ -56,31 +57,34 @@ class Sides(NamedTuple):
         return self.highest - self.lowest > 1e-5 * max(abs(self.highest), abs(self.lowest))
 
     def between(self, value: float, scale: float) -> bool:
-        """Is the value a derivative that the two sides allow? `scale`: in which units their rounding is small."""
+        """Is `value` in the interval, up to rounding? scale: a typical size of the derivatives, for the tolerance."""
         slack = 1e-6 * max(abs(self.highest), abs(self.lowest), scale)
         return self.lowest - slack <= value <= self.highest + slack
 
 
 def complex_step(point: Point, name: str, direction: Array, dy: Array, y: Array) -> float:
-    """d/dh of sum(dy * forward) as the tensor `name` moves by h * direction. Raises NoComplexError where it cannot."""
+    """d/dh of sum(dy * forward) as the tensor `name` moves by h * direction.
+
+    Raises NoComplexError if forward does not support complex numbers.
+    """
     moved = point.widened[name] + 1j * COMPLEX_STEP * direction
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
-            found = point.forward({**point.widened, name: moved})[0]
-        except Exception as cause:  # whatever it is: the same forward has just worked with real numbers
+            moved_y = point.forward({**point.widened, name: moved})[0]
+        except Exception as cause:  # any exception: the same forward has just worked with real numbers
             raise NoComplexError(f"{type(cause).__name__}: {' '.join(str(cause).split())[:80]}") from cause
-    if found.dtype.kind != "c":
-        raise NoComplexError(f"forward made {found.dtype} of complex numbers")
-    if norm(found.real - y) > 1e-9 * norm(y):
-        raise NoComplexError("its real part is not what forward gives for real numbers")
-    return dot(dy, found.imag) / COMPLEX_STEP
+    if moved_y.dtype.kind != "c":
+        raise NoComplexError(f"forward turned complex numbers into {moved_y.dtype}")
+    if norm(moved_y.real - y) > 1e-9 * norm(y):
+        raise NoComplexError("its real part differs from forward on real numbers")
+    return dot(dy, moved_y.imag) / COMPLEX_STEP
 
 
 def central(
     point: Point, name: str, direction: Array, dy: Array, order: int = 4, steps: tuple[float, ...] = STEPS
 ) -> Difference:
-    """The same derivative by central differences of order 2 or 4, with the best step of the ladder."""
+    """The same derivative by central differences of order 2 or 4, at the best step of the ladder."""
     size, slopes, clean = scale_of(point.tensors[name]), [], []
     for step in steps:
         value, same = slope(point, name, direction, dy, step * size)
@@ -93,21 +97,21 @@ def central(
     if order == 4:
         kept = (16 * kept[1:] - kept[:-1]) / 15
     gaps = np.abs(np.diff(kept))
-    worst = np.maximum(gaps[1:], gaps[:-1])  # one small gap may be chance
+    worst = np.maximum(gaps[1:], gaps[:-1])  # a single small gap may be a coincidence
     best = int(np.argmin(worst))
     return Difference(float(kept[best + 1]), float(worst[best]), steps[best + 1 - len(kept)] * size, crosses_kink)
 
 
 def spot_difference(point: Point, name: str, direction: Array, dy: Array) -> float:
-    """A central difference at one small step: good to three digits or more, for two forwards."""
+    """A central difference at one small step: at least three digits for two forward passes."""
     return slope(point, name, direction, dy, SPOT_STEP * scale_of(point.tensors[name]))[0]
 
 
 def one_sided(point: Point, name: str, direction: Array, dy: Array, y: Array) -> Sides:
-    """Derivatives to the right and to the left, (4 f(h) - 3 f(0) - f(2h)) / 2h with h > 0 and h < 0.
+    """The right and left derivatives, (4 f(h) - 3 f(0) - f(2h)) / 2h with h > 0 and h < 0.
 
-    At a tie each output y[o] has two, and its derivative may lie anywhere between; so sum(dy * y) lies between the
-    sums of the smaller and of the larger terms.
+    At a tie each output y[o] has both, and its derivative may lie anywhere between them; so the derivative of
+    sum(dy * y) lies between the sum of the smaller terms and the sum of the larger terms.
     """
     sides = []
     for h in (ONE_SIDED_STEP, -ONE_SIDED_STEP):
@@ -120,12 +124,12 @@ def one_sided(point: Point, name: str, direction: Array, dy: Array, y: Array) ->
 
 
 def scale_of(tensor: Array) -> float:
-    """The root mean square of a tensor, in which its steps are measured; 1 for zeros."""
+    """The root mean square of a tensor, the unit for its steps; 1 if the tensor is zero."""
     return norm(tensor) / max(1, tensor.size) ** 0.5 or 1.0
 
 
 def arrays_in(value: Any) -> list[Array]:
-    """All arrays in nested tuples, lists and dictionaries; what is no array is left out."""
+    """All arrays in nested tuples, lists and dictionaries; other objects are skipped."""
     if isinstance(value, dict):
         value = tuple(value.values())
     if isinstance(value, tuple | list):
@@ -134,7 +138,7 @@ def arrays_in(value: Any) -> list[Array]:
 
 
 def same_bits(a: Array, b: Array) -> bool:
-    """Equal in shape, dtype and every value, NaN being equal to itself."""
+    """Equal in shape, dtype and every value; NaNs compare equal."""
     a, b = to_host(a), to_host(b)
     return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
 
@@ -147,7 +151,7 @@ def one_hot(tensor: Array, index: tuple[int, ...]) -> Array:
 
 
 def slope(point: Point, name: str, direction: Array, dy: Array, h: float) -> tuple[float, bool]:
-    """D(h), and whether forward took the same branches at both ends."""
+    """D(h), and whether forward takes the same branches at both ends of the step."""
     (above, cache_above), (below, cache_below) = (point.at_step(name, step * direction) for step in (h, -h))
     patterns = [arrays_in(gathered(cache, "branches")) for cache in (cache_above, cache_below)]
     same = all(same_bits(a, b) for a, b in zip(*patterns, strict=True))

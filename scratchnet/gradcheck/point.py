@@ -1,4 +1,4 @@
-"""A layer at a point: named tensors that can be moved, forward and backward from there."""
+"""A layer at a point: named tensors that can be perturbed, and forward and backward there."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params, device_of, to_host
+from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError, ScratchnetError
 
 
 @dataclass(frozen=True)
 class Point:
-    """A layer with the tensors at which its gradient is taken, and what forward takes besides."""
+    """A layer, the tensors at which its gradient is taken, and further keyword arguments of forward."""
 
     layer: Any
     params: Params
@@ -21,9 +22,9 @@ class Point:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises ScratchnetError for tensors that are not float64, and for names that mean two of them."""
+        """Raises ScratchnetError if a tensor is not float64, or a parameter has the name of an input."""
         if shared := sorted(self.params.keys() & set(self.input_names)):
-            raise ScratchnetError(f"a parameter is called {shared[0]} like an input: give it another name")
+            raise ScratchnetError(f"{shared[0]} is both a parameter and an input: rename the parameter")
         for name, tensor in self.tensors.items():
             if tensor.dtype.name != "float64":
                 raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: layer.init(rng, np.float64)")
@@ -35,7 +36,7 @@ class Point:
 
     @cached_property
     def tensors(self) -> dict[str, Array]:
-        """The inputs and then the parameters, by name."""
+        """Inputs, then parameters, by name."""
         return dict(zip(self.input_names, self.inputs, strict=True)) | self.params
 
     @cached_property
@@ -44,44 +45,52 @@ class Point:
         return {name: tensor.astype("complex128") for name, tensor in self.tensors.items()}
 
     def forward(self, tensors: Mapping[str, Array] | None = None) -> tuple[Array, Any]:
-        """(y, cache), with some `tensors` in the place of the point's own. Raises MalformedError for other things."""
+        """(y, cache), with `tensors` replacing those of the point. Raises MalformedError if forward returns no pair."""
         now = {**self.tensors, **(tensors or {})}
         params = {name: now[name] for name in self.params}
-        answer = self.layer.forward(params, *(now[name] for name in self.input_names), **self.options)
-        if not isinstance(answer, tuple) or len(answer) != 2:
-            raise MalformedError(f"forward returned {_kind(answer)}, expected (y, cache)")
-        if not hasattr(answer[0], "dtype"):
-            raise MalformedError(f"forward returned {_kind(answer[0])} for y, expected an array")
-        return answer
+        result = self.layer.forward(params, *(now[name] for name in self.input_names), **self.options)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise MalformedError(f"forward returned {_kind(result)}, expected (y, cache)")
+        if not hasattr(result[0], "dtype"):
+            raise MalformedError(f"forward returned {_kind(result[0])} for y, expected an array")
+        return result
 
     def at_step(self, name: str, step: Array) -> tuple[Array, Any]:
         """(y, cache) with `step` added to one tensor."""
         return self.forward({name: self.tensors[name] + step})
 
     def backward(self, dy: Array, cache: Any) -> dict[str, Array]:
-        """Every gradient that backward returns, by the name of its tensor. Raises MalformedError if they are none."""
-        answer = self.layer.backward(dy, cache)
-        if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], Mapping):
-            raise MalformedError(f"backward returned {_kind(answer)}, expected (dinput, gradients by name)")
-        dinputs = answer[0] if isinstance(answer[0], tuple) else (answer[0],)
+        """The gradients from backward, by tensor name. Raises MalformedError if it returns something else."""
+        result = self.layer.backward(dy, cache)
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], Mapping):
+            raise MalformedError(f"backward returned {_kind(result)}, expected (dinput, gradients by name)")
+        dinputs = result[0] if isinstance(result[0], tuple) else (result[0],)
         if len(dinputs) != len(self.inputs):
             raise MalformedError(f"backward returned {len(dinputs)} input gradients for {len(self.inputs)} inputs")
         return dict(zip(self.input_names, dinputs, strict=True)) | {
             name if name not in self.input_names else f"{name} (parameter)": gradient
-            for name, gradient in answer[1].items()
+            for name, gradient in result[1].items()
         }
 
 
+def expect_tensor(point: Point, name: str) -> None:
+    """Raises ScratchnetError unless the point has a tensor of that name."""
+    if name not in point.tensors:
+        raise ScratchnetError(
+            f"no tensor is called {name}{hint(name, point.tensors)}: choose from {', '.join(point.tensors)}"
+        )
+
+
 class MalformedError(ScratchnetError):
-    """A forward or backward that does not return a pair of the right things; caught and reported."""
+    """forward or backward returned the wrong kind of object; caught by `check` and reported."""
 
 
 def misfits(point: Point, gradients: Mapping[str, Any], without_gradient: Collection[str]) -> Iterator[str]:
-    """What is wrong with the form of the gradients, a line each: names, shapes, dtypes, devices, NaN."""
+    """A line for each gradient with the wrong name, shape, dtype or device, or with entries that are not finite."""
     if forgotten := sorted(point.tensors.keys() - gradients.keys() - set(without_gradient)):
-        yield f"backward returned no gradient of {', '.join(forgotten)}: name what has none in without_gradient"
+        yield f"backward returned no gradient for {', '.join(forgotten)}: if that is right, list it in without_gradient"
     if unknown := sorted(gradients.keys() - point.tensors.keys()):
-        yield f"backward returned gradients of {', '.join(unknown)}, which are no parameters"
+        yield f"backward returned gradients for unknown parameters: {', '.join(unknown)}"
     for name, tensor in point.tensors.items():
         if name not in gradients:
             continue
@@ -102,22 +111,22 @@ def misfits(point: Point, gradients: Mapping[str, Any], without_gradient: Collec
 
 
 def not_finite(array: Array) -> str:
-    """Where an array holds NaN or infinity, in words; empty where it holds none."""
+    """Says where an array contains NaN or infinity; empty if it contains none."""
     values = to_host(array)
     bad = ~np.isfinite(values)
     if not bad.any():
         return ""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
-    return f"holds {values[index]} at {index}; {int(bad.sum())} of its {values.size} entries are not finite"
+    return f"contains {values[index]} at {index}; {int(bad.sum())} of its {values.size} entries are not finite"
 
 
 def gaussian_like(array: Array, rng: np.random.Generator) -> Array:
-    """Standard normal numbers of the same shape, in the same memory."""
+    """Standard normal numbers of the same shape, on the same device."""
     return device_of(array).upload(np.asarray(rng.standard_normal(array.shape)))
 
 
 def dot(a: Array, b: Array) -> float:
-    """The sum of all products, on the host."""
+    """The sum of the elementwise products, on the host."""
     return float(to_host((a * b).sum()))
 
 

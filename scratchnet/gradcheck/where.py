@@ -1,24 +1,24 @@
-"""Where the wrong entries of a gradient lie, in words."""
+"""Describes in words where the wrong entries of a gradient are."""
 
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-Place = tuple[str, Callable[[np.ndarray], np.ndarray]]  # its name, and which indices (M, ndim) lie in it
+Place = tuple[str, Callable[[np.ndarray], np.ndarray]]  # a name, and a mask (M,) of the indices (M, ndim) inside
 
 
 def describe(indices: np.ndarray, off: np.ndarray, relevant: np.ndarray, shape: tuple[int, ...]) -> str:
-    """Where the entries that are `off` lie among those looked at.
+    """Where the wrong entries are among those checked; a place is named only if it contains all of them.
 
-    indices: (M, ndim) of the entries looked at; off: (M,) bool, the wrong ones; relevant: (M,) bool, those that could
-    show an error, being not zero both ways. A place is named only when all wrong entries lie there.
+    indices: (M, ndim), the entries checked. off: (M,) bool, the wrong ones. relevant: (M,) bool, those that could show
+    an error because either gradient is nonzero there. shape: that of the tensor.
     """
     wrong = indices[off]
     if not len(wrong):
-        return "none by itself"
+        return "no single entry"
     if len(wrong) == 1:
-        return f"this one entry of {'x'.join(map(str, shape)) or 'one'}"
+        return f"only this entry of {'x'.join(map(str, shape)) or 'one'}"
     if off[relevant].all():
         return "everywhere"
     places = [*_along_axes(wrong, shape), *_border(wrong, shape), *_strides(wrong, shape)]
@@ -30,7 +30,7 @@ def describe(indices: np.ndarray, off: np.ndarray, relevant: np.ndarray, shape: 
 
 
 def _along_axes(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
-    """One index along an axis or several: a row, a column, a channel, a sample."""
+    """A fixed index along one or more axes: a row, a column, a channel, a sample."""
     fixed = {
         axis: int(wrong[0, axis])
         for axis, size in enumerate(shape)
@@ -46,7 +46,7 @@ def _along_axes(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
 
 
 def _border(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
-    """Both ends of one axis, or of two that follow each other (the frame of an image)."""
+    """Both ends of one axis or of two adjacent ones (the border of an image)."""
 
     def at_ends(axes: tuple[int, ...], indices: np.ndarray) -> np.ndarray:
         return np.any([(indices[:, a] == 0) | (indices[:, a] == shape[a] - 1) for a in axes], axis=0)

@@ -1,4 +1,4 @@
-"""A catalogue of planted bugs: mistakes that people make in hand-written backward passes, for the checker to find."""
+"""A catalogue of planted bugs: common mistakes in hand-written backward passes, for the checker to find."""
 
 from scratchnet.planted import contract, maps, siamese, vectors
 from scratchnet.planted.bug import CATALOGUE, PlantedBug

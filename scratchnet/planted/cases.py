@@ -1,4 +1,4 @@
-"""Every layer, loss and network of scratchnet as a gradient check: what `scratchnet gradcheck` and the tests run."""
+"""Gradient checks for every layer, loss and network of scratchnet, run by `scratchnet gradcheck` and the tests."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params, device_of
-from scratchnet.gradcheck import Report, check
+from scratchnet.gradcheck import Report, check, draw
 from scratchnet.layers import (
     BatchNorm2d,
     Conv2d,
@@ -28,7 +28,7 @@ from scratchnet.models.siamese import SiameseNet
 
 @dataclass(frozen=True)
 class Case:
-    """A layer with the shapes of its inputs, and whether it runs in training mode."""
+    """A gradient check to run: a layer, the shapes of its inputs, and whether it is in training mode."""
 
     layer: Any
     shapes: tuple[tuple[int, ...], ...]
@@ -42,17 +42,16 @@ class Case:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What forward takes besides the parameters and the inputs."""
+        """Keyword arguments of forward."""
         return {"training": True} if self.training else {}
 
     def draw(self, rng: np.random.Generator, dtype: Any = np.float64) -> tuple[Params, list[Array]]:
-        """Random parameters and inputs. None is at its initial value, where many a mistake is invisible."""
-        params = {name: value + 0.1 * rng.standard_normal(value.shape) for name, value in self.layer.init(rng).items()}
-        inputs = [rng.standard_normal(shape) for shape in self.shapes]
+        """Random parameters, perturbed from their initial values as in `gradcheck.draw`, and inputs."""
+        params, inputs = draw(self.layer, *self.shapes, seed=rng)
         return {name: value.astype(dtype) for name, value in params.items()}, [x.astype(dtype) for x in inputs]
 
-    def check(self, seed: int = 0, method: str = "auto") -> Report:
-        """The gradient check of this case, in float64; where a gradient is zero, it is tried at other points."""
+    def check(self, seed: int = 0, *, method: str = "auto") -> Report:
+        """Check the gradients in float64, with tensors whose gradient vanishes tried again at other points."""
         params, inputs = self.draw(np.random.default_rng(seed))
         return check(
             self.layer,
@@ -68,14 +67,14 @@ class Case:
 
 @dataclass(frozen=True)
 class LossOf:
-    """A loss on top of a network, as one layer: its value has a gradient, its target has none."""
+    """A loss, with or without a network below it, as one layer. Its target is constant."""
 
     loss: PairCrossEntropy | NWayCrossEntropy
-    target: tuple[Any, ...]  # numbers, or tuples of them, as deep as the scores have axes
+    target: tuple[Any, ...]  # of numbers, nested like the axes of the scores; hashable, unlike an array
     network: Any = None
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.network.init(rng, dtype) if self.network else {}
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.network.init(rng) if self.network else {}
 
     def forward(self, params: Params, *inputs: Array, training: bool = False) -> tuple[Array, Any]:
         logits, cache = self.network.forward(params, *inputs, training) if self.network else (inputs[0], None)
@@ -91,12 +90,12 @@ class LossOf:
         return self.network.backward(dlogits, network_cache) if self.network else (dlogits, {})
 
 
-def whole_network(name: str, seed: int = 0, method: str = "auto") -> Report:
-    """The gradient check of a named architecture in its full size, every parameter of it, on one pair of images.
+def whole_network(name: str, *, seed: int = 0, method: str = "auto") -> Report:
+    """Check the gradients of all parameters of a full-size architecture on one pair of images.
 
-    "koch2015" has 38,951,745 parameters: a minute or two. Biases, which start at zero, are drawn from N(0, 0.01); the
-    rest is as it starts. A tensor that fails is looked into at few of its entries. Raises CheckpointError for a name
-    that is no architecture.
+    "koch2015" has 38,951,745 parameters and takes a minute or two. Biases, which start at zero, are drawn from
+    N(0, 0.01); the other parameters have their initial values. Tensors that fail are diagnosed from a few of their
+    entries. Raises CheckpointError for an unknown architecture.
     """
     net, rng = models.build({"name": name}, device="cpu"), np.random.default_rng(seed)
     params = {
@@ -117,12 +116,12 @@ def whole_network(name: str, seed: int = 0, method: str = "auto") -> Report:
 
 
 def _statistics(params: Params) -> list[str]:
-    """The running statistics of batch norm, which have no gradient."""
+    """Names of batch norm's running statistics, which have no gradient."""
     return [name for name in params if ".running_" in f".{name}"]
 
 
 def _tiny_siamese() -> SiameseNet:
-    """All layers of both architectures in a network of 12 x 12 pixels."""
+    """Every kind of layer in both architectures, in a network for 12 x 12 images."""
     encoder = Sequential(
         {
             "conv1": Conv2d(1, 3, 3, padding=1),
@@ -140,7 +139,7 @@ def _tiny_siamese() -> SiameseNet:
 
 
 def _small_koch2015() -> SiameseNet:
-    """The paper's layers in the paper's order, with few channels, on the fewest pixels that they leave anything of."""
+    """The paper's layers in the paper's order, with few channels, on the smallest images that they can process."""
     return models.koch2015(image_size=65, channels=(2, 3, 2, 3), features=4, device="cpu")
 
 
@@ -149,7 +148,7 @@ def _small_compact() -> SiameseNet:
 
 
 def _layer_cases() -> list[Case]:
-    image = (5, 7, 3, 2)  # (H, W, N, C): odd, not square, no two axes alike
+    image = (5, 7, 3, 2)  # (H, W, N, C): odd, not square, and no two axes of the same length
     convolutions = [
         Conv2d(2, 3, 3),
         Conv2d(2, 3, 1),

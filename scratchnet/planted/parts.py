@@ -1,4 +1,4 @@
-"""Small correct layers that the library has no need of, for mistakes that need such a place to be made."""
+"""Small correct layers that the library itself does not need, for bugs to be planted in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,56 +11,56 @@ from scratchnet.layers import Conv2d, Linear, WeightedL1
 from scratchnet.layers.protocol import add_prefix, strip_prefix
 from scratchnet.losses import PairCrossEntropy, l2_penalty
 
-Gradients = tuple[Any, Params]  # what a backward returns: dx or (dx1, dx2), and those of the parameters
+BackwardResult = tuple[Any, Params]  # (dinputs, grads): dx or (dx1, dx2), and the parameter gradients by name
 
 
 @dataclass(frozen=True)
 class Add:
-    """y = x1 + x2, and (dx1, dx2) = (dy, dy), each in an array of its own."""
+    """y = x1 + x2, and (dx1, dx2) = (dy, dy), as two separate arrays."""
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+    def init(self, rng: np.random.Generator) -> Params:
         return {}
 
     def forward(self, params: Params, x1: Array, x2: Array) -> tuple[Array, None]:
         return x1 + x2, None
 
-    def backward(self, dy: Array, cache: None) -> Gradients:
+    def backward(self, dy: Array, cache: None) -> BackwardResult:
         return (dy.copy(), dy.copy()), {}
 
 
 @dataclass(frozen=True)
 class Residual:
-    """y = linear(x) + x: x is used twice, so dx is the sum over both paths."""
+    """y = linear(x) + x. x is used twice, so dx is the sum over both paths."""
 
     linear: Linear
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.linear.init(rng, dtype)
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.linear.init(rng)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
         y, cache = self.linear.forward(params, x)
         return y + x, cache
 
-    def backward(self, dy: Array, cache: Any) -> Gradients:
+    def backward(self, dy: Array, cache: Any) -> BackwardResult:
         dx, grads = self.linear.backward(dy, cache)
         return dx + dy, grads
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """y = x * mask / keep, where the mask follows from the seed, and dx = dy * mask / keep with the same mask."""
+    """y = x * mask / keep, and dx = dy * mask / keep with the same mask, which the seed determines."""
 
     keep: float = 0.5
     seed: int = 0
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+    def init(self, rng: np.random.Generator) -> Params:
         return {}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Array]:
         scale = self.draw(x, self.seed)
         return x * scale, scale
 
-    def backward(self, dy: Array, cache: Array) -> Gradients:
+    def backward(self, dy: Array, cache: Array) -> BackwardResult:
         return dy * cache, {}
 
     def draw(self, like: Array, seed: int) -> Array:
@@ -71,13 +71,13 @@ class Dropout:
 
 @dataclass(frozen=True)
 class DilatedConv2d:
-    """A convolution whose kernel looks at every `dilation`-th pixel: its weight has zeros in between."""
+    """A convolution whose kernel sees every `dilation`-th pixel, computed with zeros inserted into the weight."""
 
     conv: Conv2d
     dilation: int = 2
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.conv.init(rng, dtype)
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.conv.init(rng)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
         spread = self._spread(params["weight"])
@@ -85,7 +85,7 @@ class DilatedConv2d:
         y, cache = wide.forward(params | {"weight": spread}, x)
         return y, (wide, cache)
 
-    def backward(self, dy: Array, cache: Any) -> Gradients:
+    def backward(self, dy: Array, cache: Any) -> BackwardResult:
         wide, wide_cache = cache
         dx, grads = wide.backward(dy, wide_cache)
         return dx, grads | {"weight": grads["weight"][:: self.dilation, :: self.dilation].copy()}
@@ -99,13 +99,13 @@ class DilatedConv2d:
 
 @dataclass(frozen=True)
 class Twins:
-    """Two runs of one encoder and a head on both: the gradient of a shared weight is the sum over the two runs."""
+    """Two runs of one encoder with a head on both. The gradient of a shared weight is the sum over the two runs."""
 
     encoder: Any
     head: WeightedL1
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return add_prefix("encoder", self.encoder.init(rng, dtype)) | add_prefix("head", self.head.init(rng, dtype))
+    def init(self, rng: np.random.Generator) -> Params:
+        return add_prefix("encoder", self.encoder.init(rng)) | add_prefix("head", self.head.init(rng))
 
     def forward(self, params: Params, a: Array, b: Array) -> tuple[Array, Any]:
         h1, cache1 = self.encoder.forward(strip_prefix("encoder", params), a)
@@ -113,12 +113,12 @@ class Twins:
         logits, head_cache = self.head.forward(strip_prefix("head", params), h1, h2)
         return logits, (cache1, cache2, head_cache)
 
-    def backward(self, dlogits: Array, cache: Any) -> Gradients:
+    def backward(self, dlogits: Array, cache: Any) -> BackwardResult:
         (da, db), (first, second), head = self.backward_twins(dlogits, cache)
-        return (da, db), self.collected({name: first[name] + second[name] for name in first}, head)
+        return (da, db), self.collect({name: first[name] + second[name] for name in first}, head)
 
     def backward_twins(self, dlogits: Array, cache: Any) -> tuple[tuple[Array, Array], tuple[Params, Params], Params]:
-        """(da, db), the encoder's gradients in each of the two runs, and the head's."""
+        """(da, db), the encoder's gradients from each run, and the head's gradients."""
         cache1, cache2, head_cache = cache
         (dh1, dh2), head = self.head.backward(dlogits, head_cache)
         da, first = self.encoder.backward(dh1, cache1)
@@ -126,21 +126,21 @@ class Twins:
         return (da, db), (first, second), head
 
     @staticmethod
-    def collected(encoder: Params, head: Params) -> Params:
-        """The gradients of both parts under their names in the whole."""
+    def collect(encoder: Params, head: Params) -> Params:
+        """The gradients of both parts under their full names."""
         return add_prefix("encoder", encoder) | add_prefix("head", head)
 
 
 @dataclass(frozen=True)
 class Penalised:
-    """The objective that is trained: the cross-entropy of pairs, and the L2 penalty on some of the parameters."""
+    """The training objective: pair cross-entropy plus an L2 penalty on some of the parameters."""
 
     head: WeightedL1
     labels: tuple[float, ...]
     strengths: Mapping[str, float]
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        return self.head.init(rng, dtype)
+    def init(self, rng: np.random.Generator) -> Params:
+        return self.head.init(rng)
 
     def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, Any]:
         logits, head_cache = self.head.forward(params, h1, h2)
@@ -149,11 +149,11 @@ class Penalised:
         penalty, penalty_grads = l2_penalty(params, self.strengths)
         return loss + penalty, (head_cache, loss_cache, penalty_grads)
 
-    def backward(self, dloss: Array, cache: Any) -> Gradients:
+    def backward(self, dloss: Array, cache: Any) -> BackwardResult:
         dh, grads = self.backward_loss(dloss, cache)
         return dh, grads | {name: grads[name] + dloss * value for name, value in cache[2].items()}
 
-    def backward_loss(self, dloss: Array, cache: Any) -> Gradients:
-        """The gradients of the loss without the penalty."""
+    def backward_loss(self, dloss: Array, cache: Any) -> BackwardResult:
+        """Gradients of the loss without the penalty."""
         head_cache, loss_cache, _ = cache
         return self.head.backward(PairCrossEntropy().backward(dloss, loss_cache), head_cache)

@@ -1,11 +1,11 @@
-"""The checker on trial: does it catch every planted bug and leave correct layers alone? And the reader, in a quiz."""
+"""Puts the checker on trial (does it catch every planted bug, and pass correct layers?) and the reader, in a quiz."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.planted import cases as gradcases
+from scratchnet.planted import cases
 from scratchnet.planted.bug import CATALOGUE, PlantedBug
 from scratchnet.planted.cases import Case
 
@@ -13,7 +13,7 @@ CHOICES = 4
 
 
 class Outcome(NamedTuple):
-    """How often a bug was caught, and how many points were drawn again because it was none there."""
+    """How often a bug was caught, at how many seeds, and how many points were redrawn because it had no effect."""
 
     caught: int
     seeds: int
@@ -21,18 +21,19 @@ class Outcome(NamedTuple):
 
 
 def hunt(bug: PlantedBug, seeds: Iterable[int]) -> Outcome:
-    """Examine one bug at the point of each seed."""
-    found = [bug.visible_seed(seed) for seed in seeds]
-    return Outcome(sum(bug.examine(seed)[0] for seed, _ in found), len(found), sum(redraws for _, redraws in found))
+    """Examine a bug at one point for each seed."""
+    visible = [bug.visible_seed(seed) for seed in seeds]
+    caught = sum(bug.examine(seed)[0] for seed, _ in visible)
+    return Outcome(caught, len(visible), sum(redraws for _, redraws in visible))
 
 
 def correct_cases() -> dict[str, Case]:
-    """All that is right and must pass: the layers, losses and networks, and those of the catalogue without its bugs."""
-    return gradcases.CASES | {bug.case.name: bug.case for bug in CATALOGUE.values()}
+    """All cases that must pass: our layers, losses and networks, and the layers of the catalogue without the bugs."""
+    return cases.CASES | {bug.case.name: bug.case for bug in CATALOGUE.values()}
 
 
 class Quiz(NamedTuple):
-    """A planted bug, what the checker reports of it, and a few stories, of which one is true."""
+    """A planted bug, the checker's report on it, and several stories, one of them true."""
 
     bug: PlantedBug
     report: str
@@ -40,19 +41,19 @@ class Quiz(NamedTuple):
 
     @property
     def answer(self) -> int:
-        """The number of the true story, from 1 on."""
+        """The number of the true story, counting from 1."""
         return self.stories.index(self.bug.story) + 1
 
     @property
     def layer(self) -> str:
-        """The correct layer in two lines: its name with the shapes of its inputs, and what it computes."""
+        """The correct layer in two lines: its name with the shapes of its inputs, and its summary line."""
         layer, shapes = self.bug.case.layer, " and ".join(map(str, self.bug.case.shapes))
         name = repr(layer) if len(repr(layer)) < 100 else type(layer).__name__
         return f"{name} on {shapes}\n{(layer.__doc__ or '').partition(chr(10))[0]}"
 
 
 def make_quiz(seed: int) -> Quiz:
-    """The quiz of a seed. The false stories are those of the same kind of layer, as far as there are enough."""
+    """The quiz for a seed. False stories are about the same type of layer, if there are enough of them."""
     rng = np.random.default_rng(seed)
     bugs = list(CATALOGUE.values())
     bug = bugs[rng.integers(len(bugs))]

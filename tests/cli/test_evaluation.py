@@ -15,7 +15,7 @@ def test_evaluate_prints_the_network_beside_the_baselines(ask, run, all_baseline
     answer = ask("evaluate", run, "--trials", "40")
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
-    assert lines[0] == "random trials, glyphs: 20-way 1-shot, each query judged alone"
+    assert lines[0] == "random trials, glyphs: 20-way 1-shot, each query judged on its own"
     assert [line[:30].strip() for line in lines[1:]] == ["scratchnet", *BASELINES]
     assert all("of 40, 95 % interval" in line for line in lines[1:])
 
@@ -43,7 +43,7 @@ def test_evaluate_without_baselines_prints_the_network_alone(ask, run):
 def test_options_of_random_trials_are_refused_on_the_official_runs(option, run, refused):
     option = option.split()
     message = refused("evaluate", run, "--on", "official", *option)
-    assert f"{option[0]} means nothing on the official runs: name other data with --on" in message
+    assert f"{option[0]} does not apply to the official runs; choose other data with --on" in message
 
 
 def test_the_background_set_is_refused_as_the_evaluation_set(run, refused, real_data, tmp_path):
@@ -159,7 +159,7 @@ def test_figures_measures_every_kind_and_verification(ask, run):
     answer = ask("evaluate", run, "--figures", "--trials", "40", "--pairs", "20")
     assert (answer.code, answer.err) == (0, "")
     titles = [line for line in answer.out.splitlines() if line[0] != " "]
-    assert titles[0] == "random trials, glyphs: 20-way 1-shot, each query judged alone"
+    assert titles[0] == "random trials, glyphs: 20-way 1-shot, each query judged on its own"
     assert titles[-1].startswith("verification, same or different, on ")
     assert sum("-shot across alphabets, the easier task, each" in title for title in titles) == 4
     assert answer.out.count("95 % interval") == 6
@@ -232,7 +232,7 @@ def test_a_network_that_has_seen_all_alphabets_is_not_judged_on_them(trained_on,
 @pytest.mark.parametrize("option", ["--way 5", "--shot 5", "--across"])
 def test_options_that_figures_has_of_its_own_are_refused(option, run, refused):
     message = refused("evaluate", run, "--figures", *option.split())
-    assert f"{option.split()[0]} means nothing with --figures" in message
+    assert f"{option.split()[0]} does not apply to --figures" in message
 
 
 def test_digits_have_no_such_figures(run, refused):

@@ -27,7 +27,7 @@ def test_gradcheck_exits_0_when_every_check_passes(method, ask, monkeypatch):
     monkeypatch.setattr(gradcases, "CASES", SOUND)
     answer = ask("gradcheck", "--method", method, "--seed", "5")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1] == f"{len(SOUND)} of {len(SOUND)} passed ({method}, seed 5)"
+    assert answer.out.splitlines()[-1] == f"{len(SOUND)} of {len(SOUND)} passed (method {method}, seed 5)"
     figures = ask("gradcheck", "--json", "--method", method).json
     assert (figures["failed"], figures["method"]) == ([], method)
     assert set(figures["largest_error"]) == {"ReLU", "Linear", "WeightedL1"}
@@ -76,7 +76,7 @@ def test_the_self_test_counts_what_is_caught(few_bugs, ask):
     _code, *bugs, caught, alarms = answer.out.splitlines()
     assert [line.split("  ")[2] for line in bugs] == list(planted.CATALOGUE)
     assert all(line.startswith("caught   2 of 2  ") for line in bugs)
-    assert caught.startswith("3 planted bugs at 2 points each: 6 of 6 caught; 0 points drawn again")
+    assert caught.startswith("3 planted bugs at 2 points each: 6 of 6 caught; 0 points redrawn")
     assert alarms == "3 correct cases at 2 points each: 0 false alarms in 6 checks"
     figures = ask("gradcheck", "--self-test", "--json").json
     assert (figures["seeds"], figures["planted"], figures["caught"], figures["missed"]) == (3, 9, 9, [])
@@ -130,7 +130,7 @@ def test_a_quiz_keeps_its_answer_until_it_is_asked_for(ask, monkeypatch):
     assert quiz.bug.name not in answer.out
     assert answer.out.count(quiz.bug.story) == 1
     *_, command = answer.out.splitlines()
-    told = ask(*command.removeprefix("The answer: scratchnet ").split())
+    told = ask(*command.removeprefix("To see the answer: scratchnet ").split())
     assert told.out.splitlines()[-1] == f"{quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
 
 
@@ -160,9 +160,9 @@ def test_a_quiz_as_json_has_its_answer_only_when_asked_for(ask):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seeds", "4"], "--seeds means nothing without --self-test"),
-        (["--answer"], "give --quiz --seed S"),
-        (["--quiz", "--answer"], "give --quiz --seed S"),
+        (["--seeds", "4"], "--seeds requires --self-test"),
+        (["--answer"], "--answer requires --quiz"),
+        (["--quiz", "--answer"], "--answer requires --quiz"),
         (["--self-test", "--quiz"], "not allowed with argument"),
         (["--network", "koch2016"], "invalid choice: 'koch2016'"),
     ],

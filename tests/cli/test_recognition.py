@@ -33,7 +33,7 @@ def test_classify_ranks_the_supports_by_their_scores(ask, run, glyphs):
          for place in ranking]
     )  # fmt: skip
     first, *lines = ask("classify", query, "--support", support, "--model", run).out.splitlines()
-    assert first == f"{query} fits best to {ranking[0]['class']}; the probability of the same character:"
+    assert first == f"{query} best matches {ranking[0]['class']}; probability of the same character:"
     assert lines == [f"  {place['probability']:6.1%}  {place['class']}" for place in ranking[:5]]
 
 
@@ -45,7 +45,7 @@ def test_classify_says_which_files_it_leaves_out(ask, run, glyphs):
     with_others = ask("classify", query, "--support", support, "--model", run)
     assert with_others.out == pictures.out
     assert pictures.err == ""
-    line = "scratchnet: left out a.txt, b.tiff, which is none of .png, .jpeg, .bmp, .gif, .webp, .jpg\n"
+    line = "scratchnet: ignored a.txt, b.tiff: expected one of .png, .jpeg, .bmp, .gif, .webp, .jpg\n"
     assert with_others.err == line
 
 
@@ -54,7 +54,7 @@ def test_two_images_of_one_class_are_refused(refused, run, glyphs):
     first = min(support.glob("*.png"))
     first.with_suffix(".bmp").write_bytes(first.read_bytes())
     line = refused("classify", query, "--support", support, "--model", run)
-    assert f"two images of class {first.stem}, {first.stem}.bmp and {first.stem}.png: expected one a class" in line
+    assert f"two images of class {first.stem}, {first.stem}.bmp and {first.stem}.png: expected one per class" in line
 
 
 def text(path):
@@ -93,8 +93,8 @@ def test_a_bad_picture_among_the_supports_is_named(refused, run, glyphs):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent", "--support absent is no folder"),
-        ("query.png", "--support query.png is no folder"),
+        ("absent", "--support absent is not a folder"),
+        ("query.png", "--support query.png is not a folder"),
         ("empty", "--support empty has no images"),
         ("texts", "--support texts has no images"),
     ],

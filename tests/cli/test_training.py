@@ -57,7 +57,7 @@ def omniglot_zip(path, alphabets=2):
         (["--set", "n_way=21"], "episodes of 21 characters"),
         (["--device", "tpu"], "unknown device 'tpu': choose one of cpu, cuda"),
         (["--memory", "0.001"], "batch norm needs the whole batch, which takes about"),
-        (["--resume"], "--resume needs --out"),
+        (["--resume"], "--resume requires --out"),
     ],
 )
 def test_train_refuses_what_it_cannot_do_before_it_writes_anything(arguments, message, refused):
@@ -126,7 +126,7 @@ def test_train_on_all_alphabets_says_that_nothing_chose_and_evaluate_that_none_i
     settings = *TINY, "--set=validation_alphabets=[]", "--set=n_way=2", "--set=hands=1"
     answer = ask("train", "--data", "data.zip", *settings, "--out", "out")
     assert answer.code == 0
-    assert answer.out == "last epoch 2, with no validation to choose another by; weights in out\n"
+    assert answer.out == "last epoch 2, without validation; weights in out\n"
     figures = ask("train", "--data", "data.zip", *settings, "--out", "again", "--json").json
     assert (figures["epochs"], figures["best"]) == (2, None)
     line = refused("evaluate", "out", "--on", "background", "--data", "data.zip", "--way", "2")
@@ -135,7 +135,7 @@ def test_train_on_all_alphabets_says_that_nothing_chose_and_evaluate_that_none_i
 
 def test_train_refuses_a_file_as_its_folder(refused, tmp_path):
     (tmp_path / "file").touch()
-    assert "file: File exists, check the path" in refused("train", *TINY, "--out", "file")
+    assert "file: File exists; check the path" in refused("train", *TINY, "--out", "file")
 
 
 def test_a_full_disk_is_one_line(ask, monkeypatch):
@@ -146,7 +146,7 @@ def test_a_full_disk_is_one_line(ask, monkeypatch):
     answer = ask("train", *TINY, "--out", "out")
     assert answer.code == 2
     assert answer.err == (
-        "scratchnet: out/recipe.json: No space left on device, check the path, its permissions and the disk\n"
+        "scratchnet: out/recipe.json: No space left on device; check the path, its permissions and the disk\n"
     )
 
 
@@ -181,7 +181,7 @@ def test_train_reports_the_best_epoch_and_the_test_on_unseen_alphabets(ask):
     answer = ask("train", *TINY, "--out", "out", "--seed", "4")
     assert answer.code == 0
     assert answer.err.splitlines()[0] == "recipe glyphs, seed 4, run folder out"
-    assert re.search(r"best epoch [12]: +\d+\.\d% of the validation trials right", answer.out)
+    assert re.search(r"best epoch [12]: +\d+\.\d% of validation trials correct", answer.out)
     for name in ("scratchnet", "pixel nearest neighbour"):
         assert re.search(rf"  {name} +\d+\.\d%  \(\d+ of 800, 95 % interval ", answer.out)
 
@@ -226,7 +226,7 @@ def interrupt_after(monkeypatch, steps):
 def test_an_interrupted_training_goes_on_under_the_same_cap(ask, monkeypatch):
     interrupt_after(monkeypatch, 1)
     answer = ask("train", *TINY, "--out", "out", "--memory", "1000.5", "--json")
-    assert answer.err.endswith("go on with: scratchnet train --resume --out out --memory 1000.5\n")
+    assert answer.err.endswith("to continue: scratchnet train --resume --out out --memory 1000.5\n")
 
 
 @pytest.mark.parametrize("arguments", [["--out", "out"], []], ids=["named", "default"])
@@ -238,7 +238,7 @@ def test_an_interrupted_training_exits_130_and_says_how_to_go_on(arguments, ask,
     assert (answer.code, answer.out) == (130, "")
     assert answer.err == (
         "scratchnet: stopped in epoch 2 after step 1, state saved; "
-        f"go on with: scratchnet train --resume --out {folder}\n"
+        f"to continue: scratchnet train --resume --out {folder}\n"
     )
     assert ask(*answer.err.split("scratchnet ")[1].split(), "--json").json["epochs"] == 2
     expected, found = load_arrays(run / STATE)[0], load_arrays(tmp_path / folder / STATE)[0]

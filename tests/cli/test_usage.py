@@ -38,20 +38,20 @@ def test_the_version_is_printed(ask):
         (["fly"], "invalid choice: 'fly'"),
         (["train", "--colour", "red"], "unrecognized arguments: --colour"),
         (["train", "--precision", "half"], "--precision: invalid choice: 'half'"),
-        (["train", "--seed", "-1"], "--seed: -1 is too small, give 0 or more"),
+        (["train", "--seed", "-1"], "--seed: -1 is too small, expected 0 or more"),
         (["train", "--seed", "x"], "--seed: invalid"),
-        (["train", "--minutes", "soon"], "--minutes: soon is too small or no number, give a number over 0"),
-        (["train", "--memory", "0"], "--memory: 0 is too small or no number, give a number over 0"),
-        (["train", "--memory", "nan"], "--memory: nan is too small or no number"),
+        (["train", "--minutes", "soon"], "--minutes: soon: expected a number greater than 0"),
+        (["train", "--memory", "0"], "--memory: 0: expected a number greater than 0"),
+        (["train", "--memory", "nan"], "--memory: nan: expected a number greater than 0"),
         (["evaluate"], "required: MODEL"),
         (["evaluate", "m", "--on", "moon"], "--on: invalid choice: 'moon'"),
-        (["evaluate", "m", "--trials", "0"], "--trials: 0 is too small, give 1 or more"),
-        (["evaluate", "m", "--way", "1"], "--way: 1 is too small, give 2 or more"),
-        (["evaluate", "m", "--shot", "0"], "--shot: 0 is too small, give 1 or more"),
-        (["evaluate", "m", "--pairs", "-1"], "--pairs: -1 is too small, give 1 or more"),
+        (["evaluate", "m", "--trials", "0"], "--trials: 0 is too small, expected 1 or more"),
+        (["evaluate", "m", "--way", "1"], "--way: 1 is too small, expected 2 or more"),
+        (["evaluate", "m", "--shot", "0"], "--shot: 0 is too small, expected 1 or more"),
+        (["evaluate", "m", "--pairs", "-1"], "--pairs: -1 is too small, expected 1 or more"),
         (["evaluate", "m", "--seed", "-1"], "--seed: -1 is too small"),
         (["compare", "a.png"], "IMAGE"),
-        (["evaluate", "m", "--query-warps", "0"], "--query-warps: 0 is too small, give 1 or more"),
+        (["evaluate", "m", "--query-warps", "0"], "--query-warps: 0 is too small, expected 1 or more"),
         (["classify", "a.png", "--model", "m"], "--support"),
         (["gradcheck", "--method", "guess"], "--method: invalid choice: 'guess'"),
         (["gradcheck", "--seed", "-1"], "--seed: -1 is too small"),
@@ -117,7 +117,7 @@ def test_an_output_that_cannot_be_written_is_one_line():
         environment = os.environ | {"PYTHONUNBUFFERED": ""}
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("scratchnet: stdout: No space left on device, check the path")
+    assert done.stderr.startswith("scratchnet: stdout: No space left on device; check the path")
 
 
 def test_the_precision_is_the_option_or_the_variable_or_float32(ask, monkeypatch):

@@ -112,7 +112,7 @@ def refusals():
 
 def test_every_message_that_lists_what_there_is_has_a_hint():
     lists = {place: text for place, text in refusals() if ".join(" in text and "unknown" not in place}
-    said = ("choose one", "is none of", "there are {", "it can set", "is neither")
+    said = ("choose one", "choose from {', '", "is none of", "is not one of", "there are {", "it can set", "is neither")
     about_names = {place: text for place, text in lists.items() if any(words in text for words in said)}
     assert len(about_names) > 12
     assert [place for place, text in about_names.items() if "hint(" not in text] == []

@@ -89,7 +89,16 @@ def test_every_case_lies_within_the_bound_of_its_precision(name, device, precisi
     products, roundoff = summands(case.layer, *case.shapes), OPERAND_ROUNDOFF[precision]
     for seed in range(POINTS[precision]):
         params, inputs = case.draw(np.random.default_rng(seed))
-        report = check_precision(case.layer, params, inputs, products, seed, device, roundoff, **case.options)
+        report = check_precision(
+            case.layer,
+            params,
+            inputs,
+            summands=products,
+            seed=seed,
+            device=device,
+            operand_roundoff=roundoff,
+            **case.options,
+        )
         if report:
             break
     assert report, report

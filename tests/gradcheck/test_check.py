@@ -141,7 +141,7 @@ def test_what_stays_vacuous_is_listed(rng):
         return {"scale": np.zeros(4)}, [rng.standard_normal((3, 4))]
 
     report = check(Product(), {"scale": np.zeros(4)}, rng.random((3, 4)), redraw=always_zero, attempts=2)
-    assert "vacuous, zero at every point tried: x" in str(report)
+    assert "vacuous, zero gradient at every point tried: x" in str(report)
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_what_stays_vacuous_is_listed(rng):
         (lambda dx, grads: (dx[:1], grads), "dx has shape (1, 5), expected an array of shape (3, 5)"),
         (lambda dx, grads: (None, grads), "dx is None, expected an array of shape (3, 5)"),
         (lambda dx, grads: ((dx, dx), grads), "2 input gradients for 1 inputs"),
-        (lambda dx, grads: (dx, grads | {"scale": dx}), "gradients of scale, which are no parameters"),
-        (lambda dx, grads: (dx, {"weight": grads["weight"]}), "no gradient of bias: name what has none"),
+        (lambda dx, grads: (dx, grads | {"scale": dx}), "gradients for unknown parameters: scale"),
+        (lambda dx, grads: (dx, {"weight": grads["weight"]}), "no gradient for bias: if that is right"),
         (lambda dx, grads: (dx.astype(np.float32), grads), "dx is float32, expected float64 like x"),
         (lambda dx, grads: (dx, None), "backward returned a tuple, expected (dinput, gradients by name)"),
-        (lambda dx, grads: (edit(dx, (1, 2), np.nan), grads), "dx holds nan at (1, 2); 1 of its 15 entries"),
+        (lambda dx, grads: (edit(dx, (1, 2), np.nan), grads), "dx contains nan at (1, 2); 1 of its 15 entries"),
     ],
 )
 def test_a_backward_of_another_form_is_reported(mistake, message, rng):
@@ -205,12 +205,12 @@ def test_an_empty_batch_proves_nothing_and_fails_nothing(rng):
 
 @pytest.mark.parametrize("number", ["directions", "attempts", "entries"])
 def test_numbers_below_one_are_refused(number):
-    with pytest.raises(ScratchnetError, match="directions, attempts and entries are 1 or more"):
+    with pytest.raises(ScratchnetError, match="directions, attempts and entries must be at least 1"):
         check(Sigmoid(), {}, np.zeros((2, 2)), **{number: 0})
 
 
 def test_a_forward_that_gives_nan_is_reported():
-    assert "y holds nan at (1,)" in str(check(Sigmoid(), {}, np.array([0.0, np.nan])))
+    assert "y contains nan at (1,)" in str(check(Sigmoid(), {}, np.array([0.0, np.nan])))
 
 
 def test_a_layer_that_is_not_deterministic_is_reported_as_that(rng):
@@ -246,7 +246,7 @@ def test_anything_but_float64_is_refused(dtype, rng):
 
 
 def test_a_parameter_that_is_called_like_an_input_is_refused(rng):
-    with pytest.raises(ScratchnetError, match="a parameter is called x like an input"):
+    with pytest.raises(ScratchnetError, match="x is both a parameter and an input"):
         check(Wrong(Sigmoid(), lambda dx, grads: (dx, {"x": dx})), {"x": rng.random(2)}, rng.random((2, 3)))
 
 
@@ -255,5 +255,5 @@ def test_saturated_sigmoids_keep_their_digits(rng):
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ScratchnetError, match="method 'forward' is none of auto, complex, central, central4"):
+    with pytest.raises(ScratchnetError, match="method 'forward' is not one of auto, complex, central, central4"):
         check(Sigmoid(), {}, np.zeros((2, 2)), method="forward")

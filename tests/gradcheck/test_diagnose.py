@@ -53,15 +53,15 @@ EVERY = slice(None)
 
 HINTS = {
     "factor 2: counted twice": scaled("weight", 2),
-    "factor 1/2: a factor 2 is missing, or only one of two twins is counted": scaled("weight", 0.5),
-    "factor -1: the sign is wrong": scaled("weight", -1),
+    "factor 1/2: a factor of 2 is missing, or only one of the two twins is counted": scaled("weight", 0.5),
+    "factor -1: wrong sign": scaled("weight", -1),
     "factor 1/40, the length of y (4, 5, 2, 4) along axes 0, 1 and 2: averaged instead of": scaled("bias", 1 / 40),
     "factor 5, the length of y (4, 5, 2, 4) along axis 1: summed instead of averaged": scaled("bias", 5),
     "factor 1/37: averaged over 37 instead of summed": scaled("bias", 1 / 37),
     "factor 37: summed over 37 instead of averaged": scaled("bias", 37),
     "a constant factor of 0.9995": scaled("bias", 0.9995),
-    "analytic is numeric times 1 +1e-07": scaled("weight", 1 + 1e-7),
-    "forgotten: backward leaves it zero": scaled("bias", 0),
+    "analytic is (1 +1e-07) times numeric": scaled("weight", 1 + 1e-7),
+    "forgotten: backward leaves it at zero": scaled("bias", 0),
     "analytic equals numeric flipped along axes 0 and 1: kernel not flipped": lambda dx, grads: (
         dx,
         grads | {"weight": grads["weight"][::-1, ::-1]},
@@ -72,7 +72,7 @@ HINTS = {
     ),
     "analytic equals numeric shifted by 1 along axis 1": lambda dx, grads: (np.roll(dx, 1, axis=1), grads),
     "analytic equals numeric read in Fortran order": lambda dx, grads: (dx.ravel("F").reshape(dx.shape), grads),
-    "lost: backward leaves these entries zero": lost(EVERY, -1),
+    "lost: backward leaves these entries at zero": lost(EVERY, -1),
 }
 
 
@@ -88,8 +88,8 @@ def test_the_report_says_what_a_wrong_gradient_is_instead(hint, mistake):
 @pytest.mark.parametrize(
     ("hint", "change"),
     [
-        ("a weight flipped along axes 0 and 1 would have", lambda weight: weight[::-1, ::-1]),
-        ("a weight transposed in axes 2 and 3 would have", lambda weight: weight.swapaxes(2, 3)),
+        ("correct if weight were flipped along axes 0 and 1", lambda weight: weight[::-1, ::-1]),
+        ("correct if weight were transposed in axes 2 and 3", lambda weight: weight.swapaxes(2, 3)),
     ],
 )
 def test_an_input_gradient_from_the_wrong_kernel_is_recognised(hint, change):
@@ -105,7 +105,7 @@ PLACES = {
     "the last index (1) of axis 2": lost(EVERY, EVERY, 1),
     "every second index of axis 1, from 1": lost(EVERY, slice(1, None, 2)),
     "every third index of axis 0, from 0": lost(slice(None, None, 3)),
-    "this one entry of 6x7x2x4": lost(1, 2, 0, 3),
+    "only this entry of 6x7x2x4": lost(1, 2, 0, 3),
     "everywhere": lambda dx, grads: (0.9 * dx, grads),
     "scattered": lost([1, 2, 4], [0, 3, 5], [0, 1, 1], [3, 2, 0]),
 }
@@ -206,7 +206,7 @@ def test_at_a_tie_any_other_value_is_a_bug(at_zero, method, rng):
     report = check(Relu(at_zero), {}, with_ties(rng), method=method)
     assert not report
     assert report.failed[0].mismatch.kind == "bug"
-    assert "at a tie of forward, but not between its one-sided derivatives" in str(report)
+    assert "at a tie of forward, but not between the one-sided derivatives" in str(report)
 
 
 def test_a_tie_is_reported_as_a_kink(rng):

@@ -33,7 +33,7 @@ def tanh_slope(x):
 
 
 NOT_COMPLEX = {
-    "abs": (abs, np.sign, "forward made float64 of complex numbers"),
+    "abs": (abs, np.sign, "forward turned complex numbers into float64"),
     "written into a real array": (into_real, tanh_slope, "ComplexWarning"),
     "a function without complex loop": (np.cbrt, lambda x: np.cbrt(x) / x / 3, "TypeError"),
     "conj": (lambda x: (x * np.conj(x)) + 0j * x if x.dtype.kind == "c" else x * x, lambda x: 2 * x, "disagrees"),

@@ -33,22 +33,22 @@ def test_a_wrong_gradient_passes_as_seldom_as_promised_whatever_its_dimension(di
         for seed in range(trials)
     )
     missed = sum(report.tensors[0].agrees for report in reports)
-    bound = miss_probability(ratio * tolerance, tolerance, directions)
+    bound = miss_probability(relative_error=ratio * tolerance, tolerance=tolerance, directions=directions)
     noise = 3 * math.sqrt(bound * (1 - bound) / trials)
     assert 0.7 * bound - noise < missed / trials < bound + noise  # and the bound is nearly reached
 
 
 def test_the_probability_is_at_most_one_and_falls_with_every_direction():
-    assert miss_probability(1e-12, 1e-10, 2) == 1
-    one, two = (miss_probability(1e-6, 1e-10, k) for k in (1, 2))
+    assert miss_probability(relative_error=1e-12, tolerance=1e-10, directions=2) == 1
+    one, two = (miss_probability(relative_error=1e-6, tolerance=1e-10, directions=k) for k in (1, 2))
     assert one == pytest.approx(math.sqrt(2 / math.pi) * 1e-4)
     assert two == pytest.approx(one**2)
 
 
 def test_more_directions_are_reported_with_the_probability_that_they_leave(rng):
     text = str(check(Scaled(0.0), {}, rng.standard_normal(5), directions=3))
-    assert "an error of relative size 1e-06 or more passes with probability 5e-13 at most" in text
-    assert "3 random directions a tensor" in text
+    assert "a relative error of 1e-06 or more passes with probability at most 5e-13" in text
+    assert "3 random directions per tensor" in text
 
 
 class Many:

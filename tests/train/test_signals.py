@@ -105,7 +105,7 @@ def test_the_command_saves_says_how_to_resume_and_leaves_no_child(tmp_path):
         said = process.communicate()[1].splitlines()
         assert process.returncode == CODES[how]
         assert said[-1].startswith("scratchnet: stopped in epoch 1 after step ")
-        assert f"go on with: scratchnet train --resume --out {tmp_path / how.name}" in said[-1]
+        assert f"to continue: scratchnet train --resume --out {tmp_path / how.name}" in said[-1]
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)
         assert load_arrays(tmp_path / how.name / STATE)[1]["step"] > 0

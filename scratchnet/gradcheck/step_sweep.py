@@ -1,8 +1,8 @@
-"""How good can a difference be? The error of central differences against the step, from 1e-1 to 1e-12.
+"""How accurate can a difference be? The error of central differences as a function of step size, 1e-1 to 1e-12.
 
-Large steps err by truncation, h^2 at order 2 and h^4 at order 4; small ones by rounding, eps / h. On two logarithmic
-axes that is a valley with walls of slope +2 (or +4) and -1. A gradient that is wrong has no valley: its error is flat
-at the size of the mistake.
+Truncation dominates for large steps, as h^2 at order 2 and h^4 at order 4; rounding for small ones, as eps / h. On
+log-log axes the error is a valley with walls of slope +2 (or +4) and -1. For a wrong gradient there is no valley: the
+error is flat at the size of the mistake.
 """
 
 import importlib
@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.gradcheck.numeric import slope
-from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+from scratchnet.gradcheck.point import Point, dot, expect_tensor, gaussian_like, norm
 
 STEPS = np.logspace(-1, -12, 45)
 MARKS = {2: "2", 4: "4"}
@@ -26,9 +25,9 @@ HEIGHT = 18
 
 @dataclass(frozen=True)
 class Sweep:
-    """Relative errors of the derivative along one direction: errors[order][i] with steps[i], for the orders 2 and 4.
+    """Errors of the derivative along one direction: errors[order][i] at steps[i], for orders 2 and 4.
 
-    Relative to the norm of the gradient that backward gives, which is taken for the truth.
+    They are relative to the norm of the gradient from backward, which is taken as the truth.
     """
 
     name: str
@@ -36,23 +35,23 @@ class Sweep:
     errors: dict[int, np.ndarray]
 
     def best(self, order: int) -> tuple[float, float]:
-        """(step, error) at the bottom of the valley."""
+        """(step, error) at the bottom of the valley, for order 2 or 4."""
         lowest = int(np.argmin(self.errors[order]))
         return float(self.steps[lowest]), float(self.errors[order][lowest])
 
     def truncation_slope(self, order: int) -> float:
-        """How steeply the error falls with the step, for steps larger than the best; NaN where there is none."""
+        """The log-log slope of the error over steps larger than the best; NaN with too few of them."""
         step, error = self.best(order)
         errors = self.errors[order]
         return _fit(self.steps, errors, (self.steps > 3 * step) & (errors > 30 * error) & (errors < 0.1))
 
     def rounding_slope(self, order: int) -> float:
-        """How steeply the error rises again, for steps smaller than the best."""
+        """The log-log slope of the error over steps smaller than the best; NaN with too few of them."""
         step, _ = self.best(order)
         return _fit(self.steps, self.errors[order], (self.steps < step / 10) & (self.errors[order] < 1))
 
     def __str__(self) -> str:
-        """The valley in characters, 2 and 4 for the orders, * where they meet."""
+        """A text plot of the valley, with marks 2 and 4 for the orders and * where they coincide."""
         exponents = {order: np.log10(np.maximum(errors, 1e-17)) for order, errors in self.errors.items()}
         top = math.ceil(max(values.max() for values in exponents.values()))
         bottom = math.floor(min(values.min() for values in exponents.values()))
@@ -62,7 +61,7 @@ class Sweep:
             for column, value in enumerate(values):
                 row = round((top - value) / (top - bottom) * (rows - 1))
                 grid[row][column] = MARKS[order] if grid[row][column] == " " else "*"
-        lines = [f"relative error of central differences in {self.name}, of order 2 and 4"]
+        lines = [f"relative error of central differences of order 2 and 4 in {self.name}"]
         for row, marks in enumerate(grid):
             lines.append(f"{10 ** (top - row * (top - bottom) / (rows - 1)):7.0e} |{''.join(marks).rstrip()}")
         lines.append(" " * 8 + "+" + "-" * len(self.steps))
@@ -74,12 +73,12 @@ class Sweep:
         return "\n".join(lines)
 
     def save(self, path: str | Path) -> None:
-        """The same as a picture. Raises ScratchnetError without matplotlib."""
+        """Save the plot as an image. Raises ScratchnetError if matplotlib is not installed."""
         try:
             Figure = importlib.import_module("matplotlib.figure").Figure
         except ImportError as cause:
             raise ScratchnetError(
-                f"a picture needs matplotlib, which is not installed; {install_extra('plot')}, or print the sweep"
+                f"saving a plot needs matplotlib, which is not installed; {install_extra('plot')}, or print the sweep"
             ) from cause
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
@@ -92,22 +91,19 @@ class Sweep:
 
 
 def sweep(layer: Any, params: Params, *inputs: Array, name: str | None = None, seed: int = 0, **options: Any) -> Sweep:
-    """Try all steps on one tensor, the first input unless named, along a random direction with a random cotangent.
+    """Measure the error at every step size for one tensor, along a random direction with a random cotangent.
 
-    layer, params, inputs and options as for `check`. Raises ScratchnetError for a name that is no tensor of it, and
-    where the gradient is zero.
+    layer, params, inputs and options as for `check`; `name` is an input or a parameter, by default the first input.
+    Raises ScratchnetError if there is no tensor of that name, or its gradient is zero.
     """
     rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
     name = name or next(iter(point.tensors))
-    if name not in point.tensors:
-        raise ScratchnetError(
-            f"no tensor is called {name}{hint(name, point.tensors)}: there are {', '.join(point.tensors)}"
-        )
+    expect_tensor(point, name)
     y, cache = point.forward()
     dy = gaussian_like(y, rng)
     gradient = point.backward(dy, cache).get(name)
     if gradient is None or norm(gradient) == 0:
-        raise ScratchnetError(f"{name} has no gradient here, or a zero one: there is no relative error to measure")
+        raise ScratchnetError(f"the gradient of {name} is zero or missing here: there is no relative error to measure")
     direction = gaussian_like(gradient, rng)
     analytic, size = dot(gradient, direction), norm(gradient)
 
@@ -122,7 +118,7 @@ def sweep(layer: Any, params: Params, *inputs: Array, name: str | None = None, s
 
 
 def _fit(steps: np.ndarray, errors: np.ndarray, chosen: np.ndarray) -> float:
-    """The slope of a line through the chosen points, on two logarithmic axes."""
+    """The slope of a line through the chosen points on log-log axes; NaN for fewer than three."""
     chosen = chosen & (errors > 0)
     if chosen.sum() < 3:
         return math.nan

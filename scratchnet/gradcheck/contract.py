@@ -1,0 +1,150 @@
+"""The contract of a pure backward, whatever its layer computes: properties that hold to rounding, with no differences.
+
+Every check tests it: backward writes to none of its arguments, returns no views, is deterministic, linear in the
+cotangent and independent of memory layout, and keeps no state between calls.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, array_module, device_of, to_host
+from scratchnet.gradcheck.numeric import same_bits
+from scratchnet.gradcheck.point import Point, gaussian_like, norm
+
+ROUNDING = 1e-10  # relative; a different order of summation changes far less
+FLOOR = 1e-13  # relative to the largest gradient, for gradients that are zero to rounding
+
+
+def contract(point: Point, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """(problems, properties): a line for each violation of the contract, and the properties that hold.
+
+    Runs the layer about ten times in each direction. Raises MalformedError if backward returns no gradients at all.
+    """
+    dy = gaussian_like(point.forward()[0], rng)
+    if written := list(_writes(point, dy)):
+        return written, []  # the other tests cannot rely on their arguments
+    y, cache = point.forward()
+    grads = {name: gradient.copy() for name, gradient in point.backward(dy, cache).items()}
+    problems, held = [], ["writes to no argument"]
+    for name, violations in {
+        "deterministic": _deterministic(point, y, cache, dy, grads),
+        "returns no views": _views(point, dy),
+        "zero for a zero cotangent": _zero(point, dy),
+        "linear in the cotangent": _linear(point, dy, grads, rng),
+        "any memory layout": _layouts(point, y, dy, grads),
+        "no state between calls": _interleaved(point, dy, grads, rng),
+    }.items():
+        try:
+            violated = list(violations)
+        except Exception as error:  # any exception: the same calls have just succeeded on their own
+            violated = [f"{name}: the test raised {type(error).__name__}: {' '.join(str(error).split())[:80]}"]
+        problems += violated
+        held += [] if violated else [name]
+    return problems, held
+
+
+def _deterministic(point: Point, y: Array, cache: Any, dy: Array, grads: Mapping[str, Array]) -> Iterator[str]:
+    if not same_bits(point.forward()[0], y):
+        yield "forward is not deterministic: two calls with the same arguments give different results"
+    for name in _differing(point.backward(dy, cache), grads):
+        yield f"two backward calls on one cache give different d{name}: backward accumulates, or modifies the cache"
+
+
+def _writes(point: Point, dy: Array) -> Iterator[str]:
+    before = {name: tensor.copy() for name, tensor in point.tensors.items()}
+    y, cache = point.forward()
+    for name in _differing(point.tensors, before):
+        yield f"forward writes to {name}"
+    dy_before, y_before, now = dy.copy(), y.copy(), {name: t.copy() for name, t in point.tensors.items()}
+    point.backward(dy, cache)
+    for name in _differing(point.tensors, now):
+        yield f"backward writes to {name}"
+    if not same_bits(y, y_before):
+        yield "backward writes to y"
+    if not same_bits(dy, dy_before):
+        yield "backward writes to dy"
+        dy[...] = dy_before
+    for name, value in before.items():  # later checks start from the original point
+        if not same_bits(point.tensors[name], value):
+            point.tensors[name][...] = value
+
+
+def _views(point: Point, dy: Array) -> Iterator[str]:
+    overlap = getattr(array_module(dy), "shares_memory", lambda a, b: False)
+    for name, gradient in point.backward(dy, point.forward()[1]).items():
+        for other, array in {"dy": dy, **point.tensors}.items():
+            if gradient.size and overlap(gradient, array):
+                yield f"d{name} shares memory with {other}: writing to one changes the other"
+
+
+def _zero(point: Point, dy: Array) -> Iterator[str]:
+    for name, gradient in point.backward(dy * 0.0, point.forward()[1]).items():
+        if norm(gradient) != 0:
+            yield f"a zero cotangent gives a nonzero d{name}"
+
+
+def _linear(point: Point, dy: Array, grads: Mapping[str, Array], rng: np.random.Generator) -> Iterator[str]:
+    other = gaussian_like(dy, rng)
+    other_grads = point.backward(other, point.forward()[1])
+    actual = point.backward(0.75 * dy - 1.5 * other, point.forward()[1])
+    expected = {name: 0.75 * gradient - 1.5 * other_grads[name] for name, gradient in grads.items()}
+    for name in beyond_rounding(actual, expected):
+        yield f"backward is not linear in the cotangent: d{name} of a sum is not the sum of the two d{name}"
+
+
+def _layouts(point: Point, y: Array, dy: Array, grads: Mapping[str, Array]) -> Iterator[str]:
+    for layout, relay in {"Fortran-ordered": _fortran, "strided": _strided}.items():
+        relaid = replace(
+            point,
+            params={name: relay(value) for name, value in point.params.items()},
+            inputs=tuple(relay(x) for x in point.inputs),
+        )
+        try:
+            relaid_y, cache = relaid.forward()
+            relaid_grads = relaid.backward(relay(dy), cache)
+        except Exception as error:  # any exception: the same values in C order have just succeeded
+            yield f"{layout} arrays raise {type(error).__name__}: {' '.join(str(error).split())[:80]}"
+            continue
+        for name in beyond_rounding(
+            {"y": relaid_y} | {f"d{n}": g for n, g in relaid_grads.items()},
+            {"y": y} | {f"d{n}": g for n, g in grads.items()},
+        ):
+            yield f"{layout} arrays give a different {name}"
+
+
+def _interleaved(point: Point, dy: Array, grads: Mapping[str, Array], rng: np.random.Generator) -> Iterator[str]:
+    near = replace(point, inputs=tuple(x * (1 + 0.01 * gaussian_like(x, rng)) for x in point.inputs))
+    alone = {name: gradient.copy() for name, gradient in near.backward(dy, near.forward()[1]).items()}
+    (_, first), (_, second) = point.forward(), near.forward()
+    in_turn = point.backward(dy, first), near.backward(dy, second)
+    if stale := sorted(set(_differing(in_turn[0], grads)) | set(_differing(in_turn[1], alone))):
+        yield f"stale cache: d{', d'.join(stale)} changes when another forward runs before backward"
+
+
+def _differing(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> list[str]:
+    """Names of arrays that are not bit-identical."""
+    return [name for name, array in expected.items() if name not in actual or not same_bits(actual[name], array)]
+
+
+def beyond_rounding(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> list[str]:
+    """Names of arrays that differ by more than rounding."""
+    largest = max((norm(array) for array in expected.values()), default=0.0)
+    return [
+        name
+        for name, array in expected.items()
+        if name not in actual
+        or actual[name].shape != array.shape
+        or not norm(actual[name] - array) <= ROUNDING * norm(array) + FLOOR * largest
+    ]
+
+
+def _fortran(array: Array) -> Array:
+    return device_of(array).upload(np.asfortranarray(to_host(array)))
+
+
+def _strided(array: Array) -> Array:
+    """The array as every second element of one twice as long. Slices after the upload, which would close the gaps."""
+    return device_of(array).upload(np.repeat(to_host(array), 2, axis=-1))[..., ::2] if array.ndim else array
