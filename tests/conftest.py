@@ -32,7 +32,7 @@ from scratchnet.train import loop
 
 # What other versions of Python, NumPy, Pillow, tqdm or pytest would break first. The kernels on the host take g++ long.
 SMOKE = tuple(str(Path(__file__).parent / name) for name in (
-    "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "test_backend", "test_checkpoint.py",
+    "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "backend", "test_checkpoint.py",
     "support/test_cupy_names.py", "files", "images/test_pictures.py", "test_installing.py", "test_package.py",
     "test_pretrained.py", "test_pytest_plugin.py", "test_readme.py",
 ))  # fmt: skip
