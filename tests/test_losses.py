@@ -29,13 +29,13 @@ def test_the_n_way_loss_by_hand(device):
 
 
 def test_the_n_way_loss_in_both_directions_by_hand(device):
-    # the softmax of each row is (1, 3) / 4 and (1, 1) / 2, that of each column (1, 1) / 2 and (3, 1) / 4
-    scores, target = np.float32([[0, math.log(3)], [0, 0]]), np.float32([[0, 1], [1, 0]])
+    # softmax of the rows p = (1, 3) / 4 and (1, 1) / 2, of the columns r = (1, 2) / 3 and (3, 2) / 5
+    scores, target = np.float32([[0, math.log(3)], [math.log(2)] * 2]), np.float32([[0, 1], [1, 0]])
     loss, cache = NWayCrossEntropy(both_ways=True).forward(device.upload(scores), device.upload(target))
-    # the mean of log(4/3) and log 2 over the rows, of log 2 and log(4/3) over the columns
-    assert_close(to_host(loss), math.log(8 / 3) / 2)
-    # ((1, -1) / 4, (-1, 1) / 2) of the rows and ((1/2, -1/4), (-1/2, 1/4)) of the columns, each over 2 * 2
-    expected = [[3 / 16, -2 / 16], [-4 / 16, 3 / 16]]
+    # the mean of -log 3/4 and -log 1/2 over the rows, of -log 2/3 and -log 3/5 over the columns
+    assert_close(to_host(loss), (math.log(8 / 3) + math.log(5 / 2)) / 4)
+    # (p + r) / 2 = (7/24, 27/40) and (7/12, 9/20); less the target, over 2 rows
+    expected = [[7 / 48, -13 / 80], [-5 / 24, 9 / 40]]
     assert_close(to_host(NWayCrossEntropy(both_ways=True).backward(1.0, cache)), expected)
 
 
