@@ -1,4 +1,4 @@
-"""A device with little memory: batches are cut to it, and where it runs out all the same, one line says what to do."""
+"""A device with little memory: batches are cut to fit, and if memory still runs out, one line says what to do."""
 
 import gc
 import re
@@ -39,11 +39,11 @@ PLAIN, NORMED = (compact(1, image_size=16, width=4, features=8, norm=norm) for n
 
 
 class OutOfMemoryError(MemoryError):
-    """As CuPy's: a MemoryError, with a message that ends in a full stop."""
+    """Like CuPy's: a MemoryError whose message ends with a full stop."""
 
 
 class SmallMemory:
-    """What the arrays of the stand-in take, by NumPy's reports to tracemalloc, and how much there is."""
+    """The memory of the stand-in: `size` bytes, of which its arrays take what tracemalloc sees."""
 
     size = 2**40
     refusals = 0
@@ -62,7 +62,7 @@ class SmallMemory:
 
 @pytest.fixture
 def memory(monkeypatch):
-    """That of the device "small": the strict stand-in, which raises beyond the size that a test gives it."""
+    """The memory of the device "small", the strict stand-in with a limit that a test sets."""
     tracemalloc.start()
     memory, made = SmallMemory(), StrictArray.__init__
 
@@ -95,7 +95,7 @@ def split():
 
 @pytest.fixture
 def losses(monkeypatch):
-    """Of every training step; `losses.then` is called with their number after each."""
+    """The losses of all training steps; `losses.then` is called with their number after each."""
 
     class Losses(list):
         def then(self, _number):
@@ -117,7 +117,7 @@ def pieces_said(err):
 
 
 def small(net):
-    """A network of its own on the small device."""
+    """A copy of the network on the small device."""
     return replace(net, params={name: to_device(value.copy(), "small") for name, value in net.params.items()})
 
 
@@ -133,12 +133,12 @@ def peak_of_a_step(net, N, rng, pieces=1):
 
 
 def midway(more, less):
-    """A size that has room for the arrays of the smaller of two peaks and not for those of the larger."""
+    """A size with room for the arrays of the smaller of two peaks but not for those of the larger."""
     return round((more + less) / 2 / (1 + HEAP_GAPS))
 
 
 def refusal(step):
-    """The line that `step()` is refused with. The error itself holds arrays, and is let go."""
+    """The error message of `step()`. The error itself holds arrays and is dropped."""
     with pytest.raises(BackendError) as caught:
         step()
     line = str(caught.value)
@@ -147,14 +147,14 @@ def refusal(step):
     return line
 
 
-def mend(line, pattern):
-    """The number that a line names as the mend."""
+def advised(line, pattern):
+    """The number that a message advises."""
     found = re.search(pattern, line)
     assert found, line
     return int(found[1])
 
 
-# Training within what there is
+# Training within the memory that is free
 
 
 def test_training_is_cut_to_the_memory_that_is_free_with_no_option(memory, split, tmp_path, losses, capsys):
@@ -171,7 +171,7 @@ def test_training_is_cut_to_the_memory_that_is_free_with_no_option(memory, split
     np.testing.assert_allclose(losses, whole, rtol=1e-4)
 
 
-# Where it runs out all the same
+# Memory that still runs out
 
 
 @pytest.mark.parametrize("net", [PLAIN, NORMED], ids=["plain", "batch norm"])
@@ -186,7 +186,7 @@ def test_a_step_that_runs_out_of_memory_names_a_batch_size_that_fits(net, memory
     assert "\n" not in line
     assert optimiser.velocity == {}
     assert all(to_host(net.params[key]).tobytes() == value.tobytes() for key, value in before.items())
-    half = mend(line, r"lower batch_size to (\d+)")
+    half = advised(line, r"lower batch_size to (\d+)")
     assert half == 12
     train_step(net, optimiser, a[:half], b[:half], labels[:half])
 
@@ -197,7 +197,7 @@ def test_a_step_that_runs_out_of_memory_names_pieces_that_fit(memory, rng):
     items = batch(net, 24, rng)
     memory.size = memory.taken() + between
     line = refusal(lambda: train_step(net, SGD(0.01), *items, None, 2))
-    train_step(net, SGD(0.01), *items, None, mend(line, r", or cut it into (\d+) pieces"))
+    train_step(net, SGD(0.01), *items, None, advised(line, r", or cut it into (\d+) pieces"))
 
 
 def test_with_batch_norm_there_are_no_pieces_to_name(memory, rng):
@@ -251,7 +251,7 @@ def test_embedding_that_runs_out_of_memory_names_how_many_images_at_a_time_fit(a
     memory.size = memory.taken() + between
     line = refusal(lambda: asked(net))
     assert re.match(r"out of memory .*, give fewer images, or take a smaller net", line)
-    fewer = mend(line, r"set net.embed_batch to (\d+),")
+    fewer = advised(line, r"set net.embed_batch to (\d+),")
     assert fewer == half
     found = asked(replace(net, embed_batch=fewer))
     if ask == "embed":

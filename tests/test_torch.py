@@ -1,4 +1,4 @@
-"""The forward passes against PyTorch, where it is installed: pip install -e ".[test,torch]"."""
+"""Forward passes against PyTorch, if installed: pip install -e ".[test,torch]"."""
 
 import numpy as np
 import pytest

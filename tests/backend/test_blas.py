@@ -18,14 +18,14 @@ from scratchnet.errors import BackendError
 
 @pytest.mark.skipif(backend.blas_kernels() is None, reason="NumPy came with another BLAS than OpenBLAS")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="asks for the kernels of an x86-64 processor")
-def test_the_kernels_of_openblas_are_those_that_the_environment_chooses():
+def test_openblas_reports_the_kernels_that_the_environment_chose():
     code = "from scratchnet.backend import blas_kernels; print(blas_kernels())"
     environment = os.environ | {"OPENBLAS_CORETYPE": "Nehalem", "PYTHONPATH": str(Path(scratchnet.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "Nehalem\n"
 
 
-def test_what_a_call_raises_is_raised_and_blas_gets_its_threads_back(processors):
+def test_an_exception_in_a_thread_is_raised_and_blas_gets_its_threads_back(processors):
     get_threads, _ = backend.blas._openblas()
     before = get_threads()
 

@@ -1,4 +1,4 @@
-"""Products through cuBLAS, on a stand-in that follows the definition of its call: strides, batches, sums."""
+"""Products through cuBLAS, on a stand-in that implements its one call: strides, batches, sums."""
 
 import fake_cublas
 import numpy as np
@@ -38,7 +38,7 @@ ways = st.sampled_from(["whole", "transposed", "cut out", "wide rows", "gaps"])
 )  # fmt: skip
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("kernels")
-def test_products_and_sums_of_products_are_numpys(batch, shape, way_a, way_b, cut, one_a, dtype, seed):
+def test_products_and_sums_of_products_agree_with_numpy(batch, shape, way_a, way_b, cut, one_a, dtype, seed):
     rng, (M, K, N) = np.random.default_rng(seed), shape
     a = laid_out(rng, (M, K) if one_a else (*batch, M, K), dtype, way_a)
     b = laid_out(rng, (*batch, K, N), dtype, way_b)
@@ -62,7 +62,7 @@ def test_transposed_and_cut_out_matrices_are_not_copied():
     assert operand(x[..., ::2], (4, 2)) is None
 
 
-def test_a_batch_that_no_single_step_leads_through_is_refused(kernels):
+def test_a_batch_without_a_constant_stride_is_refused(kernels):
     a, b, out = (StrictArray(np.zeros(shape)) for shape in [(1, 3, 2, 2), (4, 3, 2, 2), (4, 3, 2, 2)])
     with pytest.raises(ValueError, match=r"no single step leads through the matrices \(1, 3, 2, 2\)"):
         matmul(a, b, out)

@@ -19,7 +19,7 @@ def test_without_cupy_the_error_names_the_extra(monkeypatch):
         get_device("cuda")
 
 
-def test_a_cupy_that_does_not_import_is_an_error_that_shows_the_cause(monkeypatch):
+def test_a_cupy_that_does_not_import_is_an_error_with_its_cause(monkeypatch):
     monkeypatch.setattr(backend.cuda.importlib.util, "find_spec", lambda name: object())
 
     def broken(name):
@@ -30,7 +30,7 @@ def test_a_cupy_that_does_not_import_is_an_error_that_shows_the_cause(monkeypatc
         get_device("cuda")
 
 
-def test_a_cupy_whose_compiler_does_not_load_is_an_error_that_shows_the_cause(monkeypatch):
+def test_a_cupy_whose_compiler_does_not_load_is_an_error_with_its_cause(monkeypatch):
     def broken(shape):
         raise RuntimeError("libnvrtc.so.12 not found")
 
@@ -62,7 +62,7 @@ def test_a_cupy_that_works_is_loaded_once(monkeypatch):
 
 @pytest.fixture
 def pool(monkeypatch):
-    """A GPU's memory, without the GPU."""
+    """The memory pool of a pretended GPU."""
     pool = Pool()
 
     class MemoryHook:
@@ -89,7 +89,7 @@ def pool(monkeypatch):
     return pool
 
 
-def test_the_memory_that_a_gpu_has_free_is_the_gpus_and_the_pools_below_its_limit(pool):
+def test_free_memory_counts_that_of_the_gpu_and_of_the_pool_up_to_its_limit(pool):
     device = get_device("cuda")
     assert device.held_memory() == 300
     assert device.free_memory() == 10_000 - 300
@@ -99,7 +99,7 @@ def test_the_memory_that_a_gpu_has_free_is_the_gpus_and_the_pools_below_its_limi
     assert device.free_memory() == 10_000 - 300
 
 
-def test_the_peak_on_a_gpu_counts_what_the_pool_took_and_not_what_it_held(pool):
+def test_the_peak_counts_what_the_pool_took_and_not_what_it_held_before(pool):
     def work():
         for _ in range(2):
             pool.malloc(50)
@@ -112,14 +112,14 @@ def test_the_peak_on_a_gpu_counts_what_the_pool_took_and_not_what_it_held(pool):
     assert pool.hooks == []
 
 
-def test_the_peak_on_a_gpu_counts_what_fits_between_blocks_that_are_in_use(pool):
+def test_the_peak_counts_allocations_inside_blocks_that_the_pool_already_held(pool):
     def work():
         pool.malloc(150, stuck=True)
 
     assert get_device("cuda").peak_memory(work) == 150
 
 
-def test_the_peak_on_a_gpu_counts_what_is_lost_between_blocks(pool):
+def test_the_peak_counts_fragmentation(pool):
     def work():
         pool.malloc(50)
         pool.give_back(50)

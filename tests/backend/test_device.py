@@ -36,13 +36,13 @@ def test_moving_there_and_back_keeps_every_bit(rng):
     np.testing.assert_array_equal(to_host(there), x)
 
 
-def test_an_array_that_is_there_already_is_not_copied():
+def test_an_array_that_is_already_on_the_device_is_not_copied():
     x = np.zeros(3)
     assert to_device(x, "cpu") is x
     assert to_host(x) is x
 
 
-def test_the_environment_chooses_the_device_when_nobody_else_does(monkeypatch):
+def test_the_environment_chooses_the_device_unless_the_caller_does(monkeypatch):
     assert get_device().name == "cpu"
     monkeypatch.setenv("SCRATCHNET_DEVICE", "strict")
     assert get_device() is STRICT

@@ -110,7 +110,7 @@ def test_backward_refuses_another_precision(layer, shape, dy_shape, message, rng
     y, cache = layer.forward(layer.init(rng), rng.standard_normal(shape).astype(np.float32))
     with pytest.raises(ShapeError, match="dy is int64, expected float32"):
         layer.backward(np.zeros(y.shape, np.int64), cache)
-    if type(layer) not in (MaxPool2d, Flatten):  # whose caches hold no number to compare with
+    if type(layer) not in (MaxPool2d, Flatten):  # their caches hold no floats to compare with
         with pytest.raises(ShapeError, match="dy is float64, x is float32, expected one precision"):
             layer.backward(rng.standard_normal(y.shape), cache)
 
@@ -128,7 +128,7 @@ def test_backward_refuses_another_precision(layer, shape, dy_shape, message, rng
         lambda: MaxPool2d(2, -1),
     ],
 )
-def test_layers_that_cannot_be_are_refused_when_they_are_made(make):
+def test_impossible_layers_are_refused_at_construction(make):
     with pytest.raises(ScratchnetError, match="at least 1"):
         make()
 

@@ -19,7 +19,7 @@ from scratchnet.errors import BackendError
         (MemoryError(), ":"),
     ],
 )
-def test_out_of_memory_is_one_line_with_the_mend(error, reason):
+def test_out_of_memory_is_one_line_that_ends_with_the_advice(error, reason):
     with pytest.raises(BackendError) as refusal, backend.memory_errors(lambda: "take less"):
         raise error
     message = str(refusal.value)
@@ -28,14 +28,14 @@ def test_out_of_memory_is_one_line_with_the_mend(error, reason):
     assert "\n" not in message
 
 
-def test_numpys_own_error_of_memory_is_such_a_line():
+def test_the_memory_error_of_numpy_becomes_such_a_line():
     said = r"^out of memory \(Unable to allocate 4.00 EiB for an array .*\): take less$"
     with pytest.raises(BackendError, match=said), backend.memory_errors(lambda: "take less"):
         np.empty(2**59)
 
 
-def test_the_error_of_memory_does_not_hold_the_memory():
-    """Whoever catches it and tries again with less must find the memory free."""
+def test_the_error_keeps_no_memory_alive():
+    """A caller that catches the error and retries with less must find the memory free."""
 
     class Large:
         pass
@@ -72,7 +72,7 @@ def test_the_peak_of_a_function_is_that_of_its_arrays():
     assert not tracemalloc.is_tracing()
 
 
-def test_a_peak_is_found_beside_somebody_elses_tracing():
+def test_a_peak_is_measured_while_another_tracer_runs():
     tracemalloc.start()
     try:
         before = np.zeros(2**23, np.uint8)
@@ -104,12 +104,12 @@ def test_memory_that_is_only_kept_for_reuse_does_not_count_as_held():
     assert last.all()
 
 
-def test_where_the_system_does_not_tell_no_memory_is_held(monkeypatch, tmp_path):
+def test_held_memory_is_0_where_the_system_does_not_report_it(monkeypatch, tmp_path):
     monkeypatch.setattr(backend.memory, "STATM", tmp_path / "absent")
     assert CPU.held_memory() == 0
 
 
-def test_memory_that_is_kept_does_not_reach_into_arrays_that_live(rng):
+def test_reused_memory_never_overlaps_a_live_array(rng):
     backend.keep_freed_memory()
     kept = rng.standard_normal(2**20)
     before = kept.copy()

@@ -34,7 +34,7 @@ def test_the_environment_and_the_affinity_limit_the_threads(environment, threads
 
 
 @pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "\u00b2", " "])
-def test_a_number_of_threads_that_is_none_is_refused(value, monkeypatch):
+def test_anything_but_a_positive_whole_number_of_threads_is_refused(value, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_THREADS", value)
     with pytest.raises(BackendError, match=f"^SCRATCHNET_THREADS={value}: give a whole number, 1 or more"):
         thread_count()

@@ -14,7 +14,7 @@ SMALL = ["--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds
 
 @pytest.fixture(scope="module", autouse=True)
 def short_measurements():
-    """Of what the machine can at best, which is no matter here."""
+    """The machine's best rates do not matter here."""
     small = {"ROUNDS": 1, "SGEMM_SIZE": 64, "GPU_SGEMM_SIZE": 32, "COPY_BYTES": 4096, "GPU_REPEATS": 2}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in small.items():
@@ -30,7 +30,7 @@ def training():
 
 @pytest.fixture
 def bench(capsys):
-    """Runs the command; returns its exit code, what it printed, and what it said on stderr."""
+    """Runs the command; returns its exit code, stdout and stderr."""
 
     def run(*arguments):
         try:
@@ -44,7 +44,7 @@ def bench(capsys):
 
 @pytest.fixture
 def mirrors(monkeypatch):
-    """In place of PyTorch: a peer that agrees, one that does not, one that need not, and one that does not run."""
+    """In place of PyTorch: a peer that agrees, one that differs, one that may differ, and one that fails."""
     variants = [
         Variant("agrees", Mirror),
         Variant("differs", lambda training: Mirror(training, 1.5)),
@@ -56,5 +56,5 @@ def mirrors(monkeypatch):
 
 @pytest.fixture
 def same_package(monkeypatch):
-    """Processes that tests start import the package that is tested, installed or not."""
+    """Child processes import the package under test, installed or not."""
     monkeypatch.setenv("PYTHONPATH", str(Path(machine.__file__).parents[2]))

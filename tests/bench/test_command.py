@@ -84,7 +84,7 @@ def test_the_command_measures_a_training_step_on_every_device(bench, device):
         assert (row["share_of_copy"] is not None) is (counted and not on_host)
 
 
-def test_the_precision_is_set_and_told(bench, monkeypatch):
+def test_the_precision_is_set_and_reported(bench, monkeypatch):
     monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     asked = []
     monkeypatch.setattr(workload, "set_precision", asked.append)
@@ -96,7 +96,7 @@ def test_the_precision_is_set_and_told(bench, monkeypatch):
     assert json.loads(bench("--json")[1])["workload"]["precision"] == "float32"  # on the CPU, where it changes nothing
 
 
-def test_an_interrupt_leaves_the_figures_that_there_are(bench, monkeypatch):
+def test_an_interrupt_leaves_the_figures_so_far(bench, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 

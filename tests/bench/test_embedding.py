@@ -13,7 +13,7 @@ from scratchnet.bench import embedding, peers
 from scratchnet.bench.peers import Embedder
 
 
-def test_embedding_is_told_for_a_batch_and_for_a_single_image(bench):
+def test_embedding_is_reported_for_a_batch_and_for_a_single_image(bench):
     code, out, err = bench("--embed", "--rounds", "3")
     assert (code, err) == (0, "")
     spread = r"[\d,.]+ \([\d,.]+ - [\d,.]+\)"
@@ -43,25 +43,25 @@ def test_the_rate_is_of_all_images_and_the_latency_of_one(monkeypatch, tiny_net,
 
 @pytest.fixture
 def embedders(monkeypatch):
-    """In place of PyTorch: one that agrees, one that does not, and one that does not run."""
+    """In place of PyTorch: embedders that agree, differ, give NaN and fail."""
     found = [
         Embedder("agrees", lambda net: net.embed),
         Embedder("differs", lambda net: lambda images: net.embed(images) + np.float32(0.01)),
-        Embedder("is no number", lambda net: lambda images: net.embed(images) * np.float32("nan")),
+        Embedder("gives NaN", lambda net: lambda images: net.embed(images) * np.float32("nan")),
         Embedder("never runs", never),
     ]
     monkeypatch.setattr(peers, "load_embedders", lambda name, device: found)
 
 
-def test_an_embedding_that_agrees_is_timed_and_what_does_not_is_told(bench, embedders):
+def test_an_embedding_that_agrees_is_timed_and_one_that_does_not_is_reported(bench, embedders):
     code, out, err = bench("--embed", "--against", "torch")
     lines = {name: next(line for line in out.splitlines() if line.startswith(name))
-             for name in ("scratchnet", "agrees", "differs", "is no number", "never runs")}  # fmt: skip
+             for name in ("scratchnet", "agrees", "differs", "gives NaN", "never runs")}  # fmt: skip
     assert (code, err) == (1, "")
     assert "ratios" not in lines["scratchnet"]
     assert re.search(r"; ratios [\d.]+ \([\d.]+ - [\d.]+\) and [\d.]+ \(", lines["agrees"])
     assert re.search(r"computes something else: embeddings off by \de[+-]0\d; not timed", lines["differs"])
-    assert "embeddings off by nan" in lines["is no number"]
+    assert "embeddings off by nan" in lines["gives NaN"]
     assert lines["never runs"].endswith("does not run: RuntimeError: no compiler")
 
 
@@ -82,7 +82,7 @@ def test_the_command_embeds_on_every_device(bench, device):
     assert re.search(rf"parameters, float32, {device.name}$", out, re.MULTILINE)
 
 
-def test_a_peer_embeds_images_that_it_takes_from_the_host_once(monkeypatch, tiny_net, rng):
+def test_a_peer_takes_its_images_from_the_host_once(monkeypatch, tiny_net, rng):
     monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     taken = []
 

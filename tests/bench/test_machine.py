@@ -1,4 +1,4 @@
-"""What a machine can do at best: products, copies, memory."""
+"""What a machine achieves at best: products, copies, memory."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ def test_the_sgemm_rate_is_a_rate():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_peak_memory_is_that_of_the_process_and_not_of_the_one_that_started_it():
+def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     before = machine.peak_memory()
     large = np.ones(2**26)  # 512 MiB
     assert machine.peak_memory() >= min(large.nbytes, before + large.nbytes // 2)

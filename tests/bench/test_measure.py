@@ -12,7 +12,7 @@ from scratchnet.bench.peers import Variant
 from scratchnet.bench.profile import Part, Pass
 
 
-def test_what_agrees_is_timed_and_what_does_not_is_told(bench, mirrors):
+def test_a_variant_that_agrees_is_timed_and_one_that_does_not_is_reported(bench, mirrors):
     code, out, err = bench("--against", "torch")
     lines = {
         name: next(line for line in out.splitlines() if line.startswith(name))
@@ -26,7 +26,7 @@ def test_what_agrees_is_timed_and_what_does_not_is_told(bench, mirrors):
     assert lines["never runs"].endswith("does not run: RuntimeError: no compiler")
 
 
-def test_what_takes_long_to_compile_comes_last_so_that_the_rest_is_not_lost(bench, monkeypatch):
+def test_compiled_variants_come_last_so_that_an_interrupt_does_not_lose_the_rest(bench, monkeypatch):
     variants = [Variant("slow", Mirror, compiled=True), Variant("quick", Mirror)]
     monkeypatch.setattr(peers, "load", lambda name, device: variants)
     code, out, _ = bench("--against", "torch", "--json")
@@ -38,7 +38,7 @@ def test_what_takes_long_to_compile_comes_last_so_that_the_rest_is_not_lost(benc
     assert "slow" in bench("--against", "torch")[1]
 
 
-def test_only_the_variants_wanted_are_timed(training, mirrors):
+def test_only_the_selected_variants_are_timed(training, mirrors):
     assert [row["name"] for row in measure.compare(training, 1, ["torch"], only=["s"])] == [
         "scratchnet",
         "agrees",

@@ -1,4 +1,4 @@
-"""The peak memory of a training step, in a process of its own and on a device."""
+"""The peak memory of a training step, in a separate process and on a device."""
 
 import json
 from dataclasses import asdict, replace
@@ -14,7 +14,7 @@ from scratchnet.bench.peers import Variant
 
 
 @pytest.mark.usefixtures("same_package")
-def test_memory_is_measured_in_a_process_of_its_own(monkeypatch):
+def test_memory_is_measured_in_a_separate_process(monkeypatch):
     monkeypatch.setattr(peers, "load", lambda name, device: [Variant("absent", Mirror)])
     ours, theirs = memory.in_own_processes(TINY, ["nonesuch"])
     assert ours["name"] == "scratchnet"
@@ -25,14 +25,14 @@ def test_memory_is_measured_in_a_process_of_its_own(monkeypatch):
 
 
 @pytest.mark.usefixtures("same_package")
-def test_memory_stands_beside_the_rest(bench):
+def test_memory_is_part_of_the_report(bench):
     code, out, _ = bench("--memory-peak", "--json")
     figures = json.loads(out)["memory"]
     assert code == 0
     assert "GiB" in report.render("memory", figures)
 
 
-def test_the_peak_memory_of_a_step_is_that_of_its_device(monkeypatch):
+def test_the_peak_memory_of_a_step_is_measured_on_its_device(monkeypatch):
     ran = []
 
     def peak(function):

@@ -43,7 +43,7 @@ def test_a_peer_that_is_not_installed_is_one_line_and_the_rest_goes_on(bench, mo
     assert "conv1" in out
 
 
-def test_a_peer_that_does_not_load_is_told_apart(monkeypatch):
+def test_a_peer_that_does_not_load_is_an_error_with_its_cause(monkeypatch):
     monkeypatch.setattr(peers, "import_module", lambda name: 1 / 0)
     with pytest.raises(ScratchnetError, match="jax does not load: ZeroDivisionError: division by zero"):
         peers.load("jax")

@@ -22,7 +22,7 @@ from scratchnet.ops.fast import conv_cost
         (ReLU(), (7, 3), 0),
     ],
 )
-def test_flop_count_the_multiplications_and_additions_of_the_direct_sum(layer, y_shape, flop):
+def test_flop_are_the_multiplications_and_additions_of_the_direct_sum(layer, y_shape, flop):
     assert product_flop(layer, y_shape) == flop
 
 
@@ -36,7 +36,7 @@ def test_the_algorithm_is_the_one_asked_for_or_the_choice_for_the_padded_image(p
     assert algorithm() == conv_cost.choose((8, 8, 2, 8), (7, 7, 8, 8), 1, padding)
 
 
-def test_the_profile_has_every_layer_in_order_and_what_is_left(training):
+def test_the_profile_has_every_layer_in_order_and_the_rest(training):
     names = [part.name for part in profile(training, rounds=1)]
     assert names == [*training.net.encoder.layers, REST, UPDATE]
 
@@ -81,7 +81,7 @@ def test_the_bytes_of_a_layer_are_those_that_it_must_read_and_write(training):
 FEW = {"image_size": 65, "channels": [2, 3, 2, 3], "features": 4}
 
 
-def test_layers_that_are_one_on_a_gpu_are_counted_and_compared_as_those_that_they_are(kernels):
+def test_layers_fused_on_a_gpu_are_counted_and_compared_as_separate_ones(kernels):
     training, host = (Workload("koch2015", 1, place, FEW).prepare() for place in (kernels.name, "cpu"))
     assert "pool1" not in training.net.encoder.layers
     parts, on_host = ({part.name: part for part in profile(each, rounds=1)} for each in (training, host))

@@ -1,4 +1,4 @@
-"""Interleaved timing, and what summarises many measurements."""
+"""Interleaved timing, and summaries of repeated measurements."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ def test_steps_are_taken_in_turns_and_the_first_round_is_not_counted():
     assert [len(values) for values in seconds.values()] == [2, 2]
 
 
-def test_the_clock_is_read_when_the_device_is_done():
+def test_the_clock_is_read_after_the_device_has_finished():
     waited = []
     now(replace(CPU, synchronise=lambda: waited.append(True)))
     assert waited

@@ -34,7 +34,7 @@ def test_pytorch_embeds_the_same_in_evaluation(network, rng):
 
 @pytest.fixture
 def torch(monkeypatch):
-    """PyTorch, which believes that there is a GPU; its settings are put back afterwards."""
+    """PyTorch made to believe that there is a GPU; its settings are restored afterwards."""
     torch = pytest.importorskip("torch", reason=f"is about torch, an extra; {install_extra('bench')}")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
@@ -48,7 +48,7 @@ def cuda():
     return replace(strict_array.STRICT, name="cuda")
 
 
-def test_pytorch_has_other_ways_on_a_gpu(torch, cuda):
+def test_pytorch_has_other_variants_on_a_gpu(torch, cuda):
     version = f"PyTorch {torch.__version__.partition('+')[0]} "
     on_cpu, on_gpu = ([v.name.removeprefix(version) for v in peers.load("torch", place)] for place in (CPU, cuda))
     assert on_cpu == [
@@ -63,7 +63,7 @@ def test_pytorch_has_other_ways_on_a_gpu(torch, cuda):
     assert all(variant.device_peak for variant in peers.load("torch", cuda))
 
 
-def test_each_way_of_pytorch_makes_its_settings_before_its_step(torch, cuda, monkeypatch):
+def test_each_variant_of_pytorch_applies_its_settings_before_its_step(torch, cuda, monkeypatch):
     monkeypatch.setitem(backend.device._devices, "strict", strict_array.STRICT)
     training = replace(TINY, device="strict").prepare()  # not a device that PyTorch could read
     found = []

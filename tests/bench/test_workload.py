@@ -10,7 +10,7 @@ from scratchnet.cli import main
 
 @pytest.fixture
 def trained(tmp_path, tiny_net):
-    """A saved network with running statistics and biases that are its own."""
+    """A saved network whose biases and running statistics differ from fresh ones."""
     rng = np.random.default_rng(0)
     for value in tiny_net.params.values():
         value += rng.random(value.shape).astype(value.dtype)
@@ -33,7 +33,7 @@ def test_the_command_takes_a_trained_network(trained):
         assert main(["bench", "--network", trained, "--pairs", "2", "--rounds", "1", "--device", "cpu", *mode]) == 0
 
 
-def test_a_trained_network_has_the_size_that_it_has(trained, bench):
+def test_a_trained_network_takes_no_other_image_size(trained, bench):
     code, out, err = bench("--network", trained)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "trained.npz is trained, it takes no other image_size" in err

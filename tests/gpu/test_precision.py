@@ -1,4 +1,4 @@
-"""Layers, losses and networks in float32 and TF32, against float64 on the host, within bounds that nobody tuned."""
+"""Layers, losses and networks in float32 and TF32 against float64 on the host, within a priori bounds."""
 
 import functools
 import math
@@ -26,7 +26,7 @@ def summands(layer, *shapes):
 
 @summands.register
 def _(layer: Conv2d, x):
-    """In y, in dx, and in dweight; the sums of a transform are over rows or columns, which are fewer."""
+    """In y, dx and dweight. The sums of a Fourier transform run over rows or columns and are shorter."""
     kh, kw, C, O = layer.weight_shape
     rows, columns = (size + 2 * layer.padding for size in x[:2])
     return max(kh * kw * max(C, O), rows * columns * x[2])
@@ -109,12 +109,12 @@ STAGES = {"dft": TRANSFORMED, "auto": TRANSFORMED}
 
 
 def relative_error(terms, precision, stages=1):
-    """What sums of so many products may be off by, all together in norm, where the products are independent around 0.
+    """The rounding error, in norm, of sums of this many products that are independent with mean 0.
 
-    The partial sum of k products is as large as sqrt(k) of them, and off by u of that at most once it is rounded.
-    Independent errors add up in square, u^2 (1 + 2 + ... + n) = u^2 n^2 / 2, on a sum of sqrt(n): u sqrt(n / 2), and u
-    for the products. In TF32 both factors of a product are off by up to v before. Errors of several stages add up
-    in square again. All in terms of the largest rounding errors; those of the usual size are half as large.
+    A partial sum of k products has the size of sqrt(k) of them, and rounding changes it by at most u of that. The
+    squares of independent errors add up, u^2 (1 + 2 + ... + n) = u^2 n^2 / 2, on a sum of size sqrt(n): u sqrt(n / 2),
+    and u for the products. In TF32 both factors of a product have an error of up to v beforehand. The squares of the
+    errors of several stages add up again. All this is for the largest rounding errors; typical ones are half as large.
     """
     factors = math.sqrt(2) * OPERAND_ROUNDOFF[precision]
     return math.sqrt(stages) * (UNIT_ROUNDOFF * (1 + math.sqrt(terms / 2)) + factors)
@@ -163,7 +163,7 @@ def test_the_papers_convolutions_are_as_exact_as_their_precision(name, algorithm
 
 
 def test_the_bound_of_float32_is_one_that_tf32_would_break():
-    """Factors rounded to 11 bits, and nothing else: about 2^-12 each, which no sum of the paper's may be off by."""
+    """Rounding the factors to 11 bits, about 2^-12 in each, exceeds the bound of every sum in the paper's network."""
     largest = max(relative_error(k * k * max(C, O), "float32", TRANSFORMED) for S, C, k, O in PAPER.values())
     assert largest < TF32_ROUNDOFF / 8
 

@@ -1,4 +1,4 @@
-"""Training on a device: as on the host but for rounding, the same bits each time, and to be gone on with anywhere."""
+"""Training on a device: as on the host but for rounding, with the same bits each time, resumable anywhere."""
 
 import functools
 import json
@@ -27,9 +27,9 @@ both_networks = pytest.mark.parametrize("name", NETS)
 
 
 def trained(name, place, nudge=0.0, signs=0, steps=STEPS):
-    """The losses of so many steps on the same pairs, and the parameters and velocities after them.
+    """The losses of `steps` steps on the same pairs, and the parameters and velocities after them.
 
-    nudge: by which share all weights are larger or smaller before the first step; signs: the seed that says which.
+    nudge: the relative change of all weights before the first step; signs: the seed of its signs.
     """
     rng, net = np.random.default_rng(5), NETS[name]
     a, b = rng.random((2, 4, net.image_size, net.image_size), np.float32)
@@ -51,16 +51,17 @@ def on_the_host(name, nudge=0.0, signs=0):
 
 
 def steps_on(device):
-    """Few on the stand-in, to prove the test: each of its launches runs three times, one thread after the other."""
+    """Few on the stand-in, which only has to prove the test: it runs each launch three times, thread by thread."""
     return STEPS if device.name == "cuda" else 4
 
 
 @both_networks
 def test_training_on_the_device_agrees_with_the_host(name, device, precision):
-    """Rounding grows from step to step, and more so where a pixel passes a kink; the network itself tells by how much.
+    """Rounding errors grow from step to step, and more where a pixel crosses a kink; the network itself shows how much.
 
-    On the device the losses may be off by no more than on the host when all weights start off by more than rounding
-    ever takes. That is the most that two such starts show, and little beside what is learnt.
+    The losses on the device may differ from those on the host by as much as on the host after all weights are changed
+    a little at the start, by more than rounding does: the largest difference of two such runs, which is small compared
+    with the progress in training.
     """
     expected, nudged = on_the_host(name), [on_the_host(name, NUDGE[precision], signs) for signs in range(2)]
     tolerance = np.max(np.abs(nudged - expected))

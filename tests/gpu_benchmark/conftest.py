@@ -10,7 +10,7 @@ from scratchnet.cli import main
 
 @pytest.fixture(scope="module")
 def figures():
-    """The JSON of a real bench, of a small network on the CPU."""
+    """The JSON of a real `scratchnet bench`, for a small network on the CPU."""
     command = ["bench", "--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds", "1", "--json"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdout", written := io.StringIO())
@@ -33,7 +33,7 @@ TESTS = """<?xml version="1.0"?><testsuites><testsuite>
 
 @pytest.fixture
 def results(tmp_path, figures):
-    """A folder as gpu.sh leaves it: one part has failed, and one was interrupted while it wrote."""
+    """A folder as gpu.sh leaves it after one part failed and one was interrupted while writing."""
     row = {"what": "copyto | 1 GiB", "ms": {"median": 0.5, "least": 0.25, "most": 0.75}, "gigabytes_per_second": 4321.4}
     layer = {"forward_ms": {"median": 1.25}, "backward_ms": {"median": 2.5}}
     measured = {

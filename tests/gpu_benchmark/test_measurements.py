@@ -44,7 +44,7 @@ def gpu(monkeypatch):
 
 
 class Array(np.ndarray):
-    """A NumPy array that tells its address as CuPy's do."""
+    """A NumPy array that has its address where CuPy's arrays have it."""
 
     @property
     def data(self):
@@ -61,7 +61,7 @@ class Event:
 
 def gemm(handle, ta, tb, m, n, k, alpha, A, A_type, lda, stride_a, B, B_type, ldb, stride_b, beta, C, C_type, ldc,
          stride_c, batch, compute_type, algo):  # fmt: skip
-    """cuBLAS's product of column-major matrices, from and to memory; rounds as TF32 does where it is asked to."""
+    """cuBLAS's product of column-major matrices, by address; it rounds to TF32 on request."""
     assert (ta, tb, A_type, B_type, C_type) == (0,) * 5
     assert [ctypes.c_float.from_address(pointer).value for pointer in (alpha, beta)] == [1, 0]
 
@@ -114,9 +114,7 @@ def test_rates_are_measured_and_written(name, rows, gpu, cuda):
 
 
 @pytest.mark.parametrize("name", ["products", "batched products"])
-def test_cublas_finds_the_product_of_row_major_matrices_and_its_rounding_tells_the_precision(
-    name, gpu, cuda, monkeypatch
-):
+def test_cublas_multiplies_row_major_matrices_and_its_rounding_shows_the_precision(name, gpu, cuda, monkeypatch):
     types = {"float32": FLOAT32, "tf32": FAST_TF32}
 
     def matmul(a, b, out):  # as backend.matmul on a GPU, in the precision that is set
@@ -130,7 +128,7 @@ def test_cublas_finds_the_product_of_row_major_matrices_and_its_rounding_tells_t
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
-def test_both_algorithms_are_measured_beside_what_is_expected_of_them(precision, gpu, monkeypatch):
+def test_both_algorithms_are_measured_next_to_the_expected_times(precision, gpu, monkeypatch):
     sizes = [(8, 2, 1, 3, 3, 1, 0), (7, 2, 5, 3, 3, 2, 1)]  # the first is taken for the first of a network
     called = []
 
@@ -222,7 +220,7 @@ def test_pytorch_is_measured_layer_by_layer_and_its_kernels_are_named(tiny, cuda
     assert "aten::mm" in text
 
 
-def test_every_measurement_is_kept_whatever_becomes_of_the_others(gpu, cuda, monkeypatch, tmp_path):
+def test_every_measurement_is_kept_if_others_fail(gpu, cuda, monkeypatch, tmp_path):
     kept = []
 
     def in_own_process(name):

@@ -39,7 +39,7 @@ def test_the_report_holds_all_results(results, figures):
         assert line in text, line
 
 
-def test_a_report_of_nothing_is_one(tmp_path):
+def test_a_report_without_results_is_written(tmp_path):
     gpu_report.main([str(tmp_path), "--out", str(tmp_path)])
     assert json.loads((tmp_path / "gpu.json").read_text()) == {"bench": {}}
     assert (tmp_path / "gpu.md").read_text().startswith("# On a GPU\n")

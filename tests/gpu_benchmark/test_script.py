@@ -31,8 +31,8 @@ def test_the_script_does_nothing_where_there_is_no_gpu(tmp_path):
 
 @needs_bash
 @pytest.mark.parametrize("failing", [None, *PARTS])
-def test_the_script_runs_every_part_and_reports_what_there_is(failing, results, figures):
-    """With a Python that believes to have CuPy and a GPU, and in place of the parts copies their results."""
+def test_the_script_runs_every_part_and_reports_the_results(failing, results, figures):
+    """With a stand-in for Python that claims to have a GPU and, for each part, copies results prepared before."""
     (results / "bench_tf32.out").write_text(json.dumps(figures))
     python, stand_in = results / "python", results / "stand_in.py"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(stand_in))} "$@"\n')

@@ -1,4 +1,4 @@
-"""What needs no differences: every broken promise of a pure backward is caught, and called by its name."""
+"""Checks without differences: every broken promise of a pure backward is caught and named."""
 
 from dataclasses import replace
 
@@ -152,7 +152,7 @@ def test_convolution_is_linear_in_its_input_and_in_its_weight(algorithm, rng):
         assert adjoint(layer, params, x, of=name)
 
 
-def test_a_backward_that_is_no_adjoint_is_told_apart(rng):
+def test_a_backward_that_is_not_an_adjoint_is_distinguished(rng):
     class Flipped(Conv2d):
         def backward(self, dy, cache):
             return super().backward(dy, cache._replace(weight=cache.weight[::-1].copy(), kept=None))

@@ -1,4 +1,4 @@
-"""The diagnosis of a failed check: the worst entry, and kinks and round-off told apart from bugs."""
+"""The diagnosis of a failed check: the worst entry; kinks and round-off distinguished from bugs."""
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_a_tie_is_reported_as_a_kink(rng):
 
 
 class Largest:
-    """y = the largest of each row; `share` says what each of several winners gets of dy."""
+    """y = the largest of each row; `share` divides dy among several winners."""
 
     def __init__(self, share):
         self.share = share

@@ -1,4 +1,4 @@
-"""A wrong gradient is explained by what it is instead."""
+"""The report says what a wrong gradient is instead."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The method is chosen by what the code under test can do; kinks within a step do not fail a right gradient."""
+"""The method suits what the code under test can do; kinks within a step do not fail a right gradient."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ class Kinked(Elementwise):
         return {"sign": (x > 0,)}
 
 
-def test_steps_that_cross_a_kink_are_dropped_by_the_branches_that_a_layer_tells(rng):
+def test_steps_that_cross_a_kink_are_dropped_by_the_branches_of_the_layer(rng):
     x, direction, dy = np.array([1.0, 0.01]), np.array([1.0, 1.0]), np.array([1.0, 1.0])
     point = Point(Kinked(lambda x: x * (x > 0), None), {}, (x,))
     found = central(point, "x", direction, dy)

@@ -1,4 +1,4 @@
-"""Forward and backward that do not return what a layer returns are reported, and points that are none refused."""
+"""Malformed results of forward and backward are reported, and malformed points refused."""
 
 import numpy as np
 import pytest

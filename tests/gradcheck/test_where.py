@@ -1,4 +1,4 @@
-"""The entries of a gradient that are wrong are described by where they lie."""
+"""The report says where the wrong entries of a gradient lie."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from scratchnet.planted import CATALOGUE, bug
 from scratchnet.planted.cases import Case
 
 
-def test_the_catalogue_is_long_and_every_bug_has_a_story_of_its_own():
+def test_the_catalogue_is_long_and_every_bug_has_a_different_story():
     assert len(CATALOGUE) >= 40
     stories = {bug.story for bug in CATALOGUE.values()}
     assert len(stories) == len(CATALOGUE)
@@ -21,7 +21,7 @@ def test_the_catalogue_is_long_and_every_bug_has_a_story_of_its_own():
 
 
 def one_call(case, seed=0):
-    """What a first backward returns, as a list of arrays."""
+    """The arrays that a first backward returns."""
     rng = np.random.default_rng(seed)
     params, inputs = case.draw(rng)
     y, cache = case.layer.forward(params, *inputs, **case.options)
@@ -38,7 +38,7 @@ def test_a_bug_of_contract_returns_the_right_gradients_at_first(bug):
         np.testing.assert_allclose(wrong, right, rtol=1e-12, atol=1e-14)
 
 
-def test_a_point_where_a_bug_changes_nothing_is_drawn_again():
+def test_a_point_at_which_a_bug_changes_nothing_is_drawn_again():
     negative = replace(
         CATALOGUE["relu mask missing"],
         case=Case(ReLU(), ((1, 1),)),  # one pixel: positive at about every second point, where no mask is right

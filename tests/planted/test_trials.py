@@ -1,4 +1,4 @@
-"""The checker on trial: it catches every planted bug and passes every correct layer. And the quiz made of them."""
+"""The checker catches every planted bug and passes every correct layer; the quiz made of them."""
 
 import pytest
 

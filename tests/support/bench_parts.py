@@ -6,7 +6,7 @@ TINY = Workload("compact", pairs=2, device="cpu", options={"image_size": 16, "wi
 
 
 class Mirror:
-    """A peer that computes what we do, with gradients that are `factor` times as long."""
+    """A peer that computes what we do, with gradients multiplied by `factor`."""
 
     def __init__(self, training, factor=1.0):
         self.training, self.factor = training, factor
