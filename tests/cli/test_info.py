@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from strict_array import STRICT
 
+from scratchnet import backend
 from scratchnet.cli import info
 from scratchnet.common.version import VERSION
 from scratchnet.train.recipes import RECIPES
@@ -45,6 +47,11 @@ def test_info_shows_what_it_runs_on(ask, monkeypatch):
     answer = ask("info")
     assert answer.code == 0
     assert [line.split()[0] for line in answer.out.splitlines()] == list(facts)
+
+
+def test_info_reports_a_gpu(ask, monkeypatch):
+    monkeypatch.setitem(backend.device._devices, "cuda", STRICT)
+    assert ask("info", "--json").json["cuda"] == "available"
 
 
 def test_info_reports_a_device_that_cannot_be_used(ask, monkeypatch):

@@ -71,6 +71,16 @@ class WritesToDy(Good):
         return dy.copy(), {"w": (dy / cache[1] * cache[0]).sum(axis=0)}
 
 
+class WritesToY(Good):
+    def forward(self, params, x):
+        y, cache = super().forward(params, x)
+        return y, (*cache, y)
+
+    def backward(self, dy, cache):
+        cache[2][...] = 0
+        return super().backward(dy, cache[:2])
+
+
 class ReturnsDy(Good):
     def forward(self, params, x):
         return x + params["w"], None
@@ -110,6 +120,7 @@ BROKEN = {
     "forward writes to x": WritesToX,
     "backward writes to x": WritesToXInBackward,
     "backward writes to dy": WritesToDy,
+    "backward writes to y": WritesToY,
     "dx shares memory with dy": ReturnsDy,
     "backward is not linear in the cotangent: dx": NotLinear,
     "a cotangent of zero gives a dw that is not zero": NotZero,
@@ -215,3 +226,16 @@ def test_a_network_that_counts_one_twin_only_is_caught(twin, rng):
     report = twin_sum(with_head(net), params, *inputs)
     assert not report
     assert f"twin {2 - twin} adds nothing to" in str(report)
+
+
+def test_a_network_whose_encoder_gets_no_gradient_is_caught(rng):
+    case = CASES["Siamese pairs on (2, 12, 12) and (2, 12, 12)"]
+    params, inputs = case.draw(rng)
+
+    class HeadAlone(SiameseNet):
+        def backward(self, dlogits, cache):
+            dinputs, grads = super().backward(dlogits, cache)
+            return dinputs, {name: gradient for name, gradient in grads.items() if name.startswith("head.")}
+
+    net = HeadAlone(case.layer.encoder, case.layer.head, case.layer.image_size)
+    assert "only the head was reached" in str(twin_sum(with_head(net), params, *inputs))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from wrong_layers import Wrong, edit
 
+from scratchnet.backend import to_host
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck import check
 from scratchnet.layers import Linear, Sigmoid
@@ -74,3 +75,14 @@ def test_anything_but_float64_is_refused(dtype, rng):
 def test_a_parameter_that_is_called_like_an_input_is_refused(rng):
     with pytest.raises(ScratchnetError, match="a parameter is called x like an input"):
         check(Wrong(Sigmoid(), lambda dx, grads: (dx, {"x": dx})), {"x": rng.random(2)}, rng.random((2, 3)))
+
+
+def test_a_gradient_on_another_device_is_reported(device, rng):
+    if device.name == "cpu":
+        pytest.skip("there is one memory alone")
+    layer = Linear(5, 2)
+    params = {name: device.upload(value) for name, value in layer.init(rng, np.float64).items()}
+    downloaded = Wrong(layer, lambda dx, grads: (to_host(dx), grads))
+    report = check(downloaded, params, device.upload(rng.standard_normal((3, 5))))
+    assert not report
+    assert f"dx is on cpu, expected it on {device.name} like x" in str(report)

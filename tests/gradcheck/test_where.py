@@ -41,3 +41,8 @@ def test_a_place_is_named_with_how_much_of_it_is_wrong():
     indices = np.argwhere(np.ones((4, 5)))
     off = (indices[:, 1] == 3) & (indices[:, 0] % 2 == 0) & (indices[:, 0] < 4)
     assert describe(indices, off, np.ones(20, bool), (4, 5)) == "in index 3 of axis 1, 50% of it"
+
+
+def test_entries_that_are_right_one_by_one_lie_nowhere():
+    indices = np.argwhere(np.ones((4, 5)))
+    assert describe(indices, np.zeros(20, bool), np.ones(20, bool), (4, 5)) == "none by itself"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from by_hand import assert_close, forward_and_backward
 
+from scratchnet.errors import ShapeError
 from scratchnet.layers import BatchNorm2d
 
 # Five pixels of two channels. Mean 2 and variance (4 (-1)^2 + 4^2) / 5 = 4 in the first; 0 and (4 (-2)^2 + 8^2) / 5
@@ -56,3 +57,13 @@ def test_a_new_layer_changes_nothing_in_evaluation():
     layer = BatchNorm2d(2)
     y, _ = layer.forward(layer.init(np.random.default_rng(0)), X.reshape(5, 1, 1, 2))
     assert_close(y.reshape(5, 2), X)
+
+
+@pytest.mark.parametrize("pixels", [0, 1])
+def test_training_on_less_than_two_pixels_is_refused(pixels):
+    """The unbiased variance divides by one less than their number."""
+    layer, x = BatchNorm2d(2), np.ones((1, 1, pixels, 2), np.float32)
+    params = layer.init(np.random.default_rng(0))
+    with pytest.raises(ShapeError, match="BatchNorm2d: x"):
+        layer.forward(params, x, training=True)
+    assert layer.forward(params, x)[0].shape == x.shape
