@@ -1,4 +1,4 @@
-"""What many tests need: the real data where there are some, devices, and small networks."""
+"""Fixtures for many tests: the real data if present, devices, small networks."""
 
 import hashlib
 import os
@@ -32,14 +32,14 @@ from scratchnet.train import stepper
 
 # What other versions of Python, NumPy, Pillow, tqdm or pytest would break first. The kernels on the host take g++ long.
 SMOKE = tuple(str(Path(__file__).parent / name) for name in (
-    "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "test_backend", "test_checkpoint.py",
+    "cli", "data", "layers/test_contract.py", "ops/test_conv.py", "backend", "test_checkpoint.py",
     "support/test_cupy_names.py", "files", "images/test_pictures.py", "test_installing.py", "test_package.py",
     "pretrained", "test_pytest_plugin.py", "test_readme.py",
 ))  # fmt: skip
 
 
 def pytest_configure() -> None:
-    """Heeds the signals that tests send: nohup and scripts have them ignored, and children would inherit that."""
+    """Restores the default signal handlers: nohup and scripts ignore some signals, and child processes inherit that."""
     handlers = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
     for name, usual in handlers.items():
         number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -48,7 +48,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that need the real data, and short ones for a machine of another kind: pytest -m real_data."""
+    """Marks the tests that need the real data (pytest -m real_data), and the quick smoke tests (pytest -m smoke)."""
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker("real_data")
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:  # pytest.TerminalReporter, since its version 8.1
-    """One line for each reason why tests were skipped, rather than one for each test."""
+    """Prints one line for each reason for skipping rather than one for each test."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.most_common():
         terminalreporter.line(f"{count} {reason[0].lower()}{reason[1:]}")
@@ -65,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:  # pytest.TerminalRe
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of the real data sets; skips where SCRATCHNET_DATA names none."""
+    """The folder of the real data sets; skips the test if SCRATCHNET_DATA is not set to one."""
     folder = os.environ.get("SCRATCHNET_DATA")
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the real Omniglot: set SCRATCHNET_DATA to the folder that `scratchnet download` filled")
@@ -74,8 +74,8 @@ def real_data() -> Path:
 
 @pytest.fixture(params=["cpu", "strict", "kernels", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """Each device in turn: NumPy, the strict stand-in for a GPU, the same with our CUDA kernels run on the host, and a
-    GPU where there is one."""
+    """Each device in turn: NumPy, the strict stand-in for a GPU, the stand-in with our CUDA kernels compiled for the
+    host, and a GPU if there is one."""
     if request.param == "kernels":
         request.getfixturevalue("kernels")
     if request.param == "strict":
@@ -88,9 +88,9 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
-    """The strict stand-in with our CUDA kernels, compiled for the host, and a cuBLAS of its own.
+    """The strict stand-in with our CUDA kernels compiled for the host and a fake cuBLAS.
 
-    Skips where there is no C++ compiler.
+    Skips the test if there is no C++ compiler.
     """
     if host_cuda.COMPILER is None:
         pytest.skip("needs g++, to run the CUDA kernels on the host")
@@ -102,7 +102,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Device:
 
 @pytest.fixture
 def launched(kernels: Device, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the kernels that run on the device "kernels", as they are launched."""
+    """The names of the kernels that run on the device "kernels", in the order of their launches."""
     names: list[str] = []
 
     def launch(source: Path, kernel: str, *arguments: Any) -> None:
@@ -120,18 +120,18 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def tiny_net() -> SiameseNet:
-    """A network that does everything the larger ones do, in milliseconds: 16 x 16 pixels."""
+    """A network with all the parts of the larger ones that runs in milliseconds: 16 x 16 pixels."""
     return compact(seed=1, image_size=16, width=2, features=8)
 
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    """Five small alphabets, three of them to train on and two to choose by."""
+    """Five small alphabets: three to train on and two for validation."""
     return tiny_split()
 
 
 class Steps(list[Any]):
-    """Training steps taken, as (network, optimiser, loss); `then` is called after each with their number."""
+    """The training steps so far, as (network, optimiser, loss); `then` is called after each with their number."""
 
     def then(self, _number: int) -> None:
         pass
@@ -148,14 +148,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
         taken.then(len(taken))
         return loss
 
-    for name in ("train_step", "queue_step"):  # where it waits for the loss, and where it does not
+    for name in ("train_step", "queue_step"):  # on the host, and on a device that works ahead
         monkeypatch.setattr(stepper, name, partial(recorded, getattr(stepper, name)))
     return taken
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Puts networks, with cards of invented figures, into a folder that stands in for that of the bundled ones."""
+    """Adds networks, with cards of invented figures, to a folder used in place of the bundled networks'."""
     folder = tmp_path / "pretrained"
     folder.mkdir()
     monkeypatch.setattr(pretrained, "FOLDER", folder)
@@ -189,11 +189,11 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
 
 @pytest.fixture(autouse=True)
 def default_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of products, whatever the environment says and another test has set."""
+    """Products in float32, whatever the environment says or another test has set."""
     monkeypatch.setattr(backend.products, "_precision", "float32")
 
 
 @pytest.fixture
 def default_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No device asked for in the environment."""
+    """No device is named in the environment."""
     monkeypatch.delenv("SCRATCHNET_DEVICE", raising=False)

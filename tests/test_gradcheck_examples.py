@@ -1,4 +1,4 @@
-"""The adapters in examples/gradcheck, and what docs/gradcheck.md tells people to type."""
+"""The adapters in examples/gradcheck, and the code in docs/gradcheck.md."""
 
 import re
 import runpy
@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
 
 
 def run_example(name: str, library: str) -> dict:
-    """All that an example defines, after running it; skips where its library is not installed."""
+    """The names that an example defines when run; skips the test if its library is not installed."""
     pytest.importorskip(library, reason=f"needs {library}, which is an extra; {install_extra(library)}")
     return runpy.run_path(str(EXAMPLES / f"{name}.py"))
 
@@ -94,7 +94,7 @@ def test_the_guide_runs(tmp_path, capsys):
 
 
 def test_the_failure_in_the_guide_is_what_the_fixture_says(tmp_path):
-    """The layer of the guide with its one mistake, under the name that the guide gives it; numbers may differ."""
+    """The layer of the guide with its one mistake and the name that it has there; numbers may differ."""
     (shown,) = re.findall(r"```text\n(.*?)```", GUIDE, flags=re.DOTALL)
     source = (
         BLOCKS[0].replace("class Scale", "class Averaged").replace("[Scale()]", "[]").replace("Scale()", "Averaged()")

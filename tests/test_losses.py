@@ -4,10 +4,39 @@ import math
 
 import numpy as np
 import pytest
+from by_hand import assert_close
 
 from scratchnet.backend import to_host
 from scratchnet.errors import ShapeError
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, _mean, l2_penalty
+
+
+def test_the_pair_loss_by_hand(device):
+    # p = sigmoid(logit) = (3/4, 1/4): loss = -(log(3/4) + log(1 - 1/4)) / 2 = log(4/3), dlogit = (p - label) / 2
+    logits, labels = np.float32([math.log(3), -math.log(3)]), np.float32([1, 0])
+    loss, cache = PairCrossEntropy().forward(device.upload(logits), device.upload(labels))
+    assert_close(to_host(loss), math.log(4 / 3))
+    assert_close(to_host(PairCrossEntropy().backward(1.0, cache)), [-1 / 8, 1 / 8])
+
+
+def test_the_n_way_loss_by_hand(device):
+    # softmax = (1, 3) / 4 and (2, 2) / 4: loss = -(log(3/4) + log(1/2)) / 2 = log(8/3) / 2
+    scores, target = np.float32([[0, math.log(3)], [5, 5]]), np.float32([[0, 1], [1, 0]])
+    loss, cache = NWayCrossEntropy().forward(device.upload(scores), device.upload(target))
+    assert_close(to_host(loss), math.log(8 / 3) / 2)
+    # (softmax - target) / 2 rows
+    assert_close(to_host(NWayCrossEntropy().backward(1.0, cache)), [[1 / 8, -1 / 8], [-1 / 4, 1 / 4]])
+
+
+def test_the_n_way_loss_in_both_directions_by_hand(device):
+    # softmax of the rows p = (1, 3) / 4 and (1, 1) / 2, of the columns r = (1, 2) / 3 and (3, 2) / 5
+    scores, target = np.float32([[0, math.log(3)], [math.log(2)] * 2]), np.float32([[0, 1], [1, 0]])
+    loss, cache = NWayCrossEntropy(both_ways=True).forward(device.upload(scores), device.upload(target))
+    # the mean of -log 3/4 and -log 1/2 over the rows, of -log 2/3 and -log 3/5 over the columns
+    assert_close(to_host(loss), (math.log(8 / 3) + math.log(5 / 2)) / 4)
+    # (p + r) / 2 = (7/24, 27/40) and (7/12, 9/20); less the target, over 2 rows
+    expected = [[7 / 48, -13 / 80], [-5 / 24, 9 / 40]]
+    assert_close(to_host(NWayCrossEntropy(both_ways=True).backward(1.0, cache)), expected)
 
 
 def exact_pair_loss(logit: float, label: float) -> float:

@@ -1,4 +1,4 @@
-"""benchmarks/reliability/mutations.py in its short form: some hundred damaged files, each refused or read as it was."""
+"""benchmarks/reliability/mutations.py in short: a few hundred damaged files, each refused or read as it was."""
 
 import importlib.util
 import json
@@ -55,7 +55,7 @@ def test_the_same_seed_and_number_give_the_same_damage(harness):
         (lambda path: sys.exit(3), "stray SystemExit: 3"),
     ],
 )
-def test_the_harness_tells_faults(load, outcome, harness, tmp_path):
+def test_the_harness_recognises_faults(load, outcome, harness, tmp_path):
     subject = replace(harness.DATA[0], load=load)
     assert harness.judge(subject, tmp_path / "absent", "digest", may_differ=False).startswith(outcome)
 

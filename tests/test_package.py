@@ -147,7 +147,7 @@ def test_a_module_imports_only_from_lines_above_it(name):
 
 
 def loaded_by(code: str) -> set[str]:
-    """The libraries that a fresh interpreter has loaded after running `code`."""
+    """The libraries that a new interpreter has loaded after running `code`."""
     code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 

@@ -1,4 +1,4 @@
-"""The pytest plugin: in a project of its own, run by another pytest, and its parts by themselves."""
+"""The pytest plugin: in a separate project under another pytest, and its parts one by one."""
 
 import re
 import sys
@@ -59,7 +59,7 @@ def test_nothing_else_was_needed():
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A project of two layers, one of them wrong, in which every warning is an error."""
+    """A project of two layers, one of them wrong, with warnings as errors."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "layers.py").write_text(LAYERS)
     (folder / "test_layers.py").write_text(TESTS)
@@ -199,7 +199,7 @@ def test_a_backward_without_gradients_is_a_failure_and_no_crash(check_it):
 
 def test_float32_is_compared_with_float64(check_it):
     class Rough(Sigmoid):
-        """Right in float64, and in float32 only as good as float16."""
+        """Right in float64; in float32 only as accurate as float16."""
 
         def forward(self, params, x, training=False):
             return super().forward(params, x.astype(np.float16).astype(x.dtype) if x.dtype == np.float32 else x)

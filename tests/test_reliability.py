@@ -1,4 +1,4 @@
-"""The short form of benchmarks/reliability: kills at random moments, and file operations that fail in turn."""
+"""benchmarks/reliability in short: kills at random moments, and file operations that fail one at a time."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def run(script, *arguments):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_training_that_is_killed_again_and_again_ends_with_the_bits_of_one_that_is_not():
+def test_a_training_run_that_is_killed_repeatedly_ends_with_the_same_bits():
     result = run("kills.py", "--kills", "10")
     assert result.stdout.rstrip().endswith(" 0 faults"), result.stdout + result.stderr
     assert result.returncode == 0

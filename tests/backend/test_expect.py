@@ -12,12 +12,8 @@ from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 WRONG_INPUTS = [
     (Conv2d(3, 2, 3), (5, 7, 2, 4), "Conv2d: x has shape (H=5, W=7, N=2, C=4), expected (H, W, N, C=3)"),
     (Conv2d(3, 2, 3), (5, 7, 3), "Conv2d: x has shape (5, 7, 3), expected (H, W, N, C=3)"),
-    (
-        Conv2d(3, 2, (3, 4)),
-        (5, 3, 2, 3),
-        "Conv2d: x is (H=5, W=3) with its padding, smaller than the kernel (kh=3, kw=4)",
-    ),
-    (MaxPool2d(3), (2, 7, 1, 1), "MaxPool2d: x is (H=2, W=7), smaller than the window (kh=kw=3)"),
+    (Conv2d(3, 2, (3, 4)), (5, 3, 2, 3), "Conv2d: x is (H=5, W=3), smaller than the kernel (kh=3, kw=4)"),
+    (MaxPool2d(3), (2, 7, 1, 1), "MaxPool2d: x is (H=2, W=7), smaller than the window (kh=3, kw=3)"),
     (MaxPool2d(2), (4, 4), "MaxPool2d: x has shape (4, 4), expected (H, W, N, C)"),
     (Linear(4, 2), (3, 5), "Linear: x has shape (N=3, C=5), expected (N, C=4)"),
     (Flatten(), (4, 4, 2), "Flatten: x has shape (4, 4, 2), expected (H, W, N, C)"),
@@ -110,8 +106,8 @@ def test_backward_refuses_another_precision(layer, shape, dy_shape, message, rng
     y, cache = layer.forward(layer.init(rng), rng.standard_normal(shape).astype(np.float32))
     with pytest.raises(ShapeError, match="dy is int64, expected float32"):
         layer.backward(np.zeros(y.shape, np.int64), cache)
-    if type(layer) not in (MaxPool2d, Flatten):  # whose caches hold no number to compare with
-        with pytest.raises(ShapeError, match="dy is float64, x is float32, expected one precision"):
+    if type(layer) not in (MaxPool2d, Flatten):  # their caches hold no floats to compare with
+        with pytest.raises(ShapeError, match=r"x is float32, .*dy is float64, expected one precision"):
             layer.backward(rng.standard_normal(y.shape), cache)
 
 
@@ -125,17 +121,17 @@ def test_backward_refuses_another_precision(layer, shape, dy_shape, message, rng
         lambda: Conv2d(1, 1, 3, padding=-1),
         lambda: MaxPool2d(0),
         lambda: MaxPool2d(2, stride=0),
-        lambda: MaxPool2d(2, -1),
+        lambda: MaxPool2d(2, stride=-1),
     ],
 )
-def test_layers_that_cannot_be_are_refused_when_they_are_made(make):
+def test_impossible_layers_are_refused_at_construction(make):
     with pytest.raises(ScratchnetError, match="at least 1"):
         make()
 
 
 def test_the_head_wants_two_embeddings_of_its_size(rng):
     head = WeightedL1(4)
-    with pytest.raises(ShapeError, match=re.escape("h1 (3, 4) and h2 (3, 5), expected (..., D=4) for both")):
+    with pytest.raises(ShapeError, match=re.escape("h2 has shape (3, 5), expected (..., D=4)")):
         head.forward(head.init(rng, np.float64), rng.standard_normal((3, 4)), rng.standard_normal((3, 5)))
 
 
@@ -147,8 +143,10 @@ def test_a_loss_over_nothing_is_refused(loss, shape):
 
 @pytest.mark.parametrize("loss", [PairCrossEntropy(), NWayCrossEntropy()])
 def test_a_target_of_another_shape_is_refused(loss, rng):
-    shape, other = ((3,), (4,)) if isinstance(loss, PairCrossEntropy) else ((2, 3), (3, 2))
-    with pytest.raises(ShapeError, match=re.escape(f"has shape {other}, expected {shape}")):
+    pairs = isinstance(loss, PairCrossEntropy)
+    shape, other = ((3,), (4,)) if pairs else ((2, 3), (3, 2))
+    message = "has shape (N=4), expected (N=3)" if pairs else "has shape (3, 2), expected (2, 3)"
+    with pytest.raises(ShapeError, match=re.escape(message)):
         loss.forward(rng.standard_normal(shape), rng.random(other))
 
 

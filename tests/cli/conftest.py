@@ -16,7 +16,7 @@ draw_alphabets_once = functools.cache(generate_alphabets)
 
 @pytest.fixture(scope="module", autouse=True)
 def few_glyphs():
-    """As many generated alphabets as a test needs, drawn once, and of the baselines the fast one."""
+    """Few generated alphabets, drawn once, and the fast baseline alone."""
     with pytest.MonkeyPatch.context() as patch:
         for name, count in (("GLYPH_TRAIN", 3), ("GLYPH_VALIDATION", 2), ("GLYPH_TEST", 2)):
             patch.setattr(splits, name, count)
@@ -32,7 +32,7 @@ def all_baselines(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch, default_device):
-    """An empty current folder, an empty cache, and no data named in the environment."""
+    """An empty working directory and cache, and no data folder in the environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SCRATCHNET_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -40,7 +40,7 @@ def alone(tmp_path, monkeypatch, default_device):
 
 @pytest.fixture(scope="module")
 def run(few_glyphs, tmp_path_factory):
-    """The folder of a short run."""
+    """The folder of a short training run."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     assert main(["train", *TINY, "--json", "--out", str(folder)]) == 0
     return folder
@@ -48,7 +48,7 @@ def run(few_glyphs, tmp_path_factory):
 
 @pytest.fixture
 def ask(capsys):
-    """Runs one command in this process; where stderr is a terminal, progress bars are drawn."""
+    """Runs one command in this process; `terminal` makes stderr one, where progress bars are drawn."""
 
     def run_command(*arguments, terminal=False):
         capsys.readouterr()
@@ -83,7 +83,7 @@ def refused(ask, tmp_path):
 
 @pytest.fixture
 def glyphs(tmp_path):
-    """A folder with one drawing of each of six characters, and a second drawing of the third beside it."""
+    """A folder with one drawing of each of six characters, and a second drawing of the third next to the folder."""
     (alphabet,) = generate_alphabets(1, characters=6, drawers=2, image_size=40, seed=8)
     (tmp_path / "support").mkdir()
     for number, images in enumerate(alphabet.images):
@@ -93,7 +93,7 @@ def glyphs(tmp_path):
 
 @pytest.fixture
 def finished(run, tmp_path):
-    """A copy of the run that a test may spoil."""
+    """A copy of the run for a test to spoil."""
     (tmp_path / "run").mkdir()
     for path in run.iterdir():
         (tmp_path / "run" / path.name).write_bytes(path.read_bytes())

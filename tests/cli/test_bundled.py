@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bundle.py"
 
 @pytest.fixture
 def omniglot(bundle, tiny_net):
-    """A stand-in for the network that commands take where none is named."""
+    """A stand-in for the default network of the commands."""
     bundle("omniglot", tiny_net)
     return load_model("omniglot")
 

@@ -1,4 +1,4 @@
-"""Commands that report on the code itself name the folder it runs from: an installed copy is not the edited clone."""
+"""Commands that report on the code name its folder: an installed copy is not the edited clone."""
 
 import shutil
 import subprocess

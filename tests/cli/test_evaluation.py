@@ -11,7 +11,7 @@ from scratchnet.oneshot import tasks as figures
 from scratchnet.oneshot.trials import count_correct
 
 
-def test_evaluate_prints_the_network_beside_the_baselines(ask, run, all_baselines):
+def test_evaluate_prints_the_network_next_to_the_baselines(ask, run, all_baselines):
     answer = ask("evaluate", run, "--trials", "40")
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
@@ -96,7 +96,7 @@ def rows(answer):
 
 @pytest.fixture
 def other(tmp_path):
-    """A network that has not been trained, for images of the same size."""
+    """An untrained network for images of the same size."""
     recipe = {"data": "glyphs", "architecture": {"image_size": 16}}
     save_model(tmp_path / "other.npz", compact(seed=5, image_size=16, width=2, features=8), recipe=recipe)
     return "other.npz"
@@ -142,7 +142,7 @@ def test_an_ensemble_is_judged_by_its_mean_scores(ask, run, other):
     assert results["ensemble of 2"]["correct"] == correct
 
 
-def test_query_warps_are_a_row_of_their_own_beside_each_network(ask, run, other):
+def test_query_warps_add_a_row_for_each_network(ask, run, other):
     answer = ask("evaluate", run, "--trials", "60", "--query-warps", "2")
     assert rows(answer) == ["scratchnet", "scratchnet, 2 query warps", "pixel nearest neighbour"]
     several = ask("evaluate", run, other, "--on", "glyphs", "--trials", "60", "--query-warps", "2", "--json").json
@@ -180,7 +180,7 @@ def test_figures_measures_every_kind_and_verification(ask, run):
         assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
 
 
-def test_each_figure_is_that_of_its_own_command(ask, run):
+def test_each_figure_equals_that_of_its_command(ask, run):
     arguments = "evaluate", run, "--json", "--no-baselines", "--trials", "40", "--pairs", "20", "--seed", "6"
     found = ask(*arguments, "--figures").json["figures"]
     within = ask(*arguments).json
@@ -230,7 +230,7 @@ def test_a_network_that_has_seen_all_alphabets_is_not_judged_on_them(trained_on,
 
 
 @pytest.mark.parametrize("option", ["--way 5", "--shot 5", "--across"])
-def test_options_that_figures_has_of_its_own_are_refused(option, run, refused):
+def test_options_that_figures_sets_itself_are_refused(option, run, refused):
     message = refused("evaluate", run, "--figures", *option.split())
     assert f"{option.split()[0]} does not apply to --figures" in message
 

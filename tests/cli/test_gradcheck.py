@@ -103,7 +103,7 @@ def test_the_self_test_fails_when_a_correct_layer_does(few_bugs, ask, monkeypatc
 
 @pytest.fixture
 def reader(monkeypatch):
-    """Someone at the keyboard who types the lines given, and then no more."""
+    """A user who types the given lines and then closes the terminal."""
 
     def sit_down(*lines):
         typed = iter(lines)
@@ -134,7 +134,7 @@ def test_a_quiz_keeps_its_answer_until_it_is_asked_for(ask, monkeypatch):
     assert told.out.splitlines()[-1] == f"{quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
 
 
-def test_a_quiz_at_a_terminal_asks_and_tells(ask, reader):
+def test_a_quiz_at_a_terminal_asks_and_answers(ask, reader):
     quiz = planted.make_quiz(7)
     end = f", {quiz.answer}: {quiz.bug.name}. {quiz.bug.story}"
     reader("perhaps", "9", str(quiz.answer))

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from strict_array import STRICT
 
+from scratchnet import backend
 from scratchnet.cli import info
 from scratchnet.common.version import VERSION
 from scratchnet.train.recipes import RECIPES
@@ -15,7 +17,7 @@ piped_and_on_a_terminal = pytest.mark.parametrize("terminal", [False, True], ids
     ("arguments", "folder", "names"),
     [([], "cache/scratchnet", sorted(info.ARCHIVES)), (["there", "--only", "all_runs.zip"], "there", ["all_runs.zip"])],
 )
-def test_download_fetches_what_it_is_told_where_it_is_told(
+def test_download_fetches_the_named_files_into_the_named_folder(
     arguments, folder, names, terminal, ask, monkeypatch, tmp_path
 ):
     asked = []
@@ -34,7 +36,7 @@ def test_download_fetches_what_it_is_told_where_it_is_told(
     assert "complete and verified" in answer.out
 
 
-def test_info_tells_what_it_runs_on(ask, monkeypatch):
+def test_info_shows_what_it_runs_on(ask, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_DATA", "some/folder")
     facts = ask("info", "--json").json
     assert (facts["scratchnet"], facts["numpy"], facts["device"]) == (VERSION, np.__version__, "cpu")
@@ -47,7 +49,12 @@ def test_info_tells_what_it_runs_on(ask, monkeypatch):
     assert [line.split()[0] for line in answer.out.splitlines()] == list(facts)
 
 
-def test_info_tells_a_device_that_cannot_be_used(ask, monkeypatch):
+def test_info_reports_a_gpu(ask, monkeypatch):
+    monkeypatch.setitem(backend.device._devices, "cuda", STRICT)
+    assert ask("info", "--json").json["cuda"] == "available"
+
+
+def test_info_reports_a_device_that_cannot_be_used(ask, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_DEVICE", "tpu")
     answer = ask("info", "--json")
     assert (answer.code, answer.json["device"]) == (0, "not available: SCRATCHNET_DEVICE=tpu: choose one of cpu, cuda")

@@ -7,7 +7,7 @@ from scratchnet.checkpoint import WEIGHTS, load_arrays, save_arrays
 
 
 def resaved(change):
-    """Spoils the network in the folder `run`, keeping its file intact."""
+    """Spoils the network in the folder `run` inside an intact file."""
 
     def spoil(folder):
         arrays, description = load_arrays(folder / WEIGHTS)

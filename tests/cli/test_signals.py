@@ -18,7 +18,7 @@ SENT = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
 def start(folder, *arguments, program=("-m", "scratchnet"), **environment):
-    """A command in a process of its own, its temporary files and its cache in `folder`."""
+    """A command in a separate process, with its temporary files and cache in `folder`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SCRATCHNET")} | environment
     environment |= {"PYTHONPATH": os.pathsep.join([str(folder), PACKAGES]), "TMPDIR": str(folder)}
     return subprocess.Popen(
@@ -33,7 +33,7 @@ def start(folder, *arguments, program=("-m", "scratchnet"), **environment):
 
 
 def ending(process):
-    """The exit code, as a shell has it, and what was said on stderr."""
+    """The exit code as a shell reports it, and stderr."""
     _, said = process.communicate(timeout=DEADLINE)
     code = process.returncode
     return (128 - code if code < 0 else code), said
@@ -146,7 +146,7 @@ def test_bench_leaves_no_process_behind(name, tmp_path):
 
 
 def gone(number):
-    """Whether the process of that number ends before the deadline."""
+    """Whether the process with this id ends before the deadline."""
     until = time.monotonic() + DEADLINE
     while time.monotonic() < until:
         try:

@@ -1,4 +1,4 @@
-"""Whatever stdin, stdout and stderr are: what is printed is shown or escaped, and the exit code is the one earned."""
+"""Whatever stdin, stdout and stderr are, output is shown or escaped and the exit code is right."""
 
 import io
 import json
@@ -31,7 +31,7 @@ class Screen(io.TextIOWrapper):
 
 @pytest.fixture
 def screens(monkeypatch):
-    """Puts stdout and stderr on terminals of an encoding that is strict about what it lacks."""
+    """Puts stdout and stderr on terminals whose encoding is strict about characters that it lacks."""
 
     def replace(encoding):
         out, err = Screen(encoding), Screen(encoding)
@@ -43,13 +43,13 @@ def screens(monkeypatch):
 
 
 def is_harmless(shown, encoding):
-    """Whether a terminal only shows it: no control characters but line breaks."""
+    """Whether a terminal would just show the text: it has no control characters but line breaks."""
     return all(c.isprintable() for line in shown.decode(encoding).splitlines() for c in line)
 
 
 @pytest.fixture
 def hostile_support(glyphs, tmp_path):
-    """A folder whose classes have names that no terminal should be sent, and a query."""
+    """A folder with class names that must not reach a terminal unescaped, and a query."""
     support, query = glyphs
     folder = tmp_path / "classes"
     folder.mkdir()
@@ -123,7 +123,7 @@ def test_no_command_prints_but_through_the_console():
 
 
 def program(arguments):
-    """A process whose arguments, and what becomes of its streams, are written as in a shell."""
+    """A process with its arguments and redirections written as in a shell."""
     environment = os.environ | {"PYTHONPATH": str(CLI.parents[1]), "PYTHONUNBUFFERED": ""}
     return subprocess.run(
         ["sh", "-c", f'exec "{sys.executable}" -m scratchnet {arguments}'],
@@ -177,7 +177,7 @@ def test_no_file_of_ours_takes_the_number_of_a_closed_stream():
 
 
 class Broken(io.StringIO):
-    """A stream that fails as the system does."""
+    """A stream whose writes fail with an OSError."""
 
     def __init__(self, error):
         super().__init__()

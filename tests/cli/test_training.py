@@ -187,7 +187,7 @@ def test_train_reports_the_best_epoch_and_the_test_on_unseen_alphabets(ask):
 
 
 @piped_and_on_a_terminal
-def test_progress_is_drawn_on_a_terminal_and_told_line_by_line_elsewhere(terminal, ask):
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(terminal, ask):
     answer = ask("train", *TINY, "--out", "out", terminal=terminal)
     assert answer.code == 0
     assert ("images/s, best validation" in answer.err) == terminal

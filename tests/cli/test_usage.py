@@ -87,11 +87,11 @@ def test_an_interrupt_outside_training_exits_130(ask, monkeypatch):
     assert (answer.code, answer.err) == (130, "scratchnet: interrupted\n")
 
 
-# An output that nobody reads any more
+# Output that nobody reads
 
 
 def reader_leaves(*arguments, unbuffered):
-    """Runs a command whose output goes into a pipe that is closed already; its exit code and what it said."""
+    """The exit code and stderr of a command that writes into a closed pipe."""
     read, write = os.pipe()
     os.close(read)
     environment = os.environ | {"PYTHONUNBUFFERED": "1" if unbuffered else ""}

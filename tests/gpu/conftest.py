@@ -1,4 +1,4 @@
-"""A GPU where there is one; and everywhere our kernels run on the host, so that the tests themselves are tested."""
+"""A GPU if there is one, and everywhere our kernels on the host, so that the tests themselves are tested."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from scratchnet.errors import BackendError
 
 @pytest.fixture
 def cuda() -> Device:
-    """A GPU; skips where there is none, and says why."""
+    """A GPU; skips the test, with the reason, if there is none."""
     try:
         return get_device("cuda")
     except BackendError as error:
@@ -25,7 +25,7 @@ def device(request: pytest.FixtureRequest) -> Device:
 
 @pytest.fixture(params=["float32", "tf32"])
 def precision(request: pytest.FixtureRequest, device: Device) -> Iterator[str]:
-    """In which a GPU multiplies matrices; to a stand-in it is all the same, so one will do."""
+    """The precision in which a GPU multiplies matrices; the stand-in has float32 alone."""
     if request.param == "tf32" and device.name != "cuda":
         pytest.skip("the stand-in has no TF32")
     set_precision(request.param)

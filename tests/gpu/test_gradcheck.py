@@ -1,4 +1,4 @@
-"""The gradient check on a device: forward and backward run there and nowhere else, and what is wrong there is found."""
+"""The gradient check on a device: forward and backward run there alone, and mistakes made only there are found."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ LAYERS = [
 
 @pytest.fixture
 def downloads(device, monkeypatch):
-    """The shape of every array that is fetched from the device."""
+    """The shape of every array that is copied to the host."""
     fetched = []
 
     def download(array):
@@ -31,7 +31,7 @@ def downloads(device, monkeypatch):
 
 
 class OnDevice:
-    """A layer that must be given arrays on the device, return others there, and fetch none in between."""
+    """A layer that must take and return arrays on the device, and copy none to the host in between."""
 
     def __init__(self, layer, name, downloads):
         self.layer, self.name, self.downloads = layer, name, downloads
@@ -57,7 +57,7 @@ class OnDevice:
 
 
 def checked(layer, case, device, method, seed=3):
-    """The report of a layer in the place of a case's, with float64 arrays on the device."""
+    """The report of a case with another layer, on float64 arrays on the device."""
 
     def draw(rng):
         params, inputs = case.draw(rng)
@@ -79,7 +79,7 @@ def test_backward_on_the_device_is_the_derivative_of_forward(name, device, downl
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_differences_of_the_kernels_own_forward_say_the_same(name, device, downloads):
-    """The complex step takes array operations: kernels know no complex numbers."""
+    """The complex step uses array operations: the kernels take no complex numbers."""
     report = checked(OnDevice(CASES[name].layer, device.name, downloads), CASES[name], device, "central4")
     assert report, report
     assert {tensor.method for tensor in report.tensors} == {"central4"}

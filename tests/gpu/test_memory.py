@@ -1,4 +1,4 @@
-"""The memory of a real GPU: what is measured of it, and a training in as much as there is."""
+"""The memory of a GPU: its measurements, and training within what is free."""
 
 from collections.abc import Callable, Iterator
 
@@ -21,7 +21,7 @@ N = 64
 
 @pytest.fixture
 def limit(cuda) -> Iterator[Callable[[int], None]]:
-    """Leaves so many bytes to the arrays that come, and no more."""
+    """Leaves this many bytes for new arrays."""
     pool = cuda.module.get_default_memory_pool()
 
     def leave(size: int) -> None:
@@ -34,7 +34,7 @@ def limit(cuda) -> Iterator[Callable[[int], None]]:
 
 @pytest.fixture
 def step(cuda, rng):
-    """A network without batch norm, an optimiser that has its momentum, and a batch."""
+    """A network without batch norm, an optimiser with its velocity, and a batch."""
     net = compact(seed=1, image_size=48, width=16, features=64, norm=False, device=cuda)
     a, b = rng.random((2, N, 48, 48), np.float32)
     items = [to_device(each, cuda) for each in (a, b, (np.arange(N) % 2).astype(np.float32))]
@@ -63,7 +63,7 @@ def test_what_is_free_falls_by_what_is_taken(cuda):
     before, held = cuda.free_memory(), cuda.held_memory()
     taken = cuda.module.empty(512 * MIB, "uint8")
     assert cuda.held_memory() - held == taken.nbytes
-    assert before - cuda.free_memory() == pytest.approx(taken.nbytes, rel=0.05)  # other programs take of it, too
+    assert before - cuda.free_memory() == pytest.approx(taken.nbytes, rel=0.05)  # other programs take some
 
 
 def test_a_batch_in_the_pieces_of_a_plan_fits_into_what_is_free(cuda, step, limit):

@@ -1,4 +1,4 @@
-"""Layers, losses and networks in float32 and TF32, against float64 on the host, within bounds that nobody tuned."""
+"""Layers, losses and networks in float32 and TF32 against float64 on the host, within a priori bounds."""
 
 import functools
 import math
@@ -10,9 +10,9 @@ from scratchnet.backend import array_module, product, set_precision, to_device, 
 from scratchnet.gradcheck import check_precision
 from scratchnet.gradcheck.precision import TF32_ROUNDOFF, UNIT_ROUNDOFF
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, Sequential, WeightedL1
+from scratchnet.layers.conv2d import ALGORITHMS
 from scratchnet.layers.conv_pool_relu import ConvPoolReLU
 from scratchnet.models.siamese import SiameseNet
-from scratchnet.ops.conv import ALGORITHMS
 from scratchnet.planted.cases import CASES, LossOf
 
 OPERAND_ROUNDOFF = {"float32": 0.0, "tf32": TF32_ROUNDOFF}
@@ -26,7 +26,7 @@ def summands(layer, *shapes):
 
 @summands.register
 def _(layer: Conv2d, x):
-    """In y, in dx, and in dweight; the sums of a transform are over rows or columns, which are fewer."""
+    """In y, dx and dweight. The sums of a Fourier transform run over rows or columns and are shorter."""
     kh, kw, C, O = layer.weight_shape
     rows, columns = (size + 2 * layer.padding for size in x[:2])
     return max(kh * kw * max(C, O), rows * columns * x[2])
@@ -74,8 +74,8 @@ def _(layer: LossOf, *shapes):
     return summands(layer.network, *shapes) if layer.network else math.prod(shapes[0])
 
 
-# Batch norm takes two numbers to 1 and -1 whatever they are: all of dx cancels but for a trace of epsilon.
-CANCELLING = "BatchNorm2d(num_features=1, epsilon=1e-05, momentum=0.1) on (2, 1, 1, 1), training"
+# Batch norm takes two numbers to 1 and -1 whatever they are: all of dx cancels but for a trace of eps.
+CANCELLING = "BatchNorm2d(num_features=1, eps=1e-05, momentum=0.1) on (2, 1, 1, 1), training"
 
 
 # Near a kink, where rounding decides which way ReLU or max-pooling goes, a gradient may be another altogether. TF32
@@ -118,12 +118,12 @@ STAGES = {"dft": TRANSFORMED, "auto": TRANSFORMED}
 
 
 def relative_error(terms, precision, stages=1):
-    """What sums of so many products may be off by, all together in norm, where the products are independent around 0.
+    """The rounding error, in norm, of sums of this many products that are independent with mean 0.
 
-    The partial sum of k products is as large as sqrt(k) of them, and off by u of that at most once it is rounded.
-    Independent errors add up in square, u^2 (1 + 2 + ... + n) = u^2 n^2 / 2, on a sum of sqrt(n): u sqrt(n / 2), and u
-    for the products. In TF32 both factors of a product are off by up to v before. Errors of several stages add up
-    in square again. All in terms of the largest rounding errors; those of the usual size are half as large.
+    A partial sum of k products has the size of sqrt(k) of them, and rounding changes it by at most u of that. The
+    squares of independent errors add up, u^2 (1 + 2 + ... + n) = u^2 n^2 / 2, on a sum of size sqrt(n): u sqrt(n / 2),
+    and u for the products. In TF32 both factors of a product have an error of up to v beforehand. The squares of the
+    errors of several stages add up again. All this is for the largest rounding errors; typical ones are half as large.
     """
     factors = math.sqrt(2) * OPERAND_ROUNDOFF[precision]
     return math.sqrt(stages) * (UNIT_ROUNDOFF * (1 + math.sqrt(terms / 2)) + factors)
@@ -156,7 +156,7 @@ def assert_within_the_bound(device, algorithm, precision, S, C, k, O, images):
         assert error <= bound, f"{name} is off by {error:.1e}, at most {bound:.1e} for {n} products"
 
 
-every_algorithm = pytest.mark.parametrize("algorithm", [*ALGORITHMS, "auto"])
+every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
 @every_algorithm
@@ -172,7 +172,7 @@ def test_the_papers_convolutions_are_as_exact_as_their_precision(name, algorithm
 
 
 def test_the_bound_of_float32_is_one_that_tf32_would_break():
-    """Factors rounded to 11 bits, and nothing else: about 2^-12 each, which no sum of the paper's may be off by."""
+    """Rounding the factors to 11 bits, about 2^-12 in each, exceeds the bound of every sum in the paper's network."""
     largest = max(relative_error(k * k * max(C, O), "float32", TRANSFORMED) for S, C, k, O in PAPER.values())
     assert largest < TF32_ROUNDOFF / 8
 

@@ -49,7 +49,7 @@ def on_the_host(name, nudge=0.0, signs=0):
 
 
 def steps_on(device):
-    """Few on the stand-in, to prove the test: each of its launches runs three times, one thread after the other."""
+    """Few on the stand-in, which only has to prove the test: it runs each launch three times, thread by thread."""
     return STEPS if device.name == "cuda" else 4
 
 

@@ -1,14 +1,13 @@
-"""What needs no differences: every broken promise of a pure backward is caught, and called by its name."""
+"""Checks without differences: every broken promise of a pure backward is caught and named."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scratchnet.layers.base import prefixed
 
 from scratchnet.gradcheck import adjoint, batch_sum, check, twin_sum
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU
-from scratchnet.models.siamese import SiameseNet
+from scratchnet.layers.protocol import add_prefix, complete
 from scratchnet.planted.cases import CASES
 
 
@@ -71,6 +70,16 @@ class WritesToDy(Good):
         return dy.copy(), {"w": (dy / cache[1] * cache[0]).sum(axis=0)}
 
 
+class WritesToY(Good):
+    def forward(self, params, x):
+        y, cache = super().forward(params, x)
+        return y, (*cache, y)
+
+    def backward(self, dy, cache):
+        cache[2][...] = 0
+        return super().backward(dy, cache[:2])
+
+
 class ReturnsDy(Good):
     def forward(self, params, x):
         return x + params["w"], None
@@ -110,6 +119,7 @@ BROKEN = {
     "forward writes to x": WritesToX,
     "backward writes to x": WritesToXInBackward,
     "backward writes to dy": WritesToDy,
+    "backward writes to y": WritesToY,
     "dx shares memory with dy": ReturnsDy,
     "backward is not linear in the cotangent: dx": NotLinear,
     "a zero cotangent gives a nonzero dw": NotZero,
@@ -152,10 +162,10 @@ def test_convolution_is_linear_in_its_input_and_in_its_weight(algorithm, rng):
         assert adjoint(layer, params, x, of=name)
 
 
-def test_a_backward_that_is_no_adjoint_is_told_apart(rng):
+def test_a_backward_that_is_not_an_adjoint_is_distinguished(rng):
     class Flipped(Conv2d):
         def backward(self, dy, cache):
-            return super().backward(dy, cache._replace(weight=cache.weight[::-1].copy(), kept=None))
+            return super().backward(dy, cache._replace(weight=cache.weight[::-1].copy()))
 
     layer = Flipped(2, 3, 3, algorithm="offsets")
     report = adjoint(layer, layer.init(rng, np.float64), rng.standard_normal((6, 7, 2, 2)))
@@ -177,7 +187,8 @@ def test_what_is_not_linear_has_no_adjoint(rng):
     ],
 )
 def test_the_gradient_of_a_batch_is_the_sum_over_its_samples(layer, shape, axis, rng):
-    assert batch_sum(layer, layer.init(rng, np.float64), rng.standard_normal(shape), axis=axis)
+    params = complete(layer).init(rng, np.float64)
+    assert batch_sum(layer, params, rng.standard_normal(shape), axis=axis)
 
 
 def test_batch_norm_in_training_mixes_its_samples(rng):
@@ -204,14 +215,27 @@ def test_a_network_that_counts_one_twin_only_is_caught(twin, rng):
     case = CASES["Siamese pairs on (2, 12, 12) and (2, 12, 12)"]
     params, inputs = case.draw(rng)
 
-    class OneSided(SiameseNet):
+    class OneSided(type(case.layer)):
         def backward(self, dlogits, cache):
-            dh, _ = self._backward_head(dlogits, cache)
+            dh = np.concatenate(self.head.backward(dlogits, cache.head)[0])
             dh[2 * (1 - twin) :][:2] = 0  # the embeddings of two images each, one twin after the other
             dinputs, grads = super().backward(dlogits, cache)
-            return dinputs, grads | prefixed("encoder", self.encoder.backward(dh, cache.encoder)[1])
+            return dinputs, grads | add_prefix("encoder", self.encoder.backward(dh, cache.encoder)[1])
 
     net = OneSided(case.layer.encoder, case.layer.head, case.layer.image_size)
     report = twin_sum(with_head(net), params, *inputs)
     assert not report
     assert f"twin {2 - twin} contributes nothing to" in str(report)
+
+
+def test_a_network_whose_encoder_gets_no_gradient_is_caught(rng):
+    case = CASES["Siamese pairs on (2, 12, 12) and (2, 12, 12)"]
+    params, inputs = case.draw(rng)
+
+    class HeadAlone(type(case.layer)):
+        def backward(self, dlogits, cache):
+            dinputs, grads = super().backward(dlogits, cache)
+            return dinputs, {name: gradient for name, gradient in grads.items() if name.startswith("head.")}
+
+    net = HeadAlone(case.layer.encoder, case.layer.head, case.layer.image_size)
+    assert "backward reaches only the head" in str(twin_sum(with_head(net), params, *inputs))

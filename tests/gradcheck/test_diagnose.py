@@ -1,138 +1,10 @@
-"""A wrong gradient is explained: what it is instead, where it lies, and whether it is a mistake at all."""
+"""The diagnosis of a failed check: the worst entry; kinks and round-off distinguished from bugs."""
 
 import numpy as np
 import pytest
+from wrong_layers import Convolution, report_of
 
 from scratchnet.gradcheck import check
-from scratchnet.gradcheck.where import describe
-
-
-class Convolution:
-    """y[i, j] = sum over a, b of x[i + a, j + b] @ weight[a, b] + bias; `wrong` tampers with what backward says."""
-
-    def __init__(self, wrong=lambda dx, grads: (dx, grads), weight_in_backward=lambda weight: weight):
-        self.wrong, self.weight_in_backward = wrong, weight_in_backward
-
-    def forward(self, params, x):
-        weight = params["weight"]
-        Ho, Wo = x.shape[0] - 2, x.shape[1] - 2
-        y = sum(x[a : a + Ho, b : b + Wo] @ weight[a, b] for a in range(3) for b in range(3))
-        return y + params["bias"], (x, weight)
-
-    def backward(self, dy, cache):
-        x, weight = cache
-        Ho, Wo = dy.shape[:2]
-        dx, dweight, weight = np.zeros(x.shape), np.zeros(weight.shape), self.weight_in_backward(weight)
-        for a in range(3):
-            for b in range(3):
-                dweight[a, b] = np.tensordot(x[a : a + Ho, b : b + Wo], dy, axes=((0, 1, 2), (0, 1, 2)))
-                dx[a : a + Ho, b : b + Wo] += dy @ weight[a, b].T
-        return self.wrong(dx, {"weight": dweight, "bias": dy.sum(axis=(0, 1, 2))})
-
-
-def report_of(layer, seed=0):
-    rng = np.random.default_rng(seed)
-    params = {"weight": rng.standard_normal((3, 3, 4, 4)), "bias": rng.standard_normal(4)}
-    return check(layer, params, rng.standard_normal((6, 7, 2, 4)), seed=seed)
-
-
-def scaled(name, factor):
-    return lambda dx, grads: (dx, grads | {name: factor * grads[name]})
-
-
-def lost(*index):
-    def lose(dx, grads):
-        dx = dx.copy()
-        dx[index] = 0
-        return dx, grads
-
-    return lose
-
-
-EVERY = slice(None)
-
-HINTS = {
-    "factor 2: counted twice": scaled("weight", 2),
-    "factor 1/2: a factor of 2 is missing, or only one of the two twins is counted": scaled("weight", 0.5),
-    "factor -1: wrong sign": scaled("weight", -1),
-    "factor 1/40, the length of y (4, 5, 2, 4) along axes 0, 1 and 2: averaged instead of": scaled("bias", 1 / 40),
-    "factor 5, the length of y (4, 5, 2, 4) along axis 1: summed instead of averaged": scaled("bias", 5),
-    "factor 1/37: averaged over 37 instead of summed": scaled("bias", 1 / 37),
-    "factor 37: summed over 37 instead of averaged": scaled("bias", 37),
-    "a constant factor of 0.9995": scaled("bias", 0.9995),
-    "analytic is (1 +1e-07) times numeric": scaled("weight", 1 + 1e-7),
-    "forgotten: backward leaves it at zero": scaled("bias", 0),
-    "analytic equals numeric flipped along axes 0 and 1: kernel not flipped": lambda dx, grads: (
-        dx,
-        grads | {"weight": grads["weight"][::-1, ::-1]},
-    ),
-    "analytic equals numeric transposed in axes 2 and 3": lambda dx, grads: (
-        dx,
-        grads | {"weight": grads["weight"].swapaxes(2, 3)},
-    ),
-    "analytic equals numeric shifted by 1 along axis 1": lambda dx, grads: (np.roll(dx, 1, axis=1), grads),
-    "analytic equals numeric read in Fortran order": lambda dx, grads: (dx.ravel("F").reshape(dx.shape), grads),
-    "lost: backward leaves these entries at zero": lost(EVERY, -1),
-}
-
-
-@pytest.mark.parametrize(("hint", "mistake"), HINTS.items(), ids=HINTS)
-def test_the_report_says_what_a_wrong_gradient_is_instead(hint, mistake):
-    for seed in range(5):
-        report = report_of(Convolution(mistake), seed)
-        assert len(report.failed) == 1
-        assert f"hint: {hint}" in str(report)
-        assert report.failed[0].mismatch.kind == "bug"
-
-
-@pytest.mark.parametrize(
-    ("hint", "change"),
-    [
-        ("correct if weight were flipped along axes 0 and 1", lambda weight: weight[::-1, ::-1]),
-        ("correct if weight were transposed in axes 2 and 3", lambda weight: weight.swapaxes(2, 3)),
-    ],
-)
-def test_an_input_gradient_from_the_wrong_kernel_is_recognised(hint, change):
-    report = report_of(Convolution(weight_in_backward=change))
-    assert [tensor.name for tensor in report.failed] == ["x"]
-    assert hint in str(report)
-
-
-PLACES = {
-    "the last index (6) of axis 1": lost(EVERY, -1),
-    "the first index (0) of axis 0": lost(0),
-    "index 2 of axis 3": lost(EVERY, EVERY, EVERY, 2),
-    "the last index (1) of axis 2": lost(EVERY, EVERY, 1),
-    "every second index of axis 1, from 1": lost(EVERY, slice(1, None, 2)),
-    "every third index of axis 0, from 0": lost(slice(None, None, 3)),
-    "only this entry of 6x7x2x4": lost(1, 2, 0, 3),
-    "everywhere": lambda dx, grads: (0.9 * dx, grads),
-    "scattered": lost([1, 2, 4], [0, 3, 5], [0, 1, 1], [3, 2, 0]),
-}
-
-
-@pytest.mark.parametrize(("place", "mistake"), PLACES.items(), ids=PLACES)
-def test_the_report_says_where_the_wrong_entries_lie(place, mistake):
-    (failed,) = report_of(Convolution(mistake)).failed
-    assert failed.mismatch.where == place
-
-
-def test_a_wrong_border_is_called_that():
-    def frame(dx, grads):
-        dx = dx.copy()
-        dx[[0, -1]] *= 2
-        dx[1:-1, [0, -1]] *= 2
-        return dx, grads
-
-    (failed,) = report_of(Convolution(frame)).failed
-    assert failed.mismatch.where == "the border of axes 0 and 1"
-    assert failed.mismatch.hint == "factor 2: counted twice"
-
-
-def test_a_place_is_named_with_how_much_of_it_is_wrong():
-    indices = np.argwhere(np.ones((4, 5)))
-    off = (indices[:, 1] == 3) & (indices[:, 0] % 2 == 0) & (indices[:, 0] < 4)
-    assert describe(indices, off, np.ones(20, bool), (4, 5)) == "in index 3 of axis 1, 50% of it"
 
 
 def test_the_worst_entry_is_shown_with_both_values():
@@ -160,20 +32,6 @@ def test_one_wrong_entry_of_many_is_found_by_halving(rng):
     (failed,) = check(Square(), {}, rng.standard_normal((200, 100)), entries=30).failed
     assert failed.mismatch.index == (123, 45)
     assert failed.mismatch.checked <= 33
-
-
-def test_only_one_of_two_inputs_counted_is_called_only_one_twin(rng):
-    class Distance:
-        def forward(self, params, a, b):
-            return ((a - b) * (a - b)).sum(axis=-1), a - b
-
-        def backward(self, dy, difference):
-            da = 2 * dy[:, None] * difference
-            return (da, 0 * da), {}
-
-    report = check(Distance(), {}, *rng.standard_normal((2, 3, 4)))
-    assert [tensor.name for tensor in report.failed] == ["x2"]
-    assert "only one twin is counted" in str(report)
 
 
 class Relu:
@@ -217,7 +75,7 @@ def test_a_tie_is_reported_as_a_kink(rng):
 
 
 class Largest:
-    """y = the largest of each row; `share` says what each of several winners gets of dy."""
+    """y = the largest of each row; `share` divides dy among several winners."""
 
     def __init__(self, share):
         self.share = share

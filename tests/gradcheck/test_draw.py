@@ -1,4 +1,4 @@
-"""Random points: what is drawn, and what is taken as it is."""
+"""Random points: shapes are drawn for, arrays are taken as they are."""
 
 import numpy as np
 import pytest

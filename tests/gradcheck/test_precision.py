@@ -7,7 +7,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck import check_precision
 from scratchnet.gradcheck.precision import TF32_ROUNDOFF
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1
-from scratchnet.ops.conv import ALGORITHMS
+from scratchnet.layers.conv2d import ALGORITHMS
 
 # (layer, shape of the input, the most products in any sum, options)
 LAYERS = [

@@ -1,4 +1,4 @@
-"""The report: how sure a pass is, and a text that fits on a screen."""
+"""The report: how certain a pass is, in a text that fits on a screen."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The cases themselves: what they draw, which points they try again, and whole networks by name."""
+"""The cases: the points that they draw and redraw, and whole networks by name."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from scratchnet.errors import CheckpointError
-from scratchnet.layers import ReLU
+from scratchnet.layers import Linear, ReLU
 from scratchnet.models import networks as models
 from scratchnet.planted import cases as gradcases
 from scratchnet.planted.cases import Case
 
 
 def test_a_case_draws_the_same_point_from_the_same_seed():
-    case = gradcases.CASES["Linear(in_features=5, out_features=3) on (4, 5)"]
+    case = Case(Linear(5, 3), ((4, 5),))
     (params, (x,)), (again, (x_again,)) = (case.draw(np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(x, x_again)
     np.testing.assert_array_equal(params["weight"], again["weight"])
 
 
 def test_a_case_tries_another_point_where_a_gradient_is_zero():
-    """ReLU of a single negative number has no gradient; with some seeds that is what is drawn."""
+    """ReLU of a single negative number has a zero gradient; some seeds draw one."""
     case = Case(ReLU(), ((1,),))
     dead = [seed for seed in range(10) if case.draw(np.random.default_rng(seed))[1][0][0] < 0]
     proved = [seed for seed in dead if not case.check(seed).vacuous]
@@ -32,7 +32,7 @@ def test_a_case_tries_another_point_where_a_gradient_is_zero():
 
 @dataclass(frozen=True)
 class OfOneParameter:
-    """y = w x with w = 0 at the start, in vain: a case moves every parameter from where it starts."""
+    """y = w x with w = 0 initially; a case moves every parameter away from its initial value."""
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> dict:
         return {"w": np.zeros(1, dtype)}

@@ -1,4 +1,4 @@
-"""What the tests of the commands share besides fixtures: a small training, and drawings as files."""
+"""Helpers for the tests of the commands: a small training run, and drawings as files."""
 
 import json
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ TINY = [
 
 @dataclass
 class Answer:
-    """What a command returned and printed."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str

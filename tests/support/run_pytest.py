@@ -1,4 +1,4 @@
-"""pytest in a process of its own, with our plugin and no other."""
+"""Runs pytest in a separate process, with our plugin alone."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ PLUGIN = "scratchnet" if INSTALLED else "scratchnet.pytest_plugin"  # by its ent
 
 
 def run_pytest(folder: Path, *arguments: str) -> str:
-    """What pytest prints in a process of its own."""
+    """The output of pytest in a separate process."""
     # on a CI server (a variable tells) pytest repeats the whole failure in its last lines
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
     found = subprocess.run(

@@ -2,13 +2,14 @@
 
 Code that runs on `strict` keeps its arrays on one device, waits for it only in `to_host`, uses what CuPy has
 under CuPy's names, and stays in the precision it was given. What it cannot show: kernels, streams, speed.
-What goes either way is counted.
+Transfers in both directions are counted.
 
     register_device(STRICT)
     x = to_device(images, "strict")
     y = to_host(layer.forward(params, x)[0])     # counted in strict.synchronisations, and x in strict.uploads
 
-Once a function is needed that is not here, add it to FUNCTIONS after reading how CuPy's differs from NumPy's.
+To use a function that is missing, add it to FUNCTIONS in cupy_functions.py after reading how CuPy's differs from
+NumPy's.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,78 +18,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from cupy_functions import (
+    ARRAY_PARAMETERS,
+    COMPARISONS,
+    CONSTANTS,
+    CUPY_DTYPES,
+    DISPATCHING,
+    LIST_PARAMETERS,
+    METHODS,
+    NULLABLE_PARAMETERS,
+    NUMBER_PARAMETERS,
+    OPERATORS,
+    SIGNATURES,
+    SYNCHRONISING,
+    WITHOUT_COMPLEX_LOOP,
+)
 
 from scratchnet.backend import Device
-
-# CuPy's functions with CuPy's parameters; those after the bar may be left out. None takes NumPy's `where` or `initial`.
-# test_cupy_names.py compares the table with CuPy where it is installed.
-FUNCTIONS = """
-    abs ceil cos exp expm1 floor invert isfinite isinf isnan: x | out dtype
-    log log1p logical_not negative reciprocal rint sign sin sqrt square tanh: x | out dtype
-    add bitwise_and bitwise_or bitwise_xor divide equal floor_divide greater greater_equal: x1 x2 | out dtype
-    left_shift less less_equal logaddexp logical_and logical_or matmul maximum minimum: x1 x2 | out dtype
-    multiply not_equal power remainder right_shift subtract: x1 x2 | out dtype
-    all amax amin any max min: a | axis out keepdims
-    argmax argmin mean sum: a | axis dtype out keepdims
-    count_nonzero: a | axis
-    empty ones zeros: shape | dtype order
-    ones_like zeros_like: a | dtype order subok shape
-    empty_like: prototype | dtype order subok shape
-    full: shape fill_value | dtype order
-    full_like: a fill_value | dtype order subok shape
-    arange: start | stop step dtype
-    asarray: a | dtype order
-    ascontiguousarray: a | dtype
-    concatenate stack: tup | axis out
-    flip squeeze: a | axis
-    expand_dims: a axis
-    moveaxis: a source destination
-    swapaxes: a axis1 axis2
-    transpose: a | axes
-    ravel: a | order
-    reshape: a newshape | order
-    broadcast_to: array shape
-    broadcast_shapes: *args
-    pad: array pad_width | mode constant_values
-    repeat: a repeats | axis
-    rot90: a | k axes
-    lib.stride_tricks.as_strided: x | shape strides
-    lib.stride_tricks.sliding_window_view: x window_shape | axis
-    take: a indices | axis out
-    take_along_axis: a indices axis
-    where: condition x y
-    clip: a a_min a_max | out
-    copyto: dst src
-    cumsum: a | axis dtype out
-    dot: a b | out
-    tensordot: a b | axes
-    einsum: *operands | dtype optimize
-    result_type: *arrays_and_dtypes
-"""
-CONSTANTS = """
-    bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128
-    dtype e finfo iinfo inf nan newaxis pi
-"""
-METHODS = "all any argmax argmin cumsum dot max mean min ravel repeat squeeze sum swapaxes take"
-COMPARISONS = "eq:equal ne:not_equal lt:less le:less_equal gt:greater ge:greater_equal"
-OPERATORS = """
-    add:add sub:subtract mul:multiply truediv:divide floordiv:floor_divide mod:remainder pow:power
-    and:bitwise_and or:bitwise_or xor:bitwise_xor lshift:left_shift rshift:right_shift
-"""
-SYNCHRONISING = """
-    __array__ __bool__ __complex__ __contains__ __float__ __index__ __int__ __iter__ __reduce_ex__
-    get item nonzero tobytes tolist
-"""
-DISPATCHING = "__array_function__ __array_ufunc__"
-
-# What a parameter takes goes by its name. Those not listed take plain Python values: shapes, axes, dtypes.
-ARRAY_PARAMETERS = {"a", "array", "b", "condition", "dst", "out", "prototype", "src"}
-NUMBER_PARAMETERS = {"a_max", "a_min", "fill_value", "indices", "value", "x", "x1", "x2", "y"}  # or an array
-NULLABLE_PARAMETERS = {"a_max", "a_min", "out"}  # or None
-LIST_PARAMETERS = {"tup": "a", "args": "item", "arrays_and_dtypes": "item", "operands": "item"}  # of what
-
-CUPY_DTYPES = "?bBhHiIlLqQefdFD"
-WITHOUT_COMPLEX_LOOP = {"clip", "logical_and", "logical_not", "logical_or"}  # NumPy's take complex numbers
 
 
 class StrictArray:
@@ -205,7 +151,7 @@ class StrictModule:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"the stand-in has no {name!r}: CuPy lacks it, or tests/support/strict_array.py does not list it yet"
+            f"the stand-in has no {name!r}: CuPy lacks it, or tests/support/cupy_functions.py does not list it yet"
         )
 
 
@@ -326,12 +272,6 @@ def _take_along_axis(a: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarra
 
 
 strict = StrictModule()
-SIGNATURES = {
-    name: parameters.strip()
-    for line in FUNCTIONS.strip().splitlines()
-    for names, parameters in [line.split(":")]
-    for name in names.split()
-}
 _own: dict[str, Callable] = {
     "count_nonzero": _count_nonzero,
     "dot": _dot,
@@ -340,6 +280,8 @@ _own: dict[str, Callable] = {
     "take": _take,
     "take_along_axis": _take_along_axis,
 }
+
+
 for _name, _parameters in SIGNATURES.items():
     _path, _, _last = _name.rpartition(".")
     _numpy, _target = (np.lib.stride_tricks, strict.lib.stride_tricks) if _path else (np, strict)
@@ -376,16 +318,24 @@ def _refused(name: str, reason: str) -> Callable:
 
 for _name in METHODS.split():
     setattr(StrictArray, _name, _method(_name))
+
+
 for _pair in COMPARISONS.split():
     _name, _function = _pair.split(":")
     setattr(StrictArray, f"__{_name}__", _method(_function))
+
+
 for _pair in OPERATORS.split():
     _name, _function = _pair.split(":")
     setattr(StrictArray, f"__{_name}__", _method(_function))
     setattr(StrictArray, f"__r{_name}__", _reflected(_function))
     setattr(StrictArray, f"__i{_name}__", _in_place(_function))
+
+
 for _name in SYNCHRONISING.split():
     setattr(StrictArray, _name, _refused(_name, "Python would wait for the device here, call to_host"))
+
+
 for _name in DISPATCHING.split():
     setattr(StrictArray, _name, _refused(_name, "a NumPy function was given an array on the device, call it on xp"))
 
@@ -394,6 +344,11 @@ def upload(array: np.ndarray) -> StrictArray:
     """A copy of a host array on the device."""
     strict.uploads.append(array.nbytes)
     return StrictArray(np.array(array, order="K"))
+
+
+def on_device(values: Any, dtype: Any = "float32") -> StrictArray:
+    """`values` as an array on the device."""
+    return upload(np.array(values, dtype))
 
 
 def download(array: StrictArray) -> np.ndarray:

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import strict_array
+from cupy_functions import DISPATCHING, SIGNATURES, SYNCHRONISING
 from strict_array import StrictArray, strict
 
 import scratchnet
@@ -73,7 +73,7 @@ def test_every_name_taken_from_xp_is_in_cupy_and_in_the_stand_in(path):
     missing = {name for name in names if name.removesuffix(".at") not in CUPY_NAMES}
     assert not missing, f"{path} takes from xp what CuPy does not have"
     unlisted = {name for name in names if not has(strict, name)}
-    assert not unlisted, f"{path} takes from xp what tests/support/strict_array.py does not list yet"
+    assert not unlisted, f"{path} takes from xp what tests/support/cupy_functions.py does not list yet"
 
 
 def test_the_search_finds_names_in_every_form():
@@ -113,7 +113,7 @@ def test_the_search_finds_imports_in_every_form(source):
 
 def test_the_stand_in_has_nothing_that_cupy_lacks():
     own = {"lib", "synchronisations", "uploads"}
-    names = {*strict_array.SIGNATURES, *(set(vars(strict)) - own)}
+    names = {*SIGNATURES, *(set(vars(strict)) - own)}
     assert names - CUPY_NAMES == set()
 
 
@@ -122,7 +122,7 @@ class Empty:
 
 
 def test_the_arrays_of_the_stand_in_have_nothing_that_cupys_lack():
-    refused = {*strict_array.SYNCHRONISING.split(), *strict_array.DISPATCHING.split(), *dir(Empty)}
+    refused = {*SYNCHRONISING.split(), *DISPATCHING.split(), *dir(Empty)}
     public = {name for name in set(dir(StrictArray)) - refused if name.startswith("__") or not name.startswith("_")}
     assert {f"ndarray.{name}" for name in public} - CUPY_NAMES == set()
 
@@ -151,7 +151,7 @@ def test_cupy_runs_out_of_memory_as_python_does_and_reports_on_its_pool(cupy):
 
 def test_the_stand_in_takes_the_parameters_that_cupy_takes(cupy):
     checked = 0
-    for name, signature in strict_array.SIGNATURES.items():
+    for name, signature in SIGNATURES.items():
         function = operator.attrgetter(name)(cupy)
         parameters = [] if isinstance(function, cupy.ufunc) else inspect.signature(function).parameters.values()
         names = ["*" * (parameter.kind is parameter.VAR_POSITIONAL) + parameter.name for parameter in parameters]
@@ -163,7 +163,7 @@ def test_the_stand_in_takes_the_parameters_that_cupy_takes(cupy):
 
 
 def test_the_stand_in_has_no_loop_that_cupy_lacks(cupy):
-    names = [name for name in strict_array.SIGNATURES if isinstance(getattr(cupy, name, None), cupy.ufunc)]
+    names = [name for name in SIGNATURES if isinstance(getattr(cupy, name, None), cupy.ufunc)]
     assert len(names) > 30
     for name, dtype in itertools.product(names, ["bool", "uint8", "int8", "int32", "int64", *"fdFD"]):
         loops = [loop.split("->") for loop in getattr(cupy, name).types]

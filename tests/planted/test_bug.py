@@ -1,4 +1,4 @@
-"""The catalogue of planted bugs: what it holds, that the checker catches all of it, and the quiz made of it."""
+"""The catalogue of planted bugs: what it holds, and the points at which a bug shows."""
 
 from dataclasses import replace
 
@@ -7,18 +7,12 @@ import pytest
 
 from scratchnet import planted
 from scratchnet.errors import ScratchnetError
-from scratchnet.gradcheck import Report
 from scratchnet.layers import Linear, ReLU
 from scratchnet.planted import CATALOGUE, bug
-from scratchnet.planted import cases as gradcases
 from scratchnet.planted.cases import Case
 
-SEEDS = range(3)
-every_bug = pytest.mark.parametrize("bug", CATALOGUE.values(), ids=CATALOGUE)
-CORRECT = {bug.case.name: bug.case for bug in CATALOGUE.values()}
 
-
-def test_the_catalogue_is_long_and_every_bug_has_a_story_of_its_own():
+def test_the_catalogue_is_long_and_every_bug_has_a_different_story():
     assert len(CATALOGUE) >= 40
     stories = {bug.story for bug in CATALOGUE.values()}
     assert len(stories) == len(CATALOGUE)
@@ -26,21 +20,8 @@ def test_the_catalogue_is_long_and_every_bug_has_a_story_of_its_own():
     assert all(bug.name == name for name, bug in CATALOGUE.items())
 
 
-@every_bug
-def test_a_planted_bug_is_caught(bug):
-    outcome = planted.hunt(bug, SEEDS)
-    assert outcome.caught == outcome.seeds == len(SEEDS)
-
-
-@pytest.mark.parametrize("case", CORRECT.values(), ids=CORRECT)
-def test_the_layer_passes_without_its_bug(case):
-    for seed in SEEDS:
-        report = case.check(seed)
-        assert report, report
-
-
 def one_call(case, seed=0):
-    """What a first backward returns, as a list of arrays."""
+    """The arrays that a first backward returns."""
     rng = np.random.default_rng(seed)
     params, inputs = case.draw(rng)
     y, cache = case.layer.forward(params, *inputs, **case.options)
@@ -57,7 +38,7 @@ def test_a_bug_of_contract_returns_the_right_gradients_at_first(bug):
         np.testing.assert_allclose(wrong, right, rtol=1e-12, atol=1e-14)
 
 
-def test_a_point_where_a_bug_changes_nothing_is_drawn_again():
+def test_a_point_at_which_a_bug_changes_nothing_is_drawn_again():
     negative = replace(
         CATALOGUE["relu mask missing"],
         case=Case(ReLU(), ((1, 1),)),  # one pixel: positive at about every second point, where no mask is right
@@ -80,28 +61,3 @@ def test_two_bugs_of_one_name_are_refused():
 
     with pytest.raises(ScratchnetError, match="two planted bugs are called 'bias averaged'"):
         bug.planted_in(Linear(2, 2), (3, 2))(bias_averaged)
-
-
-def test_a_blind_checker_catches_nothing_but_what_cannot_be_asked(monkeypatch):
-    monkeypatch.setattr(gradcases, "check", lambda *args, seed=0, **options: Report((), seed, properties=("blind",)))
-    assert planted.hunt(CATALOGUE["bias averaged"], SEEDS).caught == 0
-
-
-def test_the_correct_cases_are_those_of_the_library_and_of_the_catalogue():
-    correct = planted.correct_cases()
-    assert correct.keys() == gradcases.CASES.keys() | CORRECT.keys()
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_a_quiz_has_one_true_story_among_four(seed):
-    quiz = planted.make_quiz(seed)
-    assert len(set(quiz.stories)) == 4
-    assert quiz.stories[quiz.answer - 1] == quiz.bug.story
-    assert quiz.bug.name not in quiz.report
-    assert quiz.report == planted.make_quiz(seed).report
-    assert len(quiz.layer.splitlines()) == 2
-
-
-def test_quizzes_differ():
-    assert len({planted.make_quiz(seed).bug.name for seed in range(12)}) > 6
-    assert len({planted.make_quiz(seed).answer for seed in range(12)}) > 1

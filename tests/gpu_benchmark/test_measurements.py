@@ -1,47 +1,26 @@
-"""benchmarks/gpu.sh, gpu.py and gpu_report.py, as far as they go without a GPU: with NumPy behind CuPy's names."""
+"""benchmarks/gpu.py without a GPU: with NumPy behind CuPy's names."""
 
 import ctypes
-import importlib.util
-import io
 import json
-import shlex
-import shutil
-import subprocess
-import sys
 import time
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import strict_array
+from gpu_scripts import gpu_report, script, without_cupy
 
 from scratchnet import backend
 from scratchnet.bench import timing
-from scratchnet.cli import main
 from scratchnet.errors import install_extra
 from scratchnet.models.networks import compact
 from scratchnet.ops.cuda import conv_cost
 from scratchnet.ops.fast.conv_cost import Problem
 from scratchnet.train.recipe import Recipe
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-SCRIPT = FOLDER / "gpu.sh"
-if not SCRIPT.exists():
-    pytest.skip("the benchmarks are not here, as in an installed package", allow_module_level=True)
 FLOAT32, FAST_TF32 = 68, 77
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-gpu_report = script("gpu_report")
 
 
 @pytest.fixture
@@ -66,7 +45,7 @@ def gpu(monkeypatch):
 
 
 class Array(np.ndarray):
-    """A NumPy array that tells its address as CuPy's do."""
+    """A NumPy array that has its address where CuPy's arrays have it."""
 
     @property
     def data(self):
@@ -83,7 +62,7 @@ class Event:
 
 def gemm(handle, ta, tb, m, n, k, alpha, A, A_type, lda, stride_a, B, B_type, ldb, stride_b, beta, C, C_type, ldc,
          stride_c, batch, compute_type, algo):  # fmt: skip
-    """cuBLAS's product of column-major matrices, from and to memory; rounds as TF32 does where it is asked to."""
+    """cuBLAS's product of column-major matrices, by address; it rounds to TF32 on request."""
     assert (ta, tb, A_type, B_type, C_type) == (0,) * 5
     assert [ctypes.c_float.from_address(pointer).value for pointer in (alpha, beta)] == [1, 0]
 
@@ -124,9 +103,6 @@ def cuda():
     return replace(strict_array.STRICT, name="cuda", module=cp)
 
 
-# Measurements
-
-
 @pytest.mark.parametrize(("name", "rows"), [("copies", 2), ("products", 4), ("batched products", 5), ("transforms", 4)])
 def test_rates_are_measured_and_written(name, rows, gpu, cuda):
     found = gpu.MEASUREMENTS[name](cuda)
@@ -139,9 +115,7 @@ def test_rates_are_measured_and_written(name, rows, gpu, cuda):
 
 
 @pytest.mark.parametrize("name", ["products", "batched products"])
-def test_cublas_finds_the_product_of_row_major_matrices_and_its_rounding_tells_the_precision(
-    name, gpu, cuda, monkeypatch
-):
+def test_cublas_multiplies_row_major_matrices_and_its_rounding_shows_the_precision(name, gpu, cuda, monkeypatch):
     types = {"float32": FLOAT32, "tf32": FAST_TF32}
 
     def matmul(a, b, out):  # as backend.matmul on a GPU, in the precision that is set
@@ -155,7 +129,7 @@ def test_cublas_finds_the_product_of_row_major_matrices_and_its_rounding_tells_t
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
-def test_both_algorithms_are_measured_beside_what_is_expected_of_them(precision, gpu, monkeypatch):
+def test_both_algorithms_are_measured_next_to_the_expected_times(precision, gpu, monkeypatch):
     sizes = [(8, 2, 1, 3, 3, 1, 0), (7, 2, 5, 3, 3, 2, 1)]  # the first is taken for the first of a network
     called = []
 
@@ -249,7 +223,7 @@ def test_pytorch_is_measured_layer_by_layer_and_its_kernels_are_named(tiny, cuda
     assert "aten::mm" in text
 
 
-def test_every_measurement_is_kept_whatever_becomes_of_the_others(gpu, cuda, monkeypatch, tmp_path):
+def test_every_measurement_is_kept_if_others_fail(gpu, cuda, monkeypatch, tmp_path):
     kept = []
 
     def in_own_process(name):
@@ -266,179 +240,9 @@ def test_every_measurement_is_kept_whatever_becomes_of_the_others(gpu, cuda, mon
     assert record["measurements"]["steps"]["error"] == "fell over"
 
 
-def without_cupy():
-    return importlib.util.find_spec("cupy") is None
-
-
 @pytest.mark.skipif(not without_cupy(), reason="CuPy is installed, and may find a GPU")
 def test_without_a_gpu_the_script_says_so_in_a_line(gpu, capsys, monkeypatch):
     assert gpu.main(["--check"]) == 2
     assert capsys.readouterr() == ("", f"{gpu.in_own_process('copies')['error']}\n")
     monkeypatch.setattr(gpu, "LIMIT", 0.01)
     assert gpu.in_own_process("copies") == {"error": "took longer than 0.01 s"}
-
-
-# The report
-
-
-@pytest.fixture(scope="module")
-def figures():
-    """The JSON of a real bench, of a small network on the CPU."""
-    command = ["bench", "--network", "compact", "--image-size", "16", "--pairs", "2", "--rounds", "1", "--json"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdout", written := io.StringIO())
-        assert main([*command, "--device", "cpu"]) == 0
-    return json.loads(written.getvalue())
-
-
-TESTS = """<?xml version="1.0"?><testsuites><testsuite>
-<testcase classname="tests.test_pool" name="test_forward[cuda]"/>
-<testcase classname="tests.test_pool" name="test_backward[cuda]">
-<failure message="assert 1 == 2&#10;more">...</failure></testcase>
-<testcase classname="tests.test_pool" name="test_setup[cuda]"><error message="">...</error></testcase>
-<testcase classname="tests.test_c" name="test_c[cuda-1]"><failure message="E: no">...</failure></testcase>
-<testcase classname="tests.test_c" name="test_c[cuda-2]"><failure message="E: no">...</failure></testcase>
-<testcase classname="tests.test_c" name="test_c[cuda-3]"><failure message="E: other">...</failure></testcase>
-<testcase classname="tests.test_a" name="a"><skipped message="no a">...</skipped></testcase>
-<testcase classname="tests.test_b" name="b"><skipped message="no a">...</skipped></testcase>
-</testsuite></testsuites>"""
-
-
-@pytest.fixture
-def results(tmp_path, figures):
-    """A folder as gpu.sh leaves it: one part has failed, and one was interrupted while it wrote."""
-    row = {"what": "copyto | 1 GiB", "ms": {"median": 0.5, "least": 0.25, "most": 0.75}, "gigabytes_per_second": 4321.4}
-    layer = {"forward_ms": {"median": 1.25}, "backward_ms": {"median": 2.5}}
-    measured = {
-        "machine": figures["machine"],
-        "driver": "NVIDIA H200, 580.1",
-        "measurements": {
-            "copies": {"rows": [row, {"what": "other", "problem": "MemoryError: no"}], "seconds": 1.5},
-            "steps": {"rows": [{"what": "step, tf32", "ms": row["ms"], "epoch_seconds": 12.34}]},
-            "products": {"error": "took longer than 60 s"},
-            "layers of PyTorch": {"layers": {"default": {"conv1": layer}, "all TF32": {"conv1": layer}}},
-            "kernels of cuDNN": {"kernels": {"default": {"forward": [{"kernel": "xmma_fprop", "ms": 1.5}]}}},
-        },
-    }
-    files = {
-        "parts.tsv": "tests\t1\t42\nmeasurements\t0\t90\nbench_tf32\t124\t130\n",
-        "tests.out": "..F\n5 failed, 1 passed\n",
-        "tests.err": "\n",
-        "measurements.err": "a warning\n",
-        "bench_tf32.err": "Traceback\nscratchnet: interrupted\n",
-        "tests.xml": TESTS,
-        "measurements.json": json.dumps(measured),
-        "bench_float32.out": json.dumps(figures),
-        "bench_tf32.out": "",
-    }
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    return tmp_path
-
-
-def test_the_report_holds_all_results(results, figures):
-    out = results / "out"
-    out.mkdir()
-    gpu_report.main([str(results), "--out", str(out)])
-    record, text = json.loads((out / "gpu.json").read_text()), (out / "gpu.md").read_text()
-    without_code = {name: section for name, section in figures.items() if name != "code"}  # a folder of this machine
-    assert record["bench"] == {"float32": without_code}
-    assert figures["code"] not in text
-    assert record["parts"][2] == {"name": "bench_tf32", "code": 124, "seconds": 130, "said": "scratchnet: interrupted"}
-    assert record["tests"]["passed"] == 1
-    for line in [
-        figures["machine"]["processor"],
-        "nvidia-smi: NVIDIA H200, 580.1",
-        "| bench_tf32 | 130 | 124, out of time | scratchnet: interrupted |",
-        "| tests | 42 | 1 | 5 failed, 1 passed |",
-        "| measurements | 90 | 0 |  |",
-        "1 passed, 5 failed, 2 skipped.",
-        "- failed: tests.test_pool::test_backward[cuda]: assert 1 == 2 more\n",
-        "- failed: tests.test_pool::test_setup[cuda]: ",
-        "- failed: 2 of tests.test_c::test_c: E: no\n",
-        "- failed: tests.test_c::test_c[cuda-3]: E: other\n",
-        "- 2 skipped: no a",
-        "| copyto / 1 GiB | 0.500 (0.250 - 0.750) | 4321 |  |",
-        "| other |  |  | MemoryError: no |",
-        "|  | ms | s for 150,000 pairs |\n| --- | --- | --- |\n| step, tf32 | 0.500 (0.250 - 0.750) | 12.3 |",
-        "## Products\n\nFailed: took longer than 60 s",
-        "| layer | default | all TF32 |\n| --- | --- | --- |\n| conv1 | 1.250 / 2.500 | 1.250 / 2.500 |",
-        "   1.500 ms  xmma_fprop",
-        "## `scratchnet bench --device cuda --precision float32`",
-        "training step: ",
-    ]:
-        assert line in text, line
-
-
-def test_a_report_of_nothing_is_one(tmp_path):
-    gpu_report.main([str(tmp_path), "--out", str(tmp_path)])
-    assert json.loads((tmp_path / "gpu.json").read_text()) == {"bench": {}}
-    assert (tmp_path / "gpu.md").read_text().startswith("# On a GPU\n")
-
-
-# The script of all
-
-needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-PARTS = ["tests", "bench_float32", "bench_tf32", "measurements"]
-
-
-def run(python, out):
-    environment = {"PATH": "/usr/bin:/bin", "PYTHON": str(python)}
-    command = ["bash", str(SCRIPT), str(out)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
-@needs_bash
-@pytest.mark.skipif(not without_cupy() or shutil.which("nvidia-smi") is not None, reason="there may be a GPU")
-def test_the_script_does_nothing_where_there_is_no_gpu(tmp_path):
-    for python, message in ((sys.executable, "needs an NVIDIA GPU"), ("nonesuch", "needs Python: nonesuch is missing")):
-        done = run(python, tmp_path / "out")
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert message in done.stderr
-        assert not (tmp_path / "out").exists()
-
-
-@needs_bash
-@pytest.mark.parametrize("failing", [None, *PARTS])
-def test_the_script_runs_every_part_and_reports_what_there_is(failing, results, figures):
-    """With a Python that believes to have CuPy and a GPU, and in place of the parts copies their results."""
-    (results / "bench_tf32.out").write_text(json.dumps(figures))
-    python, stand_in = results / "python", results / "stand_in.py"
-    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(stand_in))} "$@"\n')
-    stand_in.write_text(f"""
-import os, shutil, sys
-from pathlib import Path
-command = " ".join(sys.argv[1:])
-part = "bench_" + "".join(sys.argv[-4:-3])
-part = "tests" if "pytest" in command else "measurements" if "gpu.py" in command else part
-with open({str(results / "commands")!r}, "a") as commands:
-    print(command, file=commands)
-if "gpu_report.py" in command:
-    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-elif "-c" in sys.argv or "--check" in command:
-    sys.exit(0)
-elif part == {failing!r}:
-    sys.exit("spoilt")
-elif part == "tests":
-    shutil.copy({str(results / "tests.xml")!r}, command.partition("--junitxml=")[2])
-elif part == "measurements":
-    shutil.copy({str(results / "measurements.json")!r}, sys.argv[-1])
-else:
-    print(Path({str(results)!r}, part + ".out").read_text())
-""")
-    python.chmod(0o755)
-    done = run(python, results / "out")
-    assert done.returncode == (0 if failing is None else 1), done.stderr
-    record = json.loads((results / "out" / "gpu.json").read_text())
-    assert [part["name"] for part in record["parts"]] == PARTS
-    assert [(part["name"], part["said"]) for part in record["parts"] if part["code"]] == (
-        [(failing, "spoilt")] if failing else []
-    )
-    found = {"tests": "tests" in record, "measurements": "measurements" in record}
-    found |= {f"bench_{precision}": precision in record["bench"] for precision in ("float32", "tf32")}
-    assert [part for part in PARTS if not found[part]] == ([failing] if failing else [])
-    commands = (results / "commands").read_text()
-    assert (
-        "--device cuda --network koch2015 --pairs 128 --rounds 20 --precision tf32 --against torch --json" in commands
-    )
-    assert "-m pytest -m gpu" in commands

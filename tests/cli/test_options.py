@@ -1,4 +1,4 @@
-"""Commands, options, settings and names that are nearly right: one line that says what was probably meant."""
+"""Misspelt commands, options, settings and names: one line that suggests the right one."""
 
 import pytest
 
@@ -47,17 +47,17 @@ from scratchnet.cli.options import Parser
         (["download", "--only", "images_backgroud.zip"], "(did you mean 'images_background.zip'?)"),
     ],
 )
-def test_what_is_nearly_right_is_refused_with_what_was_probably_meant(arguments, message, refused):
+def test_a_misspelling_is_refused_with_a_suggestion(arguments, message, refused):
     assert message in refused(*arguments)
 
 
 @pytest.mark.parametrize("short", ["--rec", "--see", "--mem", "--resum", "--reci"])
-def test_no_option_is_taken_for_another_by_its_beginning(short, refused):
-    """--res is --resume today, and would be ambiguous with the next option that begins like it."""
+def test_options_cannot_be_abbreviated(short, refused):
+    """--res may be --resume today and ambiguous once another option begins like it."""
     assert f"unrecognized arguments: {short} (did you mean --" in refused("train", short, "3")
 
 
-def test_what_looks_like_an_option_and_is_none_is_left_alone():
+def test_arguments_that_only_look_like_options_are_left_alone():
     parser = Parser(prog="p")
     parser.add_argument("files", nargs="*")
     parser.add_argument("--number", type=float)
