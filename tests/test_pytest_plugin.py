@@ -119,9 +119,9 @@ def test_inputs_and_parameters_are_drawn_for_shapes_and_taken_as_they_are_otherw
     seen = []
 
     class Watched(Linear):
-        def forward(self, params, x, training=False):
+        def forward(self, params, x):
             seen.append((params, x))
-            return super().forward(params, x, training)
+            return super().forward(params, x)
 
     check_it(Watched(5, 2), x, params={"weight": weight, "bias": (2,)})
     params, first = seen[0]
@@ -218,9 +218,9 @@ def test_arrays_are_put_where_they_are_asked_for(check_it, device, monkeypatch):
     seen = set()
 
     class Watched(Linear):
-        def forward(self, params, x, training=False):
+        def forward(self, params, x):
             seen.add((array_module(x, *params.values()), x.dtype.name))
-            return super().forward(params, x, training)
+            return super().forward(params, x)
 
     check_it(Watched(5, 2), (3, 5), array_module="elsewhere")
     assert seen == {(device.module, "float64"), (device.module, "complex128")}
