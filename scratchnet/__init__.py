@@ -8,43 +8,12 @@ from scratchnet.common.version import VERSION
 __version__ = VERSION
 
 __all__ = [
-    "SGD",
-    "BackendError",
-    "CheckpointError",
-    "DataError",
-    "InUseError",
-    "NWayCrossEntropy",
-    "NonFiniteError",
-    "PairCrossEntropy",
-    "ScratchnetError",
-    "ShapeError",
-    "SiameseNet",
-    "backend",
-    "bench",
-    "checkpoint",
-    "common",
-    "data",
-    "errors",
-    "files",
-    "gradcheck",
-    "images",
-    "layers",
-    "load_model",
-    "losses",
-    "models",
-    "oneshot",
-    "ops",
-    "optim",
-    "photo",
-    "planted",
-    "pretrained",
-    "save_model",
-    "set_precision",
-    "to_device",
-    "to_host",
-    "train",
+    "SGD", "BackendError", "CheckpointError", "DataError", "InUseError", "NWayCrossEntropy", "NonFiniteError",
+    "PairCrossEntropy", "ScratchnetError", "ShapeError", "SiameseNet", "backend", "bench", "checkpoint", "common",
+    "data", "errors", "files", "gradcheck", "images", "layers", "load_model", "losses", "models", "oneshot", "ops",
+    "optim", "photo", "planted", "pretrained", "save_model", "set_precision", "to_device", "to_host", "train",
     "train_step",
-]
+]  # fmt: skip
 
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes as long as all the rest
 if TYPE_CHECKING:
@@ -87,26 +56,10 @@ if TYPE_CHECKING:
 else:
     from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(
-        __name__,
-        ["__version__", *__all__],
-        {
-            "set_precision": "backend",
-            "to_device": "backend",
-            "to_host": "backend",
-            "load_model": "checkpoint",
-            "save_model": "checkpoint",
-            "BackendError": "errors",
-            "CheckpointError": "errors",
-            "DataError": "errors",
-            "InUseError": "errors",
-            "NonFiniteError": "errors",
-            "ScratchnetError": "errors",
-            "ShapeError": "errors",
-            "NWayCrossEntropy": "losses",
-            "PairCrossEntropy": "losses",
-            "SGD": "optim",
-            "SiameseNet": "models",
-            "train_step": "train",
-        },
-    )
+    __getattr__, __dir__ = lazily(__name__, ["__version__", *__all__], {
+        "set_precision": "backend", "to_device": "backend", "to_host": "backend", "load_model": "checkpoint",
+        "save_model": "checkpoint", "BackendError": "errors", "CheckpointError": "errors", "DataError": "errors",
+        "InUseError": "errors", "NonFiniteError": "errors", "ScratchnetError": "errors", "ShapeError": "errors",
+        "NWayCrossEntropy": "losses", "PairCrossEntropy": "losses", "SGD": "optim", "SiameseNet": "models",
+        "train_step": "train",
+    })  # fmt: skip

@@ -18,7 +18,7 @@ common.version common.lazy
 errors
 common.caches common.notes common.console common.spelling
 common
-backend.native backend.cublas
+backend.native backend.cublas backend.layout_hints
 backend.memory backend.blas
 backend.device
 backend.expect
@@ -32,7 +32,8 @@ files
 gradcheck.adapters gradcheck.draw
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
 gradcheck.numeric
-gradcheck.contract gradcheck.diagnose gradcheck.step_sweep gradcheck.precision
+gradcheck.contract gradcheck.sides gradcheck.step_sweep gradcheck.precision
+gradcheck.diagnose
 gradcheck.algebra
 gradcheck.check
 gradcheck

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from scratchnet.bench.channels_first import to_torch
 from scratchnet.errors import install_extra
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models import networks as models
-from scratchnet.ops.conv import ALGORITHMS, to_torch
+from scratchnet.ops.choose import CONVOLUTIONS
 from scratchnet.planted.cases import Case
 
 torch = pytest.importorskip("torch", reason=f"compares with PyTorch, which is an extra; {install_extra('torch')}")
@@ -23,7 +24,7 @@ def hwnc(x) -> np.ndarray:
     return x.numpy().transpose(2, 3, 0, 1)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", CONVOLUTIONS)
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "padding"), [(3, 1, 0), (3, 1, 1), (2, 2, 0), (5, 3, 2), ((2, 3), 1, 1)]
 )

@@ -3,18 +3,9 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "channels_first",
-    "child",
-    "embedding",
-    "machine",
-    "measure",
-    "memory",
-    "peers",
-    "profile",
-    "report",
-    "timing",
+    "channels_first", "child", "embedding", "machine", "measure", "memory", "peers", "profile", "report", "timing",
     "workload",
-]
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.bench import (

@@ -3,19 +3,9 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "alphabets",
-    "archive",
-    "download",
-    "drawings",
-    "episodes",
-    "fetch",
-    "glyphs",
-    "locate",
-    "mnist",
-    "omniglot",
-    "pairs",
-    "splits",
-]
+    "alphabets", "archive", "download", "drawings", "episodes", "fetch", "glyphs", "locate", "mnist", "omniglot",
+    "pairs", "splits",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.data import (

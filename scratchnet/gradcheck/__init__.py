@@ -9,35 +9,14 @@ from scratchnet.gradcheck.check import check
 from scratchnet.gradcheck.draw import draw
 
 _HOMES = {
-    "Mismatch": "report",
-    "PrecisionReport": "precision",
-    "Report": "report",
-    "Sweep": "step_sweep",
-    "TensorCheck": "report",
-    "adjoint": "algebra",
-    "batch_sum": "algebra",
-    "check_precision": "precision",
-    "from_functions": "adapters",
-    "miss_probability": "report",
-    "sweep": "step_sweep",
-    "twin_sum": "algebra",
-}
+    "Mismatch": "report", "PrecisionReport": "precision", "Report": "report", "Sweep": "step_sweep",
+    "TensorCheck": "report", "adjoint": "algebra", "batch_sum": "algebra", "check_precision": "precision",
+    "from_functions": "adapters", "miss_probability": "report", "sweep": "step_sweep", "twin_sum": "algebra",
+}  # fmt: skip
 __all__ = [
-    "Mismatch",
-    "PrecisionReport",
-    "Report",
-    "Sweep",
-    "TensorCheck",
-    "adjoint",
-    "batch_sum",
-    "check",
-    "check_precision",
-    "draw",
-    "from_functions",
-    "miss_probability",
-    "sweep",
-    "twin_sum",
-]
+    "Mismatch", "PrecisionReport", "Report", "Sweep", "TensorCheck", "adjoint", "batch_sum", "check",
+    "check_precision", "draw", "from_functions", "miss_probability", "sweep", "twin_sum",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.gradcheck.adapters import from_functions

@@ -3,25 +3,9 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "augment",
-    "blocks",
-    "channels",
-    "contrast",
-    "find_frame",
-    "frames",
-    "framing",
-    "ink",
-    "lines",
-    "photo",
-    "pictures",
-    "read_character",
-    "read_colours",
-    "read_image",
-    "resize",
-    "ruling",
-    "strokes",
-    "warp",
-]
+    "augment", "blocks", "channels", "contrast", "find_frame", "frames", "framing", "ink", "lines", "photo",
+    "pictures", "read_character", "read_colours", "read_image", "resize", "ruling", "strokes", "warp",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.images import (

@@ -12,15 +12,7 @@ if TYPE_CHECKING:
 else:
     from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(
-        __name__,
-        __all__,
-        {
-            "SGD": "sgd",
-            "Cosine": "schedules",
-            "Decay": "schedules",
-            "MomentumRise": "schedules",
-            "WarmUp": "schedules",
-            "WeightAverage": "averaging",
-        },
-    )
+    __getattr__, __dir__ = lazily(__name__, __all__, {
+        "SGD": "sgd", "Cosine": "schedules", "Decay": "schedules", "MomentumRise": "schedules", "WarmUp": "schedules",
+        "WeightAverage": "averaging",
+    })  # fmt: skip

@@ -18,8 +18,7 @@ from scratchnet.oneshot import trials as oneshot
 from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batches, stream
 from scratchnet.train.environment import differences
 from scratchnet.train.folder import RECIPE, STATE, run_folder
-from scratchnet.train.gradients import memory_advice
-from scratchnet.train.memory_plan import GIB, Plan, plan
+from scratchnet.train.memory_plan import GIB, Plan, memory_advice, plan
 from scratchnet.train.progress import Display
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
