@@ -91,7 +91,7 @@ def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | 
         seconds = time.process_time() - started
         log = [json.loads(line) for line in (Path(out) / "run" / LOG).read_text().splitlines()]
     images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in log)
-    trials = oneshot.sample_runs(split.validation, TRIALS // WAY, stream(0, VALIDATION), WAY)
+    trials = oneshot.sample_runs(split.validation, TRIALS // WAY, rng=stream(0, VALIDATION), n_way=WAY)
     result = oneshot.evaluate(net, trials)
     return {
         "name": name,
@@ -115,7 +115,7 @@ def _split(name: str, data: str | None) -> Split:
 def _lasting(recipe: Recipe, split: Split, minutes: float) -> Recipe:
     """The recipe with as many steps, or pairs, as take so long."""
     net, optimiser = build(recipe.architecture, seed=recipe.seed), recipe.optimiser()
-    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size, net.frame), CPU)
+    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size, frame=net.frame), CPU)
     seconds = []
     for step in range(8):
         started = time.process_time()  # other work on the machine does not count

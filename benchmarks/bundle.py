@@ -30,8 +30,9 @@ from scratchnet.models.networks import parameter_count
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import tasks as figures
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.scorers import Embedded
 from scratchnet.oneshot.tasks import Task, Unseen
-from scratchnet.oneshot.trials import Embedded
+from scratchnet.oneshot.verification import verify
 from scratchnet.pretrained.card import Card
 from scratchnet.train import LOG
 from scratchnet.train.recipes import find_recipe
@@ -95,7 +96,7 @@ def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
     exact, notes = load_model_with_notes(options.run)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
-        save_model(path, exact, options.storage, **notes)
+        save_model(path, exact, storage=options.storage, **notes)
         stored, weights = load_model(path), path.read_bytes()
     recipe = notes["recipe"]
     chosen = recipe["validation_alphabets"] or options.twin
@@ -136,7 +137,7 @@ def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.N
     found = [task.as_dict() | oneshot.evaluate(scorer, task.runs).as_dict() for task in tasks]
     if alphabets.threshold:
         rng = np.random.default_rng(0)
-        result = oneshot.verification(scorer, alphabets.threshold, alphabets.pairs, options.pairs, rng)
+        result = verify(scorer, validation=alphabets.threshold, test=alphabets.pairs, pairs=options.pairs, rng=rng)
         found.append({"task": alphabets.verification, **result.as_dict()})
     return found
 
@@ -162,8 +163,8 @@ def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list
 def tasks_of(recipe: Mapping[str, Any], options: argparse.Namespace) -> tuple[Unseen, Iterator[Task]]:
     """The alphabets that training has not seen, and the trials of the card."""
     on = figures.unseen_data([recipe])
-    alphabets = figures.unseen(on, options.data, [recipe])
-    return alphabets, figures.card_tasks(on, alphabets.trials, options.data, options.trials)
+    alphabets = figures.unseen(on, data=options.data, recipes=[recipe])
+    return alphabets, figures.card_tasks(on, alphabets.trials, runs=options.data, trials=options.trials)
 
 
 def used(recipe: Mapping[str, Any]) -> str:

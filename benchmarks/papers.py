@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--card", action="store_true", help="put the figures on the card of the bundled network")
     options = parser.parse_args()
     net = load_model(options.model)
-    runs = sample_runs(glyph_split(105).test, -(-options.trials // 20), np.random.default_rng(0))
+    runs = sample_runs(glyph_split(105).test, -(-options.trials // 20), rng=np.random.default_rng(0))
     rows = []
     for name, paper in PAPERS.items():
         rows.append({"photos": name, **measure(net, runs, paper, np.random.default_rng(0))})

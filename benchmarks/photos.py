@@ -135,7 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     net, notes = load_model_with_notes(options.model)
     alphabets = unseen_alphabets(notes.get("recipe", {}), options.data)
-    runs = sample_runs(alphabets, -(-options.trials // 20), np.random.default_rng(options.seed))
+    runs = sample_runs(alphabets, -(-options.trials // 20), rng=np.random.default_rng(options.seed))
     rows = []
     for kind in options.kinds:
         rows.append({"photos": kind, **measure(net, runs, CAMERAS[kind], np.random.default_rng(options.seed))})
@@ -152,7 +152,7 @@ def unseen_alphabets(recipe: dict[str, Any], data: str | None) -> list[Alphabet]
     kept = kept_out([recipe])
     if not kept:
         raise SystemExit("photos.py: the model was trained on all background alphabets: give a twin that kept some out")
-    return background_split(data, kept).validation
+    return background_split(data, validation=kept).validation
 
 
 def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.Generator) -> dict[str, Any]:

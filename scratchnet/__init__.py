@@ -15,6 +15,7 @@ __all__ = [
     "InUseError",
     "NWayCrossEntropy",
     "NonFiniteError",
+    "OutOfMemoryError",
     "PairCrossEntropy",
     "ScratchnetError",
     "ShapeError",
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
         DataError,
         InUseError,
         NonFiniteError,
+        OutOfMemoryError,
         ScratchnetError,
         ShapeError,
     )
@@ -101,6 +103,7 @@ else:
             "DataError": "errors",
             "InUseError": "errors",
             "NonFiniteError": "errors",
+            "OutOfMemoryError": "errors",
             "ScratchnetError": "errors",
             "ShapeError": "errors",
             "NWayCrossEntropy": "losses",

@@ -21,7 +21,7 @@ from scratchnet.common.spelling import hint
 from scratchnet.errors import CheckpointError
 from scratchnet.files.atomic import atomic_write
 from scratchnet.files.npz import KINDS, MAX_ARRAYS, Npz, open_npz
-from scratchnet.files.quantise import pack, unpack
+from scratchnet.files.quantise import dequantise, quantise
 from scratchnet.files.reading import reason
 from scratchnet.layers.conv_pool_relu import fused
 from scratchnet.models.networks import describe
@@ -71,7 +71,7 @@ def _unreadable(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]
 
 
 def load_arrays(
-    path: Path | str, most: Callable[[Mapping[str, Any]], int] | None = None
+    path: Path | str, *, most: Callable[[Mapping[str, Any]], int] | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what `save_arrays` wrote. Raises CheckpointError when it is missing, damaged or of another kind.
 
@@ -130,7 +130,7 @@ def _read_description(file: Npz, path: Path) -> dict[str, Any]:
     return description
 
 
-def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **notes: Any) -> None:
+def save_model(path: Path | str, net: SiameseNet, *, storage: str = "float32", **notes: Any) -> None:
     """Write a network: its architecture, its parameters, and notes for the reader.
 
     storage: "float32", bit for bit; or "float16" or "int8", a half or a quarter of the size, with the rounding errors
@@ -141,8 +141,8 @@ def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **no
     """
     try:
         params = _savable(net)
-        arrays, stored = pack(params, storage)
-        again = unpack(arrays, stored, Path(path))
+        arrays, stored = quantise(params, storage)
+        again = dequantise(arrays, stored, Path(path))
         fitting(again, params, f"the network, as {storage},", finite="store it as float32")  # a scale can overflow
     except CheckpointError as cause:
         raise CheckpointError(f"{path} is not written: {cause}") from cause
@@ -181,7 +181,7 @@ def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
     )
 
 
-def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
+def load_model(source: Path | str, *, device: str | Device | None = None) -> SiameseNet:
     """The network in a file or in a run folder, or the bundled one of that name; on `device`.
 
     The name of a bundled network means that one, unless a run folder or a weights file is called so here: a folder of
@@ -189,14 +189,16 @@ def load_model(source: Path | str, device: str | Device | None = None) -> Siames
     Raises CheckpointError when there is none, or when the file is damaged or does not fit the architecture that it
     names, or is a bundled one and not the one that its card describes.
     """
-    return load_model_with_notes(source, device)[0]
+    return load_model_with_notes(source, device=device)[0]
 
 
-def load_model_with_notes(source: Path | str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
+def load_model_with_notes(
+    source: Path | str, *, device: str | Device | None = None
+) -> tuple[SiameseNet, dict[str, Any]]:
     """The network and the notes that were saved with it; otherwise as `load_model`."""
     path = Path(source)
     if isinstance(source, str) and source in pretrained.names() and not _holds_a_run(path):
-        return load_bundled(source, device)
+        return load_bundled(source, device=device)
     if path.is_dir():
         path = path / WEIGHTS
     elif not path.exists():
@@ -218,7 +220,7 @@ def _holds_a_run(path: Path) -> bool:
         return file.read(len(ZIP)) == ZIP
 
 
-def load_bundled(name: str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
+def load_bundled(name: str, *, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
     """The bundled network called so, and its notes, even where a path is called so, too.
 
     Raises CheckpointError when there is none, or when its file is not the one that its card describes.
@@ -235,9 +237,9 @@ def _read_model(path: Path, device: str | Device | None) -> tuple[SiameseNet, di
         except (ValueError, CheckpointError) as cause:
             raise CheckpointError(f"{path} does not describe a network ({cause}): use another copy") from cause
 
-    arrays, description = load_arrays(path, lambda description: bytes_of(described(description)[1]))
+    arrays, description = load_arrays(path, most=lambda description: bytes_of(described(description)[1]))
     net, outlines = described(description)
-    net.params = fitting(unpack(arrays, description.get("storage", {}), path), outlines, path)
+    net.params = fitting(dequantise(arrays, description.get("storage", {}), path), outlines, path)
     return net.to_device(device), description.get("notes", {})
 
 

@@ -52,8 +52,12 @@ class BackendError(ScratchnetError):
     """A device that cannot be used or has too little memory, or arrays that live on different devices."""
 
 
-class ShapeError(ScratchnetError):
-    """An array of the wrong shape or dtype; the message spells both out."""
+class OutOfMemoryError(BackendError, MemoryError):
+    """Too little memory on the host or on a device; the message says what would need less."""
+
+
+class ShapeError(ScratchnetError, ValueError):
+    """An array of the wrong shape or dtype; the message gives both."""
 
 
 class NonFiniteError(ScratchnetError):

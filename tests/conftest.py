@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fake_cublas
+import helpers
 import host_cuda
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
 from scratchnet.backend.cublas import Cublas
 from scratchnet.checkpoint import save_model
-from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
 from scratchnet.models.networks import compact, parameter_count
@@ -127,8 +127,7 @@ def tiny_net() -> SiameseNet:
 @pytest.fixture(scope="module")
 def split() -> Split:
     """Five small alphabets, three of them to train on and two to choose by."""
-    alphabets = generate_alphabets(5, characters=6, drawers=4, image_size=16, seed=3)
-    return Split(alphabets[:3], alphabets[3:])
+    return helpers.tiny_split()
 
 
 class Steps(list[Any]):
@@ -164,7 +163,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     def add(name: str, net: SiameseNet, storage: str = "int8", **changes: Any) -> Path:
         recipe = {"name": "tiny", "data": "glyphs", "lr": 0.1}
         path = folder / f"{name}.npz"
-        save_model(path, net, storage, recipe=recipe)
+        save_model(path, net, storage=storage, recipe=recipe)
         card = Card(
             name=name,
             summary="Tells stand-ins apart.",

@@ -117,7 +117,7 @@ def test_a_run_folder_stands_for_its_weights(tmp_path, tiny_net):
 
 def test_a_network_is_saved_from_and_loaded_to_any_device(tmp_path, tiny_net, device):
     save_model(tmp_path / WEIGHTS, tiny_net.to_device(device))
-    loaded = load_model(tmp_path, device)
+    loaded = load_model(tmp_path, device=device)
     assert array_module(*loaded.params.values()) is device.module
     assert {device_of(value).name for value in loaded.params.values()} == {device.name}
     assert_same_bits({name: to_host(value) for name, value in loaded.params.items()}, tiny_net.params)

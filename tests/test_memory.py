@@ -7,15 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from commands import everything_in
+from helpers import everything_in, tiny_split
 from strict_array import STRICT, StrictArray
 
 from scratchnet import backend
 from scratchnet.backend import to_device, to_host, traced_peak
 from scratchnet.backend.memory import HEAP_GAPS
 from scratchnet.cli import main
-from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.data.splits import Split
 from scratchnet.errors import BackendError
 from scratchnet.models.networks import compact
 from scratchnet.oneshot import trials as oneshot
@@ -89,8 +87,7 @@ def memory(monkeypatch):
 
 @pytest.fixture(scope="module")
 def split():
-    alphabets = generate_alphabets(4, characters=6, drawers=4, image_size=16, seed=3)
-    return Split(alphabets[:3], alphabets[3:])
+    return tiny_split(4)
 
 
 @pytest.fixture
@@ -243,7 +240,7 @@ def test_a_run_that_runs_out_of_memory_keeps_its_files_and_goes_on_once_there_is
 @pytest.mark.parametrize("ask", ["embed", "evaluate"])
 def test_embedding_that_runs_out_of_memory_names_how_many_images_at_a_time_fit(ask, memory, rng, split):
     net, images = replace(small(PLAIN), embed_batch=48), to_device(rng.random((50, 16, 16), np.float32), "small")
-    runs = oneshot.sample_runs(split.train, 2, rng, n_way=6, k_shot=3)  # of 18 supports
+    runs = oneshot.sample_runs(split.train, 2, rng=rng, n_way=6, k_shot=3)  # of 18 supports
     asked = (lambda net: net.embed(images)) if ask == "embed" else (lambda net: oneshot.evaluate(net, runs))
     half = 24 if ask == "embed" else 9
     expected = asked(net)

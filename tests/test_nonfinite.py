@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import tiny_split
 from strict_array import strict
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.checkpoint import load_arrays
-from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.data.splits import Split
 from scratchnet.errors import NonFiniteError
 from scratchnet.layers.base import backward_params, running_statistics
 from scratchnet.layers.sequential import Sequential
@@ -319,7 +318,6 @@ TINY = replace(
 
 @pytest.mark.parametrize("device", ["cpu", "strict"], indirect=True)
 def test_a_training_names_the_step_and_keeps_its_last_state(device, tmp_path, monkeypatch):
-    alphabets = generate_alphabets(4, characters=6, drawers=4, image_size=16, seed=3)
     whole = EpisodeBatches.batch
 
     def batch_with_a_bad_image(self, epoch, step):
@@ -327,7 +325,7 @@ def test_a_training_names_the_step_and_keeps_its_last_state(device, tmp_path, mo
         return found._replace(b=poisoned(found.b, np.inf)) if (epoch, step) == (1, 2) else found
 
     monkeypatch.setattr(EpisodeBatches, "batch", batch_with_a_bad_image)
-    split = Split(alphabets[:2], alphabets[2:])
+    split = tiny_split(4, train=2)
     with pytest.raises(NonFiniteError, match=r"^step 3 of epoch 2: encoder, forward: .* in the images b\[0, 0, 0, 0"):
         train(TINY, split, tmp_path, device, quiet=True)
     state, notes = load_arrays(tmp_path / STATE)

@@ -87,7 +87,7 @@ def test_a_network_that_could_not_be_read_again_is_not_written(kind, storage, tm
     save_model(path, build(TINY))
     before = path.read_bytes()
     with pytest.raises(CheckpointError, match=complaint) as refusal:
-        save_model(path, change(build(TINY)), storage)
+        save_model(path, change(build(TINY)), storage=storage)
     assert str(refusal.value).startswith(f"{path} is not written: ")
     assert "\n" not in str(refusal.value)
     assert path.read_bytes() == before
@@ -124,7 +124,7 @@ def test_whatever_save_model_accepts_load_model_gives_back(data, storage, note, 
     net.params[name] = data.draw(arrays(np.float32, net.params[name].shape, elements=weights))
     path.unlink(missing_ok=True)
     try:
-        save_model(path, net, storage, note=note)
+        save_model(path, net, storage=storage, note=note)
     except CheckpointError:
         assert not path.exists()
         return
@@ -141,7 +141,7 @@ def test_a_weight_that_overflows_as_it_is_read_again_is_refused(tmp_path):
     net = build(TINY)
     net.params[WEIGHT][...] = LARGEST
     with pytest.raises(CheckpointError, match=f"as int8, has a NaN or an infinity in {WEIGHT}: store it as float32"):
-        save_model(tmp_path / "net.npz", net, "int8")
+        save_model(tmp_path / "net.npz", net, storage="int8")
     save_model(tmp_path / "net.npz", net)
 
 

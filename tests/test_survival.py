@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from commands import everything_in
+from helpers import everything_in
 from short_runs import RUNS, TINY, outcome, stop_at
 
 from scratchnet.checkpoint import WEIGHTS, load_arrays, save_arrays

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from commands import everything_in
-from short_runs import RUNS, TINY, copied, outcome, same_bits, stop_at
+from helpers import copied, everything_in, same_bits
+from short_runs import RUNS, TINY, outcome, stop_at
 from strict_array import STRICT, strict
 
 from scratchnet import backend
@@ -21,6 +21,7 @@ from scratchnet.errors import CheckpointError, DataError, NonFiniteError, Scratc
 from scratchnet.images.augment import IDENTITY, SYMMETRIES, symmetry
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot import verification
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import LOG, RECIPE, STATE, Interrupted, load_split, train, train_step
 from scratchnet.train import batches as batch_module
@@ -482,13 +483,13 @@ def test_without_a_validation_every_epoch_writes_its_network(split, tmp_path):
 
 
 def test_without_a_validation_the_bias_is_found_on_training_drawings(split, tmp_path, monkeypatch):
-    shown, calibrated = [], oneshot.calibrated
+    shown, calibrated = [], verification.calibrated
 
-    def recorded(net, alphabets, *arguments):
+    def recorded(net, alphabets, **options):
         shown.append(alphabets)
-        return calibrated(net, alphabets, *arguments)
+        return calibrated(net, alphabets, **options)
 
-    monkeypatch.setattr(oneshot, "calibrated", recorded)
+    monkeypatch.setattr(verification, "calibrated", recorded)
     net = train(replace(FINAL, epochs=1), split, tmp_path / "final", quiet=True)
     train(replace(FINAL, data="glyphs", epochs=1), split, tmp_path / "chosen", quiet=True)
     assert [alphabets is split.train for alphabets in shown] == [True, False]

@@ -13,8 +13,11 @@ from scratchnet.common.console import say
 from scratchnet.errors import ScratchnetError
 from scratchnet.oneshot import tasks as figures
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.baselines import BASELINES
+from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
 from scratchnet.oneshot.tasks import Task, Unseen
-from scratchnet.oneshot.trials import Embedded, Ensemble, Scorer, WarpedQueries
+from scratchnet.oneshot.trials import Scorer
+from scratchnet.oneshot.verification import verify
 
 OURS = "scratchnet"  # the row of a network that stands alone
 Networks = Mapping[str, Embedded | Ensemble]  # by the names of their rows
@@ -64,8 +67,8 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     device = get_device(options.device)
-    loaded = {model: load_model_with_notes(model, device) for model in options.models}
-    recipes = [figures.recipe_of(net, notes, model) for model, (net, notes) in loaded.items()]
+    loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
+    recipes = [figures.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]
     networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
     found: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
     report = _all_figures if options.figures else _one_figure
@@ -97,7 +100,7 @@ def _scorers(options: argparse.Namespace, networks: Networks, baselines: bool = 
     scorers: dict[str, Scorer] = {**networks}
     if warps := options.query_warps:
         scorers |= {f"{name}, {warps} query warps": WarpedQueries(net, warps) for name, net in networks.items()}
-    return scorers | (oneshot.BASELINES if baselines and not options.no_baselines else {})
+    return scorers | (BASELINES if baselines and not options.no_baselines else {})
 
 
 def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:
@@ -117,9 +120,11 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
         task = figures.official_task(options.runs or options.data)
     else:
         way, shot = options.way or (10 if on == "mnist" else 20), options.shot or 1
-        alphabets = figures.unseen(on, options.data, recipes)
+        alphabets = figures.unseen(on, data=options.data, recipes=recipes)
         trials, seed = options.trials or 400, options.seed or 0
-        task = figures.random_task(on, alphabets.trials, trials, seed, way, shot, options.across)
+        task = figures.random_task(
+            on, alphabets.trials, trials=trials, seed=seed, way=way, shot=shot, across=options.across
+        )
         found |= {"way": way, "shot": shot}
         if options.pairs:
             if not alphabets.threshold:
@@ -142,9 +147,9 @@ def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Seque
         )
         if not options.json:
             say(found["note"])
-    alphabets = figures.unseen(on, options.data, recipes)
+    alphabets = figures.unseen(on, data=options.data, recipes=recipes)
     trials, seed = options.trials or figures.TRIALS, options.seed or 0
-    for task in figures.card_tasks(on, alphabets.trials, options.runs or options.data, trials, seed):
+    for task in figures.card_tasks(on, alphabets.trials, runs=options.runs or options.data, trials=trials, seed=seed):
         scorers = _scorers(options, networks, baselines=task.title == figures.OFFICIAL)
         found["figures"].append({**task.as_dict(), "results": compared(scorers, task, options.json)})
     if alphabets.threshold:
@@ -160,7 +165,7 @@ def _verified(
     results = {}
     for name, net in networks.items():
         rng = np.random.default_rng(options.seed or 0)
-        results[name] = oneshot.verification(net, alphabets.threshold, alphabets.pairs, pairs, rng)
+        results[name] = verify(net, validation=alphabets.threshold, test=alphabets.pairs, pairs=pairs, rng=rng)
         if not options.json:
             whose = "" if name == OURS else f", {name}"
             say(f"{alphabets.verification}{whose}:  {results[name]}")

@@ -114,7 +114,7 @@ def add_model(added: argparse.ArgumentParser) -> None:
 def chosen_model(options: argparse.Namespace) -> SiameseNet:
     """The network that --model names, or the bundled one, whatever else is called like it here."""
     device = get_device(options.device)
-    return load_model(options.model, device) if options.model else load_bundled(DEFAULT, device)[0]
+    return load_model(options.model, device=device) if options.model else load_bundled(DEFAULT, device=device)[0]
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -88,7 +88,7 @@ class Tree:
                 f"{name} in {self.path} is {width} x {height} pixels: expected up to "
                 f"{MAX_DRAWING:,} in all, scale it to size"
             )
-        return read_bitmap(io.BytesIO(content), f"{name} in {self.path}")
+        return read_bitmap(io.BytesIO(content), name=f"{name} in {self.path}")
 
     def listing(self) -> str:
         """The beginning of what is there, for a message."""

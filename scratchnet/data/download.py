@@ -74,7 +74,11 @@ ARCHIVES = {
 
 
 def download(
-    folder: Path | str, names: Sequence[str] = tuple(ARCHIVES), base_url: str = HOME, progress: Progress | None = None
+    folder: Path | str,
+    *,
+    names: Sequence[str] = tuple(ARCHIVES),
+    base_url: str = HOME,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Fetch the archives called `names` into `folder`, and return their paths.
 
@@ -111,7 +115,7 @@ def download(
     return paths
 
 
-def verify(path: Path | str, name: str = "") -> None:
+def verify(path: Path | str, *, name: str = "") -> None:
     """Check that the zip at `path` is Lake's archive called `name`, by default the name of the file.
 
     It is when its bytes are Lake's or, packed anew, when its content is. Raises DataError when it is not.
@@ -208,7 +212,7 @@ def _fetch_verified(url: str, path: Path, progress: Progress | None) -> None:
         url, part, ARCHIVES[path.name].most, lambda done, total: progress(path.name, done, total) if progress else None
     )
     try:
-        verify(part, path.name)
+        verify(part, name=path.name)
     except DataError as cause:
         part.unlink()
         if not resumed:

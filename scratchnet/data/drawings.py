@@ -33,7 +33,7 @@ class Drawings:
             )
 
     @classmethod
-    def of(cls, alphabets: Sequence[Alphabet], size: int, frame: str = "page") -> "Drawings":
+    def of(cls, alphabets: Sequence[Alphabet], size: int, *, frame: str = "page") -> "Drawings":
         """The drawings of `alphabets`, framed (a name of `frames.FRAMES`) at size x size pixels.
 
         Raises DataError for no alphabets, and for images that are not ink 1 and paper 0; ScratchnetError for an unknown
@@ -52,7 +52,7 @@ class Drawings:
             count += n
         return cls(np.concatenate(images), tuple(numbers))
 
-    def to_device(self, device: Device, memory: float = inf) -> "Drawings":
+    def to_device(self, device: Device, *, memory: float = inf) -> "Drawings":
         """The same drawings with their images in the memory of `device`, so that no batch has to bring its own.
 
         They stay where they are if they would take more than SHARE of what is free there, or of `memory` bytes.

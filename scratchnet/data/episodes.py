@@ -8,7 +8,7 @@ from scratchnet.errors import DataError
 
 
 def sample_episodes(
-    numbers: Sequence[np.ndarray], episodes: int, n_way: int, rng: np.random.Generator, hands: int = 1
+    numbers: Sequence[np.ndarray], episodes: int, *, n_way: int, rng: np.random.Generator, hands: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Queries and supports of `episodes` episodes by number, (E, hands, n_way) int64 each.
 

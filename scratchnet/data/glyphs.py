@@ -70,7 +70,7 @@ class Hands:
 
 
 def generate_alphabets(
-    count: int, characters: int = 20, drawers: int = 12, image_size: int = 35, seed: int = 0
+    count: int, *, characters: int = 20, drawers: int = 12, image_size: int = 35, seed: int = 0
 ) -> list[Alphabet]:
     """`count` alphabets of random characters, with images (characters, drawers, image_size, image_size) bool, ink True.
 

@@ -20,7 +20,7 @@ class Pairs:
         return len(self.labels)
 
 
-def sample_pairs(numbers: Sequence[np.ndarray], count: int, rng: np.random.Generator) -> Pairs:
+def sample_pairs(numbers: Sequence[np.ndarray], count: int, *, rng: np.random.Generator) -> Pairs:
     """`count` random pairs, every second one of the same character, the same number from each alphabet.
 
     numbers: for each alphabet the (characters, drawers) numbers of its drawings. A pair of the same character is by

@@ -36,7 +36,7 @@ def glyph_split(image_size: int) -> Split:
     return Split(alphabets[:validation], alphabets[validation:test], alphabets[test:])
 
 
-def background_split(data: Path | str | None, validation: Sequence[str], drawers: int = 20) -> Split:
+def background_split(data: Path | str | None, *, validation: Sequence[str], drawers: int = 20) -> Split:
     """Omniglot's background set with the alphabets called `validation` cut out, never to be trained on.
 
     The first `drawers` drawers are for training; the next four, or all where no others are left, draw the validation.
@@ -57,7 +57,7 @@ def mnist_digits(data: Path | str | None) -> Alphabet:
     return Alphabet("MNIST", np.stack([images[labels == digit][:drawings] for digit in range(10)]))
 
 
-def paper_split(background: list[Alphabet], evaluation: list[Alphabet], rng: np.random.Generator) -> Split:
+def paper_split(background: list[Alphabet], evaluation: list[Alphabet], *, rng: np.random.Generator) -> Split:
     """The split of Koch et al. 2015: the first 12 drawers of the background alphabets train; one half of the
     evaluation alphabets with the next 4 drawers validates, the other half with the last 4 tests.
 

@@ -28,7 +28,7 @@ FLOAT16_LIMIT = 65504.0
 SCALE = ".scale"  # after the name of a tensor: its scales
 
 
-def pack(params: Mapping[str, Array], storage: str) -> tuple[dict[str, Array], dict[str, str]]:
+def quantise(params: Mapping[str, Array], storage: str) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays to write, and the storage of each tensor that is not written as it is.
 
     A tensor (..., O) stored as int8 has its scales (O,) beside it. Raises CheckpointError for an unknown storage, and
@@ -53,8 +53,8 @@ def pack(params: Mapping[str, Array], storage: str) -> tuple[dict[str, Array], d
     return arrays, stored
 
 
-def unpack(arrays: Mapping[str, np.ndarray], stored: Mapping[str, Any], path: Path) -> dict[str, np.ndarray]:
-    """What `pack` was given, from the file at `path`, as float32 where it was stored small.
+def dequantise(arrays: Mapping[str, np.ndarray], stored: Mapping[str, Any], path: Path) -> dict[str, np.ndarray]:
+    """What `quantise` was given, from the file at `path`, as float32 where it was stored small.
 
     Raises CheckpointError, naming the tensor, where the arrays are not what `stored` says.
     """

@@ -20,7 +20,7 @@ IDENTITY = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
 SYMMETRIES = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AffineRanges:
     """How far a transform may go; each component is drawn uniformly, and kept with `probability`, else neutral.
 
@@ -33,7 +33,7 @@ class AffineRanges:
     shift: float = 2.0
     probability: float = 0.5
 
-    def draw(self, rng: np.random.Generator, count: int, image_size: int) -> np.ndarray:
+    def draw(self, count: int, *, image_size: int, rng: np.random.Generator) -> np.ndarray:
         """`count` random transforms (count, 7) float64 for images of `image_size` pixels."""
         shift = self.shift * image_size / 105
         reach = np.array([self.rotation, self.shear, self.shear, self.scale, self.scale, shift, shift])
@@ -58,7 +58,7 @@ class ElasticRanges:
     amplitude: float = 0.05
     waves: int = 4
 
-    def draw(self, rng: np.random.Generator, count: int, image_size: int) -> np.ndarray:
+    def draw(self, count: int, *, image_size: int, rng: np.random.Generator) -> np.ndarray:
         """Coefficients in pixels, (count, 2, K, K) float64, for `count` images of `image_size` pixels."""
         coefficients = rng.standard_normal((count, 2, self.waves, self.waves))
         mean_square = (coefficients**2).sum(axis=(1, 2, 3), keepdims=True) / 2  # over the axes
@@ -90,7 +90,7 @@ def elastic_shifts(coefficients: Array, image_size: int) -> Array:
     return basis @ coefficients @ basis.T  # (1)
 
 
-def distort(images: Array, transforms: np.ndarray, elastic: np.ndarray | None = None) -> Array:
+def distort(images: Array, transforms: np.ndarray, *, elastic: np.ndarray | None = None) -> Array:
     """Square images (N, S, S), each through its own transform (N, 7). The identity returns its image exactly.
 
     elastic: coefficients (N, 2, K, K) of an elastic warp on top; where they are zero, it changes nothing.
@@ -100,7 +100,7 @@ def distort(images: Array, transforms: np.ndarray, elastic: np.ndarray | None = 
     size, shifts = images.shape[-1], None
     if elastic is not None:
         shifts = elastic_shifts(device_of(images).upload(elastic.astype(images.dtype.name)), size)
-    return warp(images, inverse_maps(transforms, size), shifts)
+    return warp(images, inverse_maps(transforms, size), displacement=shifts)
 
 
 def thicken(images: Array, shares: np.ndarray) -> Array:

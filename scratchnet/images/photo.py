@@ -50,12 +50,12 @@ class _NoCharacterError(Exception):
     """Why there is no character in a picture."""
 
 
-def read_character(source: Path | str | BinaryIO | Image.Image, name: str = "") -> np.ndarray:
+def read_character(source: Path | str | BinaryIO | Image.Image, *, name: str = "") -> np.ndarray:
     """The one character in a picture, (H, W) float32: ink 1 and paper 0, whatever it was drawn with, and on what.
 
     Raises DataError when the picture cannot be read (as `read_image`), and when it shows no character.
     """
-    picture = read_colours(source, name)
+    picture = read_colours(source, name=name)
     try:
         ink, seen = find_character(to_working_size(picture))
         if near := close_up(picture, ink):

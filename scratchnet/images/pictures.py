@@ -38,7 +38,7 @@ TURNS = {
 Source = Path | str | BinaryIO | Image.Image
 
 
-def read_image(source: Source, name: str = "") -> np.ndarray:
+def read_image(source: Source, *, name: str = "") -> np.ndarray:
     """The ink of a picture: (H, W) float32 in [0, 1], black 1 and white 0.
 
     Colours become grey, and values are scaled by the picture's mode, as `channels` says. On a transparent sheet the ink
@@ -54,19 +54,19 @@ def read_image(source: Source, name: str = "") -> np.ndarray:
         return np.subtract(1, grey, out=grey)
 
 
-def read_colours(source: Source, name: str = "") -> Image.Image:
+def read_colours(source: Source, *, name: str = "") -> Image.Image:
     """A picture in colours (Pillow's mode RGB), otherwise as `read_image` reads it."""
     name = name or name_of(source)
     with _refusals(name):
         return colours(_decode(source, name))
 
 
-def read_bitmap(source: Source, name: str = "") -> np.ndarray:
+def read_bitmap(source: Source, *, name: str = "") -> np.ndarray:
     """A one-bit picture, such as Omniglot's: (H, W) bool, True where there is ink; greys count from one half.
 
     Raises DataError as `read_image` does.
     """
-    return read_image(source, name) > 0.5
+    return read_image(source, name=name) > 0.5
 
 
 def name_of(source: Source) -> str:

@@ -10,7 +10,7 @@ from scratchnet.ops import cuda
 from scratchnet.ops.cuda import warp as cuda_warp
 
 
-def warp(images: Array, inverse: np.ndarray, displacement: Array | None = None) -> Array:
+def warp(images: Array, inverse: np.ndarray, *, displacement: Array | None = None) -> Array:
     """images (N, H, W) float through N affine maps; outside the image there is paper, 0. Returns (N, H, W).
 
     inverse: (N, 2, 3) on the host, from output to input: the value at output pixel (x, y) is read at

@@ -1,4 +1,4 @@
-"""One-shot classification: trials, scorers, baselines, verification, and the tasks that judge a network."""
+"""One-shot classification: trials, scorers, baselines, verification, and the tasks on a network's card."""
 
 from typing import TYPE_CHECKING
 
@@ -11,40 +11,38 @@ __all__ = [
     "Result",
     "Run",
     "Scorer",
+    "Verifier",
     "WarpedQueries",
+    "baselines",
     "best_threshold",
     "calibrated",
     "count_correct",
     "evaluate",
     "official_runs",
     "sample_runs",
+    "scorers",
     "tasks",
     "trials",
     "verification",
+    "verify",
     "wilson_interval",
 ]
 
 if TYPE_CHECKING:
-    from scratchnet.oneshot import tasks, trials
+    from scratchnet.oneshot import baselines, scorers, tasks, trials, verification
+    from scratchnet.oneshot.baselines import BASELINES, ModifiedHausdorff, PixelNearestNeighbour
+    from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
     from scratchnet.oneshot.trials import (
-        BASELINES,
-        Embedded,
-        Ensemble,
-        ModifiedHausdorff,
-        PixelNearestNeighbour,
         Result,
         Run,
         Scorer,
-        WarpedQueries,
-        best_threshold,
-        calibrated,
         count_correct,
         evaluate,
         official_runs,
         sample_runs,
-        verification,
         wilson_interval,
     )
+    from scratchnet.oneshot.verification import Verifier, best_threshold, calibrated, verify
 else:
     from scratchnet.common.lazy import lazily
 
@@ -52,22 +50,23 @@ else:
         __name__,
         __all__,
         {
-            "Scorer": "trials",
-            "Run": "trials",
+            "BASELINES": "baselines",
+            "ModifiedHausdorff": "baselines",
+            "PixelNearestNeighbour": "baselines",
+            "Embedded": "scorers",
+            "Ensemble": "scorers",
+            "WarpedQueries": "scorers",
             "Result": "trials",
-            "wilson_interval": "trials",
-            "evaluate": "trials",
+            "Run": "trials",
+            "Scorer": "trials",
             "count_correct": "trials",
+            "evaluate": "trials",
             "official_runs": "trials",
             "sample_runs": "trials",
-            "Embedded": "trials",
-            "Ensemble": "trials",
-            "WarpedQueries": "trials",
-            "PixelNearestNeighbour": "trials",
-            "ModifiedHausdorff": "trials",
-            "BASELINES": "trials",
-            "best_threshold": "trials",
-            "verification": "trials",
-            "calibrated": "trials",
+            "wilson_interval": "trials",
+            "Verifier": "verification",
+            "best_threshold": "verification",
+            "calibrated": "verification",
+            "verify": "verification",
         },
     )

@@ -83,15 +83,24 @@ def official_task(runs: Path | str | None) -> Task:
 
 
 def random_task(
-    on: str, alphabets: Sequence[Alphabet], trials: int, seed: int, way: int = 20, shot: int = 1, across: bool = False
+    on: str,
+    alphabets: Sequence[Alphabet],
+    *,
+    trials: int,
+    seed: int,
+    way: int = 20,
+    shot: int = 1,
+    across: bool = False,
 ) -> Task:
     """At least so many random trials, the same for the same seed. Raises DataError for alphabets too small."""
-    runs = sample_runs(alphabets, -(-trials // way), np.random.default_rng(seed), way, shot, across)
+    runs = sample_runs(
+        alphabets, -(-trials // way), rng=np.random.default_rng(seed), n_way=way, k_shot=shot, across=across
+    )
     return Task(f"random trials, {on}", runs)
 
 
 def card_tasks(
-    on: str, alphabets: Sequence[Alphabet], runs: Path | str | None, trials: int = TRIALS, seed: int = 0
+    on: str, alphabets: Sequence[Alphabet], *, runs: Path | str | None, trials: int = TRIALS, seed: int = 0
 ) -> Iterator[Task]:
     """The trials of a card: the official runs, except with generated alphabets; then, where there are unseen alphabets,
     random trials: 20-way one-shot within an alphabet, and the easier kinds across alphabets.
@@ -99,10 +108,10 @@ def card_tasks(
     if on != "glyphs":
         yield official_task(runs)
     for way, shot, across in KINDS if alphabets else ():
-        yield random_task(on, alphabets, trials, seed, way, shot, across)
+        yield random_task(on, alphabets, trials=trials, seed=seed, way=way, shot=shot, across=across)
 
 
-def recipe_of(net: SiameseNet, notes: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+def recipe_of(net: SiameseNet, notes: Mapping[str, Any], *, model: str) -> Mapping[str, Any]:
     """The recipe in the notes of a network, if there is one. Raises CheckpointError when it makes no sense."""
     recipe = notes.get("recipe", {})
     try:
@@ -135,7 +144,7 @@ def kept_out(recipes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(name for name in kept[0] if all(name in names for names in kept))
 
 
-def unseen(on: str, data: Path | str | None, recipes: Sequence[Mapping[str, Any]]) -> Unseen:
+def unseen(on: str, *, data: Path | str | None, recipes: Sequence[Mapping[str, Any]]) -> Unseen:
     """Alphabets that networks of these recipes have not seen.
 
     on: "background", the alphabets kept out of training, "evaluation", "glyphs" or "mnist"; "official" has none. Glyphs
@@ -157,7 +166,7 @@ def unseen(on: str, data: Path | str | None, recipes: Sequence[Mapping[str, Any]
         )
     background = Split([], [])
     if on == "background" or look_for(data, *BACKGROUND_FILES):  # the evaluation set may be all there is
-        background = background_split(data, kept)
+        background = background_split(data, validation=kept)
     if on == "background":
         threshold, pairs = background.validation[::2], background.validation[1::2]
         return Unseen(threshold + pairs, threshold, pairs)

@@ -40,7 +40,7 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     """The alphabets that the recipe trains on and chooses by."""
     if recipe.data == "glyphs":
         return glyph_split(recipe.image_size)
-    return background_split(data, recipe.validation_alphabets, recipe.drawers)
+    return background_split(data, validation=recipe.validation_alphabets, drawers=recipe.drawers)
 
 
 def train(
@@ -103,7 +103,7 @@ def train(
         ):
             _train_epochs(run, split, batches, validation_runs, cut, display, stop, minutes, save_every)
     del net, optimiser, average, run  # the best network comes in their place
-    return load_model(out, place)
+    return load_model(out, device=place)
 
 
 def _train_epochs(
@@ -157,8 +157,8 @@ def _train_epochs(
 
 def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory: float | None) -> PairBatches | EpisodeBatches:
     """The batches of a training, from drawings that live where the network does, if there is room."""
-    drawings = Drawings.of(split.train, net.image_size, net.frame)
-    drawings = drawings.to_device(net.device, inf if memory is None else GIB * memory)
+    drawings = Drawings.of(split.train, net.image_size, frame=net.frame)
+    drawings = drawings.to_device(net.device, memory=inf if memory is None else GIB * memory)
     return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
 
 
@@ -170,7 +170,7 @@ def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
         raise DataError("no alphabets to choose the best epoch by: the split has none, and the recipe asks for some")
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
     rng = stream(recipe.seed, VALIDATION)
-    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng=rng, n_way=n_way)
 
 
 def _cut(net: SiameseNet, optimiser: SGD, batches: PairBatches | EpisodeBatches, memory: float | None) -> Plan | None:

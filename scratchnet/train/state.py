@@ -18,6 +18,7 @@ from scratchnet.files.reading import read_file, reason
 from scratchnet.models.networks import describe
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot import verification
 from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import CALIBRATION, stream
@@ -87,7 +88,9 @@ class TrainingRun:
         recipe = self.recipe
         if recipe.objective == "episodes":
             alphabets = split.validation if recipe.validates else split.train
-            result = oneshot.calibrated(result, alphabets, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
+            result = verification.calibrated(
+                result, alphabets, pairs=CALIBRATION_PAIRS, rng=stream(recipe.seed, CALIBRATION)
+            )
         notes = {name: value for name, value in self.progress.history[-1].items() if name not in TIMES}
         save_model(self.out / WEIGHTS, result, recipe=recipe.as_dict(), **notes)
 
@@ -119,7 +122,7 @@ class TrainingRun:
         Raises CheckpointError when there is no such run, or when it was trained by another recipe or on other data.
         """
         path = self.out / STATE
-        arrays, saved = load_arrays(path, lambda _: len(PARTS) * bytes_of(self.net.params))
+        arrays, saved = load_arrays(path, most=lambda _: len(PARTS) * bytes_of(self.net.params))
         _expect_progress(saved, self.recipe, path)
         expect_same_recipe(self.out, saved, self.recipe)
         if saved.get("data", self.data) != self.data:

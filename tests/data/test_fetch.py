@@ -52,7 +52,7 @@ def folder(tmp_path) -> Path:
 
 def refusal_of(folder: Path, url: str) -> str:
     with pytest.raises(DataError) as refusal:
-        download(folder, [NAME], url)
+        download(folder, names=[NAME], base_url=url)
     assert str(refusal.value).isprintable()
     return str(refusal.value)
 

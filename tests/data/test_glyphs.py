@@ -24,7 +24,7 @@ def distances(images, others):
 
 @pytest.mark.parametrize(("characters", "drawers", "image_size"), [(20, 12, 35), (3, 2, 16), (1, 1, 48), (5, 4, 105)])
 def test_alphabets_have_the_shape_that_was_asked_for(characters, drawers, image_size):
-    for alphabet in generate_alphabets(2, characters, drawers, image_size):
+    for alphabet in generate_alphabets(2, characters=characters, drawers=drawers, image_size=image_size):
         assert alphabet.images.shape == (characters, drawers, image_size, image_size)
         assert alphabet.images.dtype == bool
 

@@ -40,7 +40,7 @@ if os.name == "nt":
 every_system = pytest.mark.parametrize("system", SYSTEMS)
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-START = "import os, sys, time\nfrom pathlib import Path\nfrom scratchnet import locks\n"
+START = "import os, sys, time\nfrom pathlib import Path\nfrom scratchnet.files import locks\n"
 HOLD = """
 with locks.locked(Path(sys.argv[1]), 'the run', 'name another'):
     print('held', flush=True)

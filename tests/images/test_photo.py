@@ -242,7 +242,7 @@ def test_a_picture_without_a_character_is_refused_in_one_line(name):
     picture, reason = REFUSED[name]
     picture = picture if isinstance(picture, Image.Image) else picture(np.random.default_rng(1))
     with pytest.raises(DataError, match=reason) as refusal:
-        read_character(picture, "photo.jpg")
+        read_character(picture, name="photo.jpg")
     message = str(refusal.value)
     assert message.startswith("photo.jpg shows no character, ")
     assert message.endswith(": give a picture of one, dark on light or light on dark")

@@ -148,7 +148,7 @@ def test_a_truncated_picture_is_refused_unless_all_pixels_are_there(drawing):
     pixels_end = whole.index(b"IEND") - 20  # then come checksums and the end mark
     for length in range(pixels_end):
         with pytest.raises(DataError, match=r"cut\.png") as refusal:
-            read_image(io.BytesIO(whole[:length]), "cut.png")
+            read_image(io.BytesIO(whole[:length]), name="cut.png")
         one_line(refusal)
     for length in range(pixels_end + 8, len(whole)):
         np.testing.assert_array_equal(read_image(io.BytesIO(whole[:length])), read_image(io.BytesIO(whole)))
@@ -197,7 +197,7 @@ def test_an_image_without_pixels_is_refused():
 
 def test_a_given_name_stands_for_the_source():
     with pytest.raises(DataError, match=r"0394_01\.png in images_background\.zip"):
-        read_bitmap(io.BytesIO(b""), "0394_01.png in images_background.zip")
+        read_bitmap(io.BytesIO(b""), name="0394_01.png in images_background.zip")
 
 
 def test_an_open_file_is_named_by_its_path(tmp_path: Path):

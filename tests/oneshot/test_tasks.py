@@ -69,23 +69,23 @@ def test_the_unseen_alphabets_are_where_training_left_some(recipes, on):
 
 
 def test_the_background_alphabets_are_those_kept_out_half_of_them_for_a_threshold(omniglot_sets):
-    found = unseen("background", "", [omniglot("a", "b", "c")])
+    found = unseen("background", data="", recipes=[omniglot("a", "b", "c")])
     assert [names(alphabets) for alphabets in found] == [["a", "c", "b"], ["a", "c"], ["b"]]
 
 
 def test_the_evaluation_set_has_its_threshold_from_elsewhere_or_from_its_other_half(omniglot_sets):
-    found = unseen("evaluation", "WXYZ", [omniglot("a")])
+    found = unseen("evaluation", data="WXYZ", recipes=[omniglot("a")])
     assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["a"], ["W", "X", "Y", "Z"]]
-    found = unseen("evaluation", "WXYZ", [omniglot()])
+    found = unseen("evaluation", data="WXYZ", recipes=[omniglot()])
     assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["W", "Y"], ["X", "Z"]]
 
 
 def test_the_evaluation_set_may_be_all_there_is(omniglot_sets, monkeypatch):
-    found = unseen("evaluation", "only WXYZ", [omniglot("a")])
+    found = unseen("evaluation", data="only WXYZ", recipes=[omniglot("a")])
     assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["W", "Y"], ["X", "Z"]]
     monkeypatch.setattr(figures, "BACKGROUND", frozenset("Y"))
     with pytest.raises(DataError, match="is not the evaluation set, it has Y of the background set"):
-        unseen("evaluation", "only WXYZ", [omniglot("a")])
+        unseen("evaluation", data="only WXYZ", recipes=[omniglot("a")])
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ def test_the_evaluation_set_may_be_all_there_is(omniglot_sets, monkeypatch):
 )
 def test_a_recipe_that_makes_no_sense_is_refused_with_the_model(recipe, message, tiny_net):
     with pytest.raises(CheckpointError) as refusal:
-        recipe_of(tiny_net, {"recipe": recipe}, "my run")
+        recipe_of(tiny_net, {"recipe": recipe}, model="my run")
     assert message in str(refusal.value)
     assert "my run" in str(refusal.value)
 
 
 def test_alphabets_that_were_trained_on_are_never_taken_for_unseen(omniglot_sets):
     with pytest.raises(DataError, match="all alphabets of the background set were trained on"):
-        unseen("background", "", [omniglot()])
+        unseen("background", data="", recipes=[omniglot()])
     with pytest.raises(DataError, match="WXc is not the evaluation set, it has c of the background set"):
-        unseen("evaluation", "WXc", [omniglot("a")])
-    assert unseen("official", "", [omniglot()]) == Unseen([], [], [])
+        unseen("evaluation", data="WXc", recipes=[omniglot("a")])
+    assert unseen("official", data="", recipes=[omniglot()]) == Unseen([], [], [])
 
 
 @pytest.mark.parametrize("on", ["background", "glyphs"])
 def test_a_threshold_is_never_chosen_on_the_alphabets_it_is_judged_on(on, omniglot_sets, monkeypatch):
     monkeypatch.setattr(splits, "GLYPH_TRAIN", 1)
-    found = unseen(on, "", [GLYPHS if on == "glyphs" else omniglot("a", "b")])
+    found = unseen(on, data="", recipes=[GLYPHS if on == "glyphs" else omniglot("a", "b")])
     assert found.threshold
     assert found.pairs
     assert not set(names(found.threshold)) & set(names(found.pairs))
@@ -125,7 +125,7 @@ def test_a_threshold_is_never_chosen_on_the_alphabets_it_is_judged_on(on, omnigl
 
 def test_the_seed_decides_the_trials():
     alphabets = generate_alphabets(2, characters=6, drawers=4, image_size=16)
-    one, again, other = (random_task("glyphs", alphabets, 60, seed, way=5) for seed in (3, 3, 4))
+    one, again, other = (random_task("glyphs", alphabets, trials=60, seed=seed, way=5) for seed in (3, 3, 4))
     assert [run.query.tobytes() for run in one.runs] == [run.query.tobytes() for run in again.runs]
     assert [run.query.tobytes() for run in one.runs] != [run.query.tobytes() for run in other.runs]
     assert (one.way, one.shot, sum(len(run.query) for run in one.runs)) == (5, 1, 60)
@@ -134,7 +134,7 @@ def test_the_seed_decides_the_trials():
 
 def test_the_trials_of_a_card_are_of_every_kind_and_the_easier_ones_say_so():
     alphabets = generate_alphabets(2, characters=20, drawers=6, image_size=16)
-    tasks = list(card_tasks("glyphs", alphabets, None, trials=40))
+    tasks = list(card_tasks("glyphs", alphabets, runs=None, trials=40))
     assert [(task.way, task.shot, task.runs[0].scope) for task in tasks] == [
         (20, 1, WITHIN), (20, 1, ACROSS), (20, 5, ACROSS), (5, 1, ACROSS), (5, 5, ACROSS),
     ]  # fmt: skip
@@ -146,7 +146,9 @@ def test_the_trials_of_a_card_are_of_every_kind_and_the_easier_ones_say_so():
 
 
 def test_a_card_has_the_official_runs_first_and_alone_where_nothing_is_unseen(real_data):
-    (only,) = card_tasks("official", [], real_data)
+    (only,) = card_tasks("official", [], runs=real_data)
     assert (only.title, only.way, only.shot, len(only.runs)) == ("official runs", 20, 1, 20)
-    first = next(card_tasks("background", generate_alphabets(1, 20, 6, 16), real_data))
+    first = next(
+        card_tasks("background", generate_alphabets(1, characters=20, drawers=6, image_size=16), runs=real_data)
+    )
     assert first.title == "official runs"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import copied
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.backend.threads import BLOCK_BYTES
@@ -20,10 +21,6 @@ def random_like(rng: np.random.Generator, dtype: type = np.float64) -> dict[str,
 @pytest.fixture
 def params(rng) -> dict[str, np.ndarray]:
     return random_like(rng)
-
-
-def copied(params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: value.copy() for name, value in params.items()}
 
 
 def test_momentum_carries_earlier_gradients_on(params, rng):

@@ -5,7 +5,6 @@ import os
 import signal
 from dataclasses import replace
 
-from scratchnet.backend import to_host
 from scratchnet.checkpoint import WEIGHTS, load_arrays
 from scratchnet.train import LOG, STATE
 from scratchnet.train.recipes import RECIPES
@@ -39,14 +38,6 @@ RUNS = {
         lr_decay=1.0,
     ),
 }
-
-
-def copied(params):
-    return {name: to_host(value).copy() for name, value in params.items()}
-
-
-def same_bits(a, b):
-    return list(a) == list(b) and all(to_host(a[name]).tobytes() == to_host(b[name]).tobytes() for name in a)
 
 
 def outcome(out):

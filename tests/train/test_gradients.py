@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import copied, same_bits
 from strict_array import STRICT, strict
 
 from scratchnet import backend
-from scratchnet.backend import CPU, to_device, to_host, traced_peak
+from scratchnet.backend import CPU, to_device, traced_peak
 from scratchnet.errors import BackendError, NonFiniteError, ScratchnetError
 from scratchnet.layers import Conv2d, Flatten, Linear, Sequential, WeightedL1
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
@@ -57,14 +58,6 @@ def batch(rng, kind, N, dtype=np.float32, size=SIZE):
         return a, b, (np.arange(N) % 2).astype(dtype)
     a, b = rng.random((N, 3, 1, size, size)).astype(dtype), rng.random((N, 1, 2, size, size)).astype(dtype)
     return a, b, np.eye(2, dtype=dtype)[rng.integers(0, 2, (N, 3))]
-
-
-def copied(params):
-    return {name: to_host(value).copy() for name, value in params.items()}
-
-
-def same_bits(a, b):
-    return list(a) == list(b) and all(to_host(a[name]).tobytes() == to_host(b[name]).tobytes() for name in a)
 
 
 # The sum
