@@ -1,4 +1,4 @@
-"""What a network looks at of an image, by name: how it reads a file, and what it makes of an array of images."""
+"""Frames: how a network reads a picture and what part of an image it looks at, by name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,20 +17,20 @@ from scratchnet.images.resize import resize
 
 
 class Frame(NamedTuple):
-    """read: the ink (H, W) float32 of a picture, on the host. fit: images (N, H, W) float as (N, size, size)."""
+    """read: a picture to ink (H, W), float32 on the host. fit: images (N, H, W), float, to (N, size, size)."""
 
     read: Callable[[Image.Image | str | Path], np.ndarray]
     fit: Callable[[Array, int], Array]
 
 
 FRAMES = {
-    "page": Frame(read_image, resize),  # all of it, as it is
-    "ink": Frame(read_character, frame_ink),  # the window that its ink fills; a photo becomes clean ink first
+    "page": Frame(read_image, resize),  # the whole image, unchanged
+    "ink": Frame(read_character, frame_ink),  # the window filled by its ink; photos are cleaned first
 }
 
 
 def find_frame(name: Any) -> Frame:
-    """The frame called `name`. Raises ScratchnetError when there is none."""
+    """The frame called `name`, a key of FRAMES. Raises ScratchnetError for an unknown name."""
     if not isinstance(name, str) or name not in FRAMES:
         raise ScratchnetError(f"unknown frame {name!r}{hint(name, FRAMES)}: choose one of {', '.join(FRAMES)}")
     return FRAMES[name]

@@ -324,7 +324,7 @@ from pathlib import Path
 from scratchnet.data import download as module
 folder, url, size, digest, content = sys.argv[1:]
 module.ARCHIVES["images_background.zip"] = module.Archive("images_background.zip", int(size), digest, content)
-module.download(folder, ["images_background.zip"], url)
+module.download(folder, names=["images_background.zip"], base_url=url)
 """
 
 
@@ -353,5 +353,5 @@ def test_what_is_no_file_where_one_is_to_come_is_refused_at_once(name, kind, ser
         pytest.skip("needs pipes in folders")
     folder.mkdir(parents=True)
     (folder / name).mkdir() if kind == "folder" else os.mkfifo(folder / name)
-    assert f"{folder / name} is no file" in refusal_of(folder, server.url)
+    assert f"{folder / name} is not a file" in refusal_of(folder, server.url)
     assert server.requests == []

@@ -98,7 +98,7 @@ def test_drawings_that_would_fill_a_device_stay_on_the_host_and_come_batch_by_ba
 @pytest.mark.parametrize("numbers", [[-1], [3, 22], [0, 10**6]])
 def test_a_number_that_no_drawing_has_is_refused_on_every_device(numbers, device, alphabets):
     drawings = Drawings.of(alphabets, 16).to_device(device)
-    with pytest.raises(DataError, match=f"drawings {numbers[0]} to {numbers[-1]} asked for: there are 0 to 21"):
+    with pytest.raises(DataError, match=f"drawings {numbers[0]} to {numbers[-1]} requested: there are 0 to 21"):
         drawings.ink(np.array(numbers), device)
     assert drawings.ink(np.array([], int), device).shape == (0, 16, 16)
 

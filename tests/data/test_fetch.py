@@ -100,7 +100,7 @@ def drip_status(handler: Hostile) -> None:
 def test_a_connection_that_drips_is_given_up_wherever_it_drips(conduct, hostile, folder):
     hostile.conduct = conduct
     message = refusal_of(folder, hostile.url)
-    assert "bytes a second" in message
+    assert "bytes per second" in message
     assert "run it again" in message
 
 

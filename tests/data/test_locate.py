@@ -141,7 +141,7 @@ def test_what_is_there_instead_is_listed(home, files, told):
 
 
 def test_the_home_of_a_user_that_is_not_there_is_one_line(home):
-    with pytest.raises(DataError, match="a user that is not there"):
+    with pytest.raises(DataError, match="the folder of an unknown user"):
         find_data("~no-such-user-here", *NAMES)
 
 

@@ -169,8 +169,8 @@ def member_with(name="a", **fields):
     [
         (member_with(external_attr=0o120777 << 16, create_system=3), "a is a link"),
         (member_with(external_attr=0o010644 << 16, create_system=3), "a is a link or a device"),
-        (member_with(compress_type=zipfile.ZIP_BZIP2), "a is packed by a method other than deflate"),
-        (member_with(compress_type=zipfile.ZIP_LZMA), "a is packed by a method other than deflate"),
+        (member_with(compress_type=zipfile.ZIP_BZIP2), "a is compressed by a method other than deflate"),
+        (member_with(compress_type=zipfile.ZIP_LZMA), "a is compressed by a method other than deflate"),
         (member_with("/"), "a file without a name"),
         (member_with("a/"), "a/ is a folder with content"),
         (b"", "no directory at its end"),

@@ -92,11 +92,11 @@ def test_the_evaluation_set_may_be_all_there_is(omniglot_sets, monkeypatch):
     ("recipe", "message"),
     [
         ([], "the recipe is [], expected an object"),
-        ({"data": 3}, "the recipe.data is 3, expected a text"),
+        ({"data": 3}, "the recipe.data is 3, expected a string"),
         ({"validation_alphabets": ["a", 3]}, "the recipe.validation_alphabets[1] is 3"),
         ({"architecture": [16]}, "the recipe.architecture is [16]"),
         ({"architecture": {"image_size": True}}, "image_size is true, expected a whole number"),
-        ({"architecture": {"image_size": 10**9}}, "the recipe has image_size=1000000000, and the network 16"),
+        ({"architecture": {"image_size": 10**9}}, "the recipe has image_size=1000000000, but the network 16"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused_with_the_model(recipe, message, tiny_net):
