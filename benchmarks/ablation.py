@@ -31,7 +31,7 @@ from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import VALIDATION_ALPHABETS, Split
 from scratchnet.files.atomic import write_bytes
 from scratchnet.models.networks import build
-from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.trials import evaluate, sample_runs
 from scratchnet.train import LOG, train, train_step
 from scratchnet.train.batches import OBJECTIVES, VALIDATION, stream
 from scratchnet.train.recipes import Recipe, find_recipe, override
@@ -91,8 +91,8 @@ def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | 
         seconds = time.process_time() - started
         log = [json.loads(line) for line in (Path(out) / "run" / LOG).read_text().splitlines()]
     images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in log)
-    trials = oneshot.sample_runs(split.validation, TRIALS // WAY, rng=stream(0, VALIDATION), n_way=WAY)
-    result = oneshot.evaluate(net, trials)
+    trials = sample_runs(split.validation, TRIALS // WAY, rng=stream(0, VALIDATION), n_way=WAY)
+    result = evaluate(net, trials)
     return {
         "name": name,
         "minutes": minutes,

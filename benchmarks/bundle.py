@@ -28,10 +28,9 @@ from scratchnet.files.atomic import write_bytes
 from scratchnet.files.quantise import STORAGES
 from scratchnet.models.networks import parameter_count
 from scratchnet.models.siamese import SiameseNet
-from scratchnet.oneshot import tasks as figures
-from scratchnet.oneshot import trials as oneshot
 from scratchnet.oneshot.scorers import Embedded
-from scratchnet.oneshot.tasks import Task, Unseen
+from scratchnet.oneshot.tasks import OFFICIAL, PAIRS, TRIALS, Task, Unseen, card_tasks, unseen, unseen_data
+from scratchnet.oneshot.trials import evaluate
 from scratchnet.oneshot.verification import verify
 from scratchnet.pretrained.card import Card
 from scratchnet.train import LOG
@@ -74,8 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
         "of a network that was trained on all",
     )
     parser.add_argument("--limit", action="append", default=[], help="one more limit to tell")
-    parser.add_argument("--trials", type=int, default=figures.TRIALS, help=argparse.SUPPRESS)
-    parser.add_argument("--pairs", type=int, default=figures.PAIRS, help=argparse.SUPPRESS)
+    parser.add_argument("--trials", type=int, default=TRIALS, help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, default=PAIRS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     folder = Path(str(pretrained.FOLDER))
     if options.cards:
@@ -121,7 +120,7 @@ def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
             "weights": options.storage,
             "bytes": len(weights),
             "stored_correct": found[0]["correct"],
-            "float32_correct": oneshot.evaluate(exact, next(tasks).runs).correct,
+            "float32_correct": evaluate(exact, next(tasks).runs).correct,
         },
         figures=found,
         limits=limits,
@@ -134,7 +133,7 @@ def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.N
     """Each figure of the card with its task: what `scratchnet evaluate --figures` measures."""
     alphabets, tasks = tasks_of(recipe, options)
     scorer = Embedded(net)
-    found = [task.as_dict() | oneshot.evaluate(scorer, task.runs).as_dict() for task in tasks]
+    found = [task.as_dict() | evaluate(scorer, task.runs).as_dict() for task in tasks]
     if alphabets.threshold:
         rng = np.random.default_rng(0)
         result = verify(scorer, validation=alphabets.threshold, test=alphabets.pairs, pairs=options.pairs, rng=rng)
@@ -156,15 +155,15 @@ def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list
     return [
         figure | {"task": f"{figure['task']} (a twin, trained without these {len(kept_out)} alphabets)"}
         for figure in found
-        if figure["task"] != figures.OFFICIAL
+        if figure["task"] != OFFICIAL
     ]
 
 
 def tasks_of(recipe: Mapping[str, Any], options: argparse.Namespace) -> tuple[Unseen, Iterator[Task]]:
     """The alphabets that training has not seen, and the trials of the card."""
-    on = figures.unseen_data([recipe])
-    alphabets = figures.unseen(on, data=options.data, recipes=[recipe])
-    return alphabets, figures.card_tasks(on, alphabets.trials, runs=options.data, trials=options.trials)
+    on = unseen_data([recipe])
+    alphabets = unseen(on, data=options.data, recipes=[recipe])
+    return alphabets, card_tasks(on, alphabets.trials, runs=options.data, trials=options.trials)
 
 
 def used(recipe: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ def resave(path, arrays, version=checkpoint.VERSION, **description):
 
 
 def npy(descr="<f4", shape=(2,), content=bytes(8)):
-    """The bytes of a .npy whose header says what it likes."""
+    """The bytes of a .npy with an arbitrary header."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
     return file.getvalue() + content

@@ -78,7 +78,10 @@ REFUSED = {
     ),
     "another image size": (lambda net: replace(net, image_size=9), "the image_size of the network is not"),
     "another head": (lambda net: replace(net, head=WeightedL1(3)), "the head of the network is not"),
-    "another layer": (lambda net: replace(net, encoder=Sequential({"conv1": Conv2d(1, 1, 3)})), "the encoder of the network is not"),
+    "another layer": (
+        lambda net: replace(net, encoder=Sequential({"conv1": Conv2d(1, 1, 3)})),
+        "the encoder of the network is not",
+    ),
     "another order of layers": (reordered, "the encoder of the network is not"),
 }
 

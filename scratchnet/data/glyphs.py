@@ -203,7 +203,7 @@ def _blend(roundness: np.ndarray) -> np.ndarray:
     x = np.abs(along[:, None] - np.arange(CONTROLS))  # (T, K) distance along the stroke from each control point
     polygon = np.maximum(1 - x, 0)
     near, far = 1 - 2.5 * x**2 + 1.5 * x**3, 2 - 4 * x + 2.5 * x**2 - 0.5 * x**3
-    curve = np.select([x < 1, x < 2], [near, far])  # Catmull-Rom passes through the control points, too
+    curve = np.select([x < 1, x < 2], [near, far])  # Catmull-Rom: through the control points
     weights: np.ndarray = polygon + np.clip(roundness, 0, 1)[:, None, None] * (curve - polygon)
     return weights
 

@@ -34,7 +34,7 @@ def find_data(option: Path | str | None, *names: str, remedy: str = FETCH_OMNIGL
     below it where Lake's repository and torchvision keep the data. `option` may also be the data itself, under any
     name; if it is a different set, the folder that contains it is searched.
 
-    Raises DataError if nothing is found; the message says where it looked and what is there. remedy: its advice.
+    Raises DataError if nothing is found; the message says where it looked, what is there, and `remedy`.
     """
     place = _place(option)
     if found := look_for(place, *names):

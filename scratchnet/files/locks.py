@@ -30,7 +30,7 @@ fcntl, msvcrt = _module("fcntl"), _module("msvcrt")
 
 
 def error_numbers(names: str) -> set[int]:
-    """The error numbers of these names, as far as this system has them."""
+    """The error numbers of these names that this system defines."""
     return {getattr(errno, name) for name in names.split() if hasattr(errno, name)}
 
 

@@ -30,7 +30,7 @@ _HEADER = re.compile(
 
 
 class Outline(NamedTuple):
-    """What is known of an array before its content is read."""
+    """Shape, dtype and position of an array, known before its content is read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype

@@ -6,7 +6,7 @@ them, and negatives, which have paper 1 and ink 0. A drawing counts as a negativ
 and more than RIM of its outermost pixels, are above one half: strokes seldom cover that much of the rim, paper does.
 Of 48,080 drawings, from Omniglot and generated ones, whole or cropped to their ink, none is mistaken for a negative; of
 their negatives, at most 1 in 4,000 is missed. A drawing cropped so tightly that its ink fills the rim needs a margin.
-Images of less than JUDGED pixels a side are not checked for being negatives.
+Images of fewer than JUDGED pixels a side are never taken for negatives.
 
 A batch of `train_step` is checked for negatives as a whole, because a distortion may leave one image nearly all ink.
 
@@ -136,7 +136,7 @@ class BatchLook:
             self.seen = []
 
     def read(self, *scalars: Array) -> list[float]:
-        """The scalars () as numbers, in a single transfer that also brings the findings about the images."""
+        """Transfer the scalars () to the host, together with the findings about the images, which may raise."""
         first = scalars[0]
         figures = [figure.astype(first.dtype) for seen in self.seen for figure in seen]
         numbers = to_host(array_module(first).stack([*scalars, *figures]))

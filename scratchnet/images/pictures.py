@@ -19,7 +19,8 @@ from scratchnet.images.channels import colours, grey_values
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MAX_PIXELS = 64_000_000  # phone cameras reach this; a few kilobytes of PNG can claim gigabytes of pixels
 LARGE = 1 << 24  # pixels; larger pictures are averaged down
-FULL_MODES = {"1": "L", "P": "RGB", "I;16": "I", "I;16L": "I", "I;16B": "I", "I;16N": "I"}  # to average
+# Modes that Pillow cannot average, and those to convert them to first.
+FULL_MODES = {"1": "L", "P": "RGB", "I;16": "I", "I;16L": "I", "I;16B": "I", "I;16N": "I"}
 MAX_WEBP, WEBP_DENSITY = 1 << 23, 100  # pixels, plus this many per byte; photos of paper have fewer
 MAX_SIDE = 32_000  # pixels; Pillow allocates memory for every row
 MAX_BYTES = 1 << 26  # of a file that is searched for damaged blocks
@@ -56,7 +57,7 @@ def read_image(source: Source, *, name: str = "") -> np.ndarray:
 
 
 def read_colours(source: Source, *, name: str = "") -> Image.Image:
-    """Read a picture in colour, as a Pillow image of mode RGB; otherwise like `read_image`, which it raises as."""
+    """Read a picture in colour, as a Pillow image of mode RGB; otherwise like `read_image`, also in what it raises."""
     name = name or name_of(source)
     with _refusals(name):
         return colours(_decode(source, name))

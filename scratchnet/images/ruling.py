@@ -3,7 +3,7 @@
 A printed line is straight, thin and of constant width. But so are the strokes of many characters, and boxes, bars and
 crosses are characters. A printed line differs from a stroke in two ways: it has no free end, as both ends lie on the
 border of the picture or form corners with other such lines; and without it a whole character is left, at a distance
-from the border. Many parallel lines from border to border are always ruling. In case of doubt, the ink is unchanged.
+from the border. Many parallel lines from border to border are always ruling. When in doubt, the ink is left unchanged.
 
 The search is for lines along the rows; lines along the columns are found in the transposed picture.
 """
@@ -20,7 +20,7 @@ STRAIGHT = 0.45  # pixels, root mean square deviation from straight; printed lin
 EDGE = 0.003  # of the side of the picture: a line that leaves it ends at most this far from its border
 MANY = 3  # this many parallel lines from border to border are always ruling
 REST = 0.03  # of the side of the picture: the least size of a character
-FILLS = 0.2  # of a box: the least size of what is written into it
+FILLS = 0.2  # of a box: the least size of the writing in it
 NEAR_BORDER = 0.1  # of the side of the picture: a box this near to the border was printed
 OTHER_PEN = 0.72  # a box whose lines are thinner than this share of the pen, or the reverse, was printed
 RULED = 0.8  # the share of straight lines along rows and columns in a character drawn with a ruler
@@ -98,8 +98,10 @@ def _reaches_border(ruling: Ruling, shape: tuple[int, int]) -> bool:
 
 
 def _thin_ruling(ink: np.ndarray, ruling: Ruling) -> Ruling:
-    """Search for the lines of ruled paper again now that their thickness is known, so that strokes on them do not hide
-    them."""
+    """The lines of ruled paper, searched for again now that their thickness is known.
+
+    So strokes that lie on them do not hide them.
+    """
     width = np.median([line.width for lines in ruling for line in lines])
     thickest = 1.5 * width + 1
     H, W = ink.shape

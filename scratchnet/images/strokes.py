@@ -34,10 +34,10 @@ def parts(ink: np.ndarray) -> np.ndarray:
     numbers = np.zeros(ink.shape, np.int64)
     numbers[ink] = pixels
     here, there = [], []
-    for beside in neighbours(numbers)[2:6]:  # every pair once
-        touching = (numbers > 0) & (beside > 0)
+    for neighbour in neighbours(numbers)[2:6]:  # every pair once
+        touching = (numbers > 0) & (neighbour > 0)
         here.append(numbers[touching])
-        there.append(beside[touching])
+        there.append(neighbour[touching])
     one, other = np.concatenate(here), np.concatenate(there)
     root = np.concatenate([[0], pixels])
     while (root[one] != root[other]).any():
@@ -66,7 +66,7 @@ def extent(ink: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def stroke_width(ink: np.ndarray) -> float:
-    """The width of the pen in pixels: the area over half of the length of the outline; 0 without ink.
+    """The width of the pen in pixels: the area divided by half the length of the outline; 0 without ink.
 
     The length is by Crofton's formula: the number of crossings with lines in four directions, which is proportional to
     the length whatever the direction of the outline.

@@ -45,7 +45,7 @@ def best_threshold(similarity: np.ndarray, labels: np.ndarray) -> float:
 def verify(
     net: Verifier, *, validation: Sequence[Alphabet], test: Sequence[Alphabet], pairs: int, rng: np.random.Generator
 ) -> Result:
-    """The verification accuracy on `pairs` pairs of `test`, at the threshold that is best on as many of `validation`.
+    """Measure the accuracy on `pairs` random pairs of `test`, at the threshold that is best on as many of `validation`.
 
     Raises DataError if there are no alphabets, or if one has fewer than two characters or two drawers.
     """

@@ -1,4 +1,4 @@
-"""Notes are JSON of a bounded size and of the types expected, whoever wrote them; anything else is a ValueError."""
+"""Notes are JSON of bounded size and of the expected types; anything else is a ValueError."""
 
 import tracemalloc
 

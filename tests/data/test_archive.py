@@ -1,4 +1,4 @@
-"""Zips and folders that claim more than they hold, or hold what is no file: refused before it is read."""
+"""Zips and folders that claim more than they hold, or hold something other than files, are refused unread."""
 
 import io
 import os
@@ -61,7 +61,7 @@ def test_a_vast_file_in_a_folder_is_not_read_whole(files, tmp_path):
 
 @pytest.fixture(params=["pipe", "socket", "device", "dangling link"])
 def no_file(request, monkeypatch):
-    """Makes at a path what would wait for ever, never end, or lead nowhere."""
+    """Make something at a path that would block, never end, or lead nowhere."""
 
     def make(path):
         path.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ PART = f"{NAME}.part"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` at every path, and remembers what was asked for."""
+    """Serves `content` at every path, and records the requests."""
 
     daemon_threads = True
 

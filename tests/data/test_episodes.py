@@ -12,7 +12,7 @@ SIZES = [(5, 4), (9, 2), (6, 3), (3, 9)]  # characters and drawers; the last is 
 
 
 def tables(sizes: list[tuple[int, int]] = SIZES) -> list[np.ndarray]:
-    """Numbers 1000 alphabet + 10 character + drawer: what a number shows can be read from it."""
+    """Tables of the numbers 1000 alphabet + 10 character + drawer, from which these can be decoded."""
     return [
         1000 * k + 10 * np.arange(characters)[:, None] + np.arange(drawers)
         for k, (characters, drawers) in enumerate(sizes)

@@ -17,7 +17,7 @@ NAME = "images_background.zip"
 
 
 class Hostile(BaseHTTPRequestHandler):
-    """Does what `server.conduct` says with the open connection, if that is still read."""
+    """Handles a connection as `server.conduct` says, while the client still reads."""
 
     def do_GET(self) -> None:
         with suppress(OSError):

@@ -13,7 +13,7 @@ COUNT = 8000
 
 
 def tables(sizes: list[tuple[int, int]] = SIZES) -> list[np.ndarray]:
-    """Numbers 1000 alphabet + 10 character + drawer: what a number shows can be read from it."""
+    """Tables of the numbers 1000 alphabet + 10 character + drawer, from which these can be decoded."""
     return [
         1000 * k + 10 * np.arange(characters)[:, None] + np.arange(drawers)
         for k, (characters, drawers) in enumerate(sizes)

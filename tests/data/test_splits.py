@@ -1,4 +1,4 @@
-"""What a network is trained on has no alphabet in common with what it is judged by."""
+"""No alphabet is used both for training and for validation or testing."""
 
 from itertools import combinations
 

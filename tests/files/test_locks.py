@@ -14,7 +14,7 @@ from scratchnet.errors import InUseError
 from scratchnet.files import claims, locks
 from scratchnet.files.locks import locked
 
-# What each system has, as a prelude to a program.
+# The locks of each system, as a prelude to a program.
 SYSTEMS = {
     "this system": "",
     "Windows": """
@@ -81,7 +81,7 @@ def holder(system, path):
 
 
 def attempt(system, path):
-    """What a process prints that takes the lock for a moment."""
+    """The output of a process that briefly takes the lock."""
     return start(START + SYSTEMS[system] + TRY, path).communicate()[0]
 
 

@@ -21,7 +21,7 @@ def stored_and_loaded(weight, storage):
 
 
 def weights_of_many_sizes(rng, shape=(40, 50, 16)):
-    """Normal numbers, each output unit on a scale of its own from 1e-7 to 1e3."""
+    """Normal numbers, with a different scale for each output unit, from 1e-7 to 1e3."""
     return (rng.standard_normal(shape) * np.logspace(-7, 3, shape[-1])).astype(np.float32)
 
 
@@ -103,7 +103,7 @@ def test_a_float32_file_is_what_it_always_was(tmp_path, tiny_net):
     assert (tmp_path / "new.npz").read_bytes() == (tmp_path / "old.npz").read_bytes()
 
 
-# What cannot be
+# Refusals
 
 
 @pytest.mark.parametrize("storage", SMALL)

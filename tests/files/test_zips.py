@@ -1,4 +1,4 @@
-"""Zips are read strictly: what the directory lists is what the file holds, or there is an error."""
+"""Zips are read strictly: the directory lists exactly what the file holds, or there is an error."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ FILES = {"a/": b"", "a/one.txt": b"one " * 50, "a/two.bin": bytes(range(256)), "
 
 
 class Stream(io.BytesIO):
-    """What a program writes to through a pipe: it cannot go back, so lengths follow the contents."""
+    """An output that cannot seek, like a pipe, so that lengths follow the contents."""
 
     def seekable(self):
         return False

@@ -1,4 +1,4 @@
-"""Distortions do what their numbers say, affine, elastic and of strokes, and the symmetries of the square are eight."""
+"""Affine, elastic and stroke distortions do what their parameters say, and the square has eight symmetries."""
 
 from math import cos, pi, radians, sin, sqrt
 

@@ -45,7 +45,7 @@ def run_of(query, support):
 
 
 def read_later(images):
-    """What an alphabet holds can change after it was made."""
+    """The images of an alphabet can change after it was made."""
     alphabet = Alphabet("Greek", np.zeros((N // 2, 2, SIZE, SIZE), images.dtype))
     alphabet.images[...] = images.reshape(alphabet.images.shape)
     return Drawings.of([alphabet], SIZE)
@@ -55,7 +55,7 @@ def labels_of(images):
     return np.zeros(len(images), np.float32)
 
 
-# What takes images: the door, and what it calls the image that is at fault.
+# Functions that take images, and how each refers to the image at fault.
 DOORS = {
     "embed": (lambda net, bad, good: net.embed(bad), "images[4]"),
     "similarity, a": (lambda net, bad, good: net.similarity(bad, good), "a[4]"),
@@ -185,7 +185,7 @@ def test_the_line_that_a_refusal_names_makes_drawings_of_the_array(given, mends,
     np.testing.assert_allclose(np.asarray(mended, np.float32), ink if mended.shape[0] == N else ink[:1], atol=0.06)
 
 
-# What is no negative, and what is
+# Negatives
 
 
 def pages_and_windows(alphabets, size):

@@ -1,4 +1,4 @@
-"""Pictures become ink between 0 and 1, and what is no picture becomes one clear line."""
+"""Pictures become ink between 0 and 1, and anything else a clear message of one line."""
 
 import io
 import os
@@ -179,7 +179,9 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     one_line(refusal)
 
 
-@pytest.mark.parametrize("side", [8_001, 12_000, 60_000])  # of which Pillow accepts, warns of and refuses one each
+@pytest.mark.parametrize(
+    "side", [8_001, 12_000, 60_000]
+)  # Pillow accepts the first, warns about the second, and refuses the third
 def test_too_many_pixels_are_refused_before_they_are_decoded(side, tmp_path):
     path = tmp_path / "vast.png"
     path.write_bytes(png_that_claims(side, side))

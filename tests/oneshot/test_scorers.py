@@ -85,7 +85,7 @@ def test_an_ensemble_of_one_network_is_that_network(tiny_net, generated, rng):
 
 
 class Seen(Scorer):
-    """A scorer that keeps the queries it was shown, and finds them all alike."""
+    """A scorer that records its queries and scores them all alike, by the number of calls."""
 
     def __init__(self):
         self.queries = []

@@ -1,4 +1,4 @@
-"""The tasks of a card: on characters that training has not seen, and the same each time."""
+"""The tasks on a card use characters that training has not seen, and the same ones every time."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import VALIDATION_ALPHABETS, Split
 from scratchnet.errors import CheckpointError, DataError
-from scratchnet.oneshot import tasks as figures
+from scratchnet.oneshot import tasks as module
 from scratchnet.oneshot.tasks import Unseen, card_tasks, kept_out, random_task, recipe_of, unseen, unseen_data
 from scratchnet.oneshot.trials import ACROSS, WITHIN
 
@@ -16,7 +16,7 @@ GLYPHS = {"data": "glyphs", "validation_alphabets": [], "architecture": {"image_
 
 
 def omniglot(*names):
-    """A recipe that keeps these alphabets out of training."""
+    """A recipe that holds these alphabets out of training."""
     return {"data": "omniglot", "validation_alphabets": list(names)}
 
 
@@ -26,16 +26,16 @@ def names(alphabets):
 
 @pytest.fixture
 def omniglot_sets(monkeypatch):
-    """In place of Omniglot: 6 background alphabets and 4 of the evaluation set, none of them read from files."""
+    """Stand-ins for Omniglot's sets: 6 background and 4 evaluation alphabets, without files."""
     alphabet = {name: Alphabet(name, np.zeros((2, 2, 4, 4), bool)) for name in "abcdefWXYZ"}
 
     def split(data, validation):
         return Split([alphabet[n] for n in "abcdef" if n not in validation], [alphabet[n] for n in validation])
 
-    monkeypatch.setattr(figures, "background_split", split)
-    monkeypatch.setattr(figures, "find_data", lambda data, *_: data)
-    monkeypatch.setattr(figures, "look_for", lambda data, *_: data if data != "only WXYZ" else None)
-    monkeypatch.setattr(figures, "load_omniglot", lambda path: [alphabet[name] for name in path.removeprefix("only ")])
+    monkeypatch.setattr(module, "background_split", split)
+    monkeypatch.setattr(module, "find_data", lambda data, *_: data)
+    monkeypatch.setattr(module, "look_for", lambda data, *_: data if data != "only WXYZ" else None)
+    monkeypatch.setattr(module, "load_omniglot", lambda path: [alphabet[name] for name in path.removeprefix("only ")])
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_evaluation_set_has_its_threshold_from_elsewhere_or_from_its_other_h
 def test_the_evaluation_set_may_be_all_there_is(omniglot_sets, monkeypatch):
     found = unseen("evaluation", data="only WXYZ", recipes=[omniglot("a")])
     assert [names(alphabets) for alphabets in found] == [["W", "X", "Y", "Z"], ["W", "Y"], ["X", "Z"]]
-    monkeypatch.setattr(figures, "BACKGROUND", frozenset("Y"))
+    monkeypatch.setattr(module, "BACKGROUND", frozenset("Y"))
     with pytest.raises(DataError, match="is not the evaluation set, it has Y of the background set"):
         unseen("evaluation", data="only WXYZ", recipes=[omniglot("a")])
 

@@ -91,7 +91,7 @@ def test_a_constant_scorer_gets_nothing_right_on_the_official_runs(official):
     ids=str,
 )
 def test_only_a_score_strictly_above_all_others_is_right(scores, correct):
-    """The first character is the right one."""
+    """The first of three characters is the right one."""
     assert evaluate(Table(np.array([scores], float)), [run_of([0], [0, 1, 2])]).correct == correct
 
 

@@ -71,7 +71,7 @@ def test_verification_is_right_for_a_scorer_that_knows_and_half_right_for_its_op
 
 
 def test_the_threshold_of_verification_is_chosen_without_the_test_alphabets(rng):
-    """Differences of 0.24 put the threshold at 0.12: a test alphabet with differences of 0.05 looks all the same."""
+    """Differences of 0.24 put the threshold at 0.12; then differences of 0.05 in the test alphabet go unnoticed."""
     assert (
         verify(Grey(), validation=[grey_alphabet(0.24)], test=[grey_alphabet(0.05)], pairs=200, rng=rng).correct == 100
     )
@@ -100,7 +100,7 @@ def test_verification_takes_pairs_of_the_size_of_the_network(generated, tiny_net
 
 
 def test_pairs_are_framed_once(tiny_net, monkeypatch):
-    """What a network that frames the ink is given has been framed, and is not framed about its ink again."""
+    """Drawings are framed for the network once, and not framed a second time when it embeds them."""
     net, seen = replace(tiny_net, frame="ink"), []
 
     def embed(self: SiameseNet, name: str, images: np.ndarray) -> np.ndarray:
