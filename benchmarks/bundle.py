@@ -1,10 +1,10 @@
-"""Makes a bundled network of a run folder: its weights, stored small, its card, and the card for people.
+"""Make a bundled network from a run folder: quantised weights, and a card as JSON and as Markdown.
 
     python benchmarks/bundle.py runs/omniglot omniglot --summary "Tells handwritten characters apart." --data DIR
     python benchmarks/bundle.py --cards
 
-The second writes every NAME.md again, after a change of a NAME.json by hand. The figures are those of
-`scratchnet evaluate NAME --figures`, of the weights as they are stored.
+The second command regenerates every NAME.md after a NAME.json was edited by hand. The results are those of
+`scratchnet evaluate NAME --figures`, for the weights as stored.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
-    """The file with the weights, and its card."""
+    """The weights file and its card."""
     exact, notes = load_model_with_notes(options.run)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
@@ -130,7 +130,7 @@ def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
 
 
 def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Each figure of the card with its task: what `scratchnet evaluate --figures` measures."""
+    """The results on the card, each with its task, as `scratchnet evaluate --figures` measures them."""
     alphabets, tasks = tasks_of(recipe, options)
     scorer = Embedded(net)
     found = [task.as_dict() | evaluate(scorer, task.runs).as_dict() for task in tasks]
@@ -142,7 +142,7 @@ def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.N
 
 
 def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """What a run of the same recipe does on the alphabets that it kept out, but for the official runs."""
+    """The results of a run of the same recipe on the alphabets that it held out, except the official runs."""
     twin, notes = load_model_with_notes(options.twin)
     kept_out = notes["recipe"]["validation_alphabets"]
     differing = {name for name, value in recipe.items() if notes["recipe"].get(name) != value}
@@ -160,14 +160,14 @@ def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list
 
 
 def tasks_of(recipe: Mapping[str, Any], options: argparse.Namespace) -> tuple[Unseen, Iterator[Task]]:
-    """The alphabets that training has not seen, and the trials of the card."""
+    """The alphabets that training has not seen, and the trials on the card."""
     on = unseen_data([recipe])
     alphabets = unseen(on, data=options.data, recipes=[recipe])
     return alphabets, card_tasks(on, alphabets.trials, runs=options.data, trials=options.trials)
 
 
 def used(recipe: Mapping[str, Any]) -> str:
-    """What of the data it was trained on."""
+    """The part of the data that was used for training."""
     if recipe["data"] == "glyphs":
         return "The alphabets that training generates"
     kept_out = recipe["validation_alphabets"]
@@ -176,7 +176,7 @@ def used(recipe: Mapping[str, Any]) -> str:
 
 
 def commands(options: argparse.Namespace, recipe: Mapping[str, Any]) -> list[str]:
-    """Those that make the same again: the settings in which it differs from the recipe of its name are given."""
+    """The commands that reproduce the network, with the settings that differ from the recipe of its name."""
     known = find_recipe(recipe["name"]).as_dict()
     settings = [f"--set={name}={json.dumps(value)}" for name, value in recipe.items() if value != known[name]]
     runs = {"RUN": settings}

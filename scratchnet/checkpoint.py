@@ -165,13 +165,13 @@ def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
         again, outlines = describe(parse(dump(dict(net.architecture))))
     except (TypeError, ValueError) as cause:
         raise CheckpointError(f"the network's architecture could not be read back: {cause}") from cause
-    for name, found, built in (
+    for name, actual, built in (
         ("image_size", net.image_size, again.image_size),
         ("frame", net.frame, again.frame),
         ("head", net.head, again.head),
         ("encoder", fused(net.encoder), fused(again.encoder)),
     ):
-        if repr(found) != repr(built):  # which also compares the order of the layers
+        if repr(actual) != repr(built):  # which also compares the order of the layers
             raise CheckpointError(
                 f"the {name} of the network is not the one that its architecture describes: "
                 "build the network from its architecture"
@@ -271,13 +271,13 @@ def fitting(
     for name, value in params.items():
         if name not in arrays:
             raise CheckpointError(f"{place} has no {name}: {shape}")
-        found = arrays[name]
-        if found.shape != value.shape or found.dtype != value.dtype:
+        array = arrays[name]
+        if array.shape != value.shape or array.dtype != value.dtype:
             raise CheckpointError(
-                f"{place} has {name} as {found.dtype} {found.shape}, expected {value.dtype} "
-                f"{value.shape}: {precision if found.shape == value.shape else shape}"
+                f"{place} has {name} as {array.dtype} {array.shape}, expected {value.dtype} "
+                f"{value.shape}: {precision if array.shape == value.shape else shape}"
             )
-        if not np.isfinite(found).all():
+        if not np.isfinite(array).all():
             raise CheckpointError(f"{place} has a NaN or an infinity in {name}: {finite}")
     if extra := sorted(arrays.keys() - params.keys(), key=str):
         raise CheckpointError(f"{place} has {extra[0]}, which the architecture lacks: {shape}")

@@ -22,8 +22,8 @@ def closest(given: object, names: Iterable[str]) -> str | None:
     wanted, known = _plain(text), ends | whole
     if len(wanted) <= SHORT:
         known = {plain: name for plain, name in known.items() if plain[:1] == wanted[:1]}
-    found = get_close_matches(wanted, known, n=1)
-    return known[found[0]] if found else None
+    matches = get_close_matches(wanted, known, n=1)
+    return known[matches[0]] if matches else None
 
 
 def hint(given: object, names: Iterable[str]) -> str:

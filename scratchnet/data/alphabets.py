@@ -73,9 +73,9 @@ def without(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabe
 
 def digest(alphabets: Iterable[Alphabet]) -> str:
     """The SHA-256 of the drawings in order, in hexadecimal; it depends neither on names nor on the source files."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for alphabet in alphabets:
         images = alphabet.images
-        found.update(f"{images.dtype.str} {images.shape} ".encode())
-        found.update((np.packbits(images) if images.dtype == bool else np.ascontiguousarray(images)).data)
-    return found.hexdigest()
+        hasher.update(f"{images.dtype.str} {images.shape} ".encode())
+        hasher.update((np.packbits(images) if images.dtype == bool else np.ascontiguousarray(images)).data)
+    return hasher.hexdigest()

@@ -146,17 +146,17 @@ def _zip(path: Path, file: io.BufferedReader) -> Tree:
 
 def _by_name(listed: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a zip by normalised name, without LITTER. Raises ValueError for duplicate names."""
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, value in listed.items():
         parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]  # some tools write backslashes
         clean = unicodedata.normalize("NFC", "/".join(parts))
         if ".." in parts or not parts:
             raise ValueError(f"it holds a file called {name}")
-        if clean in found:
+        if clean in members:
             raise ValueError(f"it holds {clean} twice")
         if not LITTER.search(clean):
-            found[clean] = value
-    return found
+            members[clean] = value
+    return members
 
 
 def _read_member(file: io.BufferedReader, member: zips.Member, most: int) -> bytes:
@@ -208,11 +208,11 @@ def _walk(folder: Path | str, inside: str, above: tuple[str, ...]) -> Iterator[t
 
 def _with_parents(folders: Iterable[str], files: Iterable[str]) -> frozenset[str]:
     """The folders that a zip lists, and the parent folders of its files."""
-    found = set(folders)
+    everything = set(folders)
     for name in files:
-        while (name := name.rpartition("/")[0]) and name not in found:
-            found.add(name)
-    return frozenset(found)
+        while (name := name.rpartition("/")[0]) and name not in everything:
+            everything.add(name)
+    return frozenset(everything)
 
 
 def _size(content: bytes) -> tuple[int, int]:

@@ -131,12 +131,13 @@ def verify(path: Path | str, *, name: str = "") -> None:
         with open_file(path) as file:
             if os.fstat(file.fileno()).st_size > expected.most:
                 raise DataError(f"{path} is not Lake's {name}, which has {expected.size:,} bytes: fetch it again")
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            file_digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as cause:
         raise DataError(f"{path} cannot be read ({reason(cause)}): fetch it with `scratchnet download`") from cause
-    if found != expected.file_digest and content_digest(path) != expected.content_digest:
+    if file_digest != expected.file_digest and content_digest(path) != expected.content_digest:
         raise DataError(
-            f"{path} is not Lake's {name}: its SHA-256 is {found}, expected {expected.file_digest}; fetch it again"
+            f"{path} is not Lake's {name}: "
+            f"its SHA-256 is {file_digest}, expected {expected.file_digest}; fetch it again"
         )
 
 

@@ -137,15 +137,15 @@ def _fitted(points: np.ndarray) -> np.ndarray:
 
 def _characters(count: int, style: Style, rng: np.random.Generator) -> list[np.ndarray]:
     """`count` characters (M, K, 2), no two of them alike."""
-    found: list[np.ndarray] = []
+    accepted: list[np.ndarray] = []
     alike = ALIKE
-    while len(found) < count:
+    while len(accepted) < count:
         candidate = _character(style, rng)
-        if all(_distance(candidate, other) > alike for other in found):
-            found.append(candidate)
+        if all(_distance(candidate, other) > alike for other in accepted):
+            accepted.append(candidate)
         else:
             alike *= 0.995  # no style has room for arbitrarily many characters: accept a little less distance
-    return found
+    return accepted
 
 
 def _character(style: Style, rng: np.random.Generator) -> np.ndarray:

@@ -37,8 +37,8 @@ def find_data(option: Path | str | None, *names: str, remedy: str = FETCH_OMNIGL
     Raises DataError if nothing is found; the message says where it looked, what is there, and `remedy`.
     """
     place = _place(option)
-    if found := look_for(place, *names):
-        return found
+    if path := look_for(place, *names):
+        return path
     asked = f"{names[0]} or {names[-1]}" if len(names) > 1 else names[0]
     folder = place.parent if _is_a_set(place) else place
     raise DataError(

@@ -67,11 +67,11 @@ def _views(colours: np.ndarray) -> Iterator[Contrast]:
 
 def _with_better_paper(colours: np.ndarray, paper: np.ndarray) -> Contrast:
     """Separate ink and paper, and refine the estimate of the paper twice by excluding the ink found so far."""
-    found = tell_apart(departure(colours, paper))
+    contrast = tell_apart(departure(colours, paper))
     for _ in range(2):
-        paper = paper_without(found.is_ink, colours, paper)
-        found = tell_apart(departure(colours, paper))
-    return found
+        paper = paper_without(contrast.is_ink, colours, paper)
+        contrast = tell_apart(departure(colours, paper))
+    return contrast
 
 
 def local_paper(colours: np.ndarray, window: float) -> np.ndarray:

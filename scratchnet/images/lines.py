@@ -50,7 +50,7 @@ def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
     bins = np.rint(y - slopes[:, None] * (x - W / 2)).astype(np.int64) + reach  # (slopes, runs)
     bins += np.arange(len(slopes))[:, None] * offsets
     votes = np.bincount(bins.ravel(), minlength=len(slopes) * offsets)
-    free, found = np.ones(len(x), bool), list[Line]()
+    free, lines = np.ones(len(x), bool), list[Line]()
     for _ in range(round(MOST * side)):
         near = votes[:-2] + votes[1:-1] + votes[2:]
         best = int(near.argmax()) + 1
@@ -62,8 +62,8 @@ def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
         votes -= np.bincount(bins[:, taken].ravel(), minlength=len(votes))
         free &= ~taken
         if line := _line(ink, x[on_line], y[on_line], length[on_line], middle):
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def _followed(

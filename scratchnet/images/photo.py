@@ -131,11 +131,11 @@ def without_specks(ink: np.ndarray) -> np.ndarray:
     areas[0] = 0
     pen = stroke_width((areas > areas.max() / 20)[numbers])
     is_dot = areas >= max(DUST * pen**2, 4)
-    found = np.count_nonzero(is_dot)
-    if not found:
+    dots = np.count_nonzero(is_dot)
+    if not dots:
         raise _NoCharacterError("there are only specks")
-    if found > PIECES:
-        raise _NoCharacterError(f"there are {found} marks")
+    if dots > PIECES:
+        raise _NoCharacterError(f"there are {dots} marks")
     return is_dot[numbers]
 
 

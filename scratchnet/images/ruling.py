@@ -40,13 +40,13 @@ def without_ruling(ink: np.ndarray, faint: np.ndarray, many: int = MANY) -> np.n
     border to border are ruling. Returns the ink unchanged if there are no such lines. Raises ValueError if there are
     only lines.
     """
-    found = Ruling(find_lines(faint), find_lines(faint.T))
-    if max(_spanning(_inside(found, ink.shape), ink.shape)) >= many:
-        left, _ = _without(ink, _thin_ruling(faint, found))
+    lines = Ruling(find_lines(faint), find_lines(faint.T))
+    if max(_spanning(_inside(lines, ink.shape), ink.shape)) >= many:
+        left, _ = _without(ink, _thin_ruling(faint, lines))
         if not left.any() or max(extent(left)[1]) < REST * max(ink.shape):
             raise ValueError("there are only ruled lines")
         return left
-    ruling = _anchored(found, ink.shape)
+    ruling = _anchored(lines, ink.shape)
     if min(map(len, ruling)) < 2:  # no frame: lines along the border may be strokes of a picture cropped to its ink
         ruling = _inside(ruling, ink.shape)
     if not any(ruling):
@@ -62,12 +62,12 @@ def without_ruling(ink: np.ndarray, faint: np.ndarray, many: int = MANY) -> np.n
 def _anchored(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
     """The straight lines whose ends both lie on the border or form a corner with other such lines."""
     H, W = shape
-    kept, found = Ruling(*([line for line in lines if line.rough <= STRAIGHT] for lines in ruling)), None
-    while kept != found:
-        found = kept
+    kept, before = Ruling(*([line for line in lines if line.rough <= STRAIGHT] for lines in ruling)), None
+    while kept != before:
+        before = kept
         kept = Ruling(
-            [line for line in found.rows if _is_anchored(line, found.columns, H)],
-            [line for line in found.columns if _is_anchored(line, found.rows, W)],
+            [line for line in before.rows if _is_anchored(line, before.columns, H)],
+            [line for line in before.columns if _is_anchored(line, before.rows, W)],
         )
     return kept
 
@@ -105,8 +105,8 @@ def _thin_ruling(ink: np.ndarray, ruling: Ruling) -> Ruling:
     width = np.median([line.width for lines in ruling for line in lines])
     thickest = 1.5 * width + 1
     H, W = ink.shape
-    found = Ruling(find_lines(ink, thickest), find_lines(ink.T, thickest))
-    return Ruling([line for line in found.rows if _spans(line, H)], [line for line in found.columns if _spans(line, W)])
+    lines = Ruling(find_lines(ink, thickest), find_lines(ink.T, thickest))
+    return Ruling([line for line in lines.rows if _spans(line, H)], [line for line in lines.columns if _spans(line, W)])
 
 
 def _without(ink: np.ndarray, ruling: Ruling) -> tuple[np.ndarray, np.ndarray]:
