@@ -136,7 +136,7 @@ def test_fixed_copies_come_once_an_epoch_and_are_the_same_in_each(split):
 def test_distortions_are_fresh_in_every_batch_unless_they_are_fixed(recipe, split, monkeypatch):
     drawn = []
 
-    def shown(images, transforms, _elastic=None):
+    def shown(images, transforms, **_):
         drawn.append(transforms)
         return images
 
@@ -163,7 +163,7 @@ def test_elastic_warps_and_strokes_are_drawn_afresh_and_leave_other_random_numbe
 ):
     drawn = {"affine": [], "elastic": [], "stroke": []}
 
-    def distorted(images, transforms, elastic=None):
+    def distorted(images, transforms, *, elastic=None):
         drawn["affine"].append(transforms)
         drawn["elastic"].append(elastic)
         return images
@@ -210,7 +210,7 @@ def test_elastic_warps_and_strokes_change_images_that_nothing_else_distorts(reci
 
 def test_without_affine_distortions_an_elastic_warp_is_all_there_is(split, monkeypatch):
     drawn = []
-    monkeypatch.setattr(batch_module, "distort", lambda images, transforms, _: (drawn.append(transforms), images)[1])
+    monkeypatch.setattr(batch_module, "distort", lambda images, transforms, **_: (drawn.append(transforms), images)[1])
     EpisodeBatches(replace(TINY, distort=False, elastic=0.1), Drawings.of(split.train, 16), CPU).batch(0, 0)
     np.testing.assert_array_equal(drawn[0], np.tile(IDENTITY, (20, 1)))
 
@@ -762,8 +762,8 @@ def test_a_run_under_a_cap_takes_pieces_and_ends_as_one_without(split, tmp_path,
 def test_the_cap_is_one_for_the_drawings_too(memory, cap, split, tmp_path, monkeypatch):
     caps = []
 
-    def moved(self, device, cap):
-        caps.append((device, cap))
+    def moved(self, device, *, memory):
+        caps.append((device, memory))
         return self
 
     monkeypatch.setattr(Drawings, "to_device", moved)
