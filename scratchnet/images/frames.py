@@ -1,31 +1,48 @@
-"""Frames: how a network reads a picture and what part of an image it looks at, by name."""
+"""Frames: how a network reads a picture and what part of an image it looks at, by name.
+
+Pillow is imported only when a picture is read, so networks and training on arrays do without it.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import numpy as np
-from PIL import Image
 
 from scratchnet.backend import Array
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
 from scratchnet.images.framing import frame_ink
-from scratchnet.images.photo import read_character
-from scratchnet.images.pictures import read_image
 from scratchnet.images.resize import resize
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Picture = Union["Image.Image", str, Path]
 
 
 class Frame(NamedTuple):
     """read: a picture to ink (H, W), float32 on the host. fit: images (N, H, W), float, to (N, size, size)."""
 
-    read: Callable[[Image.Image | str | Path], np.ndarray]
+    read: Callable[[Picture], np.ndarray]
     fit: Callable[[Array, int], Array]
 
 
+def _read_page(picture: Picture) -> np.ndarray:
+    from scratchnet.images.pictures import read_image  # noqa: PLC0415  # imports Pillow
+
+    return read_image(picture)
+
+
+def _read_character(picture: Picture) -> np.ndarray:
+    from scratchnet.images.photo import read_character  # noqa: PLC0415  # imports Pillow
+
+    return read_character(picture)
+
+
 FRAMES = {
-    "page": Frame(read_image, resize),  # the whole image, unchanged
-    "ink": Frame(read_character, frame_ink),  # the window filled by its ink; photos are cleaned first
+    "page": Frame(_read_page, resize),  # the whole image, unchanged
+    "ink": Frame(_read_character, frame_ink),  # the window filled by its ink; photos are cleaned first
 }
 
 

@@ -1,5 +1,8 @@
 """Frames by name: the page as it is, or the window that the ink fills."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,3 +40,9 @@ def test_a_frame_reads_a_picture_as_ink(name, page):
 def test_an_unknown_frame_is_refused_with_those_there_are(name):
     with pytest.raises(ScratchnetError, match="choose one of page, ink"):
         find_frame(name)
+
+
+def test_drawings_are_framed_without_pillow():
+    """For training on arrays; pictures need it."""
+    code = "import sys; from scratchnet.images import frames; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
