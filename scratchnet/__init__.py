@@ -9,10 +9,10 @@ __version__ = VERSION
 
 __all__ = [
     "SGD", "BackendError", "CheckpointError", "DataError", "InUseError", "NWayCrossEntropy", "NonFiniteError",
-    "PairCrossEntropy", "ScratchnetError", "ShapeError", "SiameseNet", "backend", "bench", "checkpoint", "common",
-    "data", "errors", "files", "gradcheck", "images", "layers", "load_model", "losses", "models", "oneshot", "ops",
-    "optim", "photo", "planted", "pretrained", "save_model", "set_precision", "to_device", "to_host", "train",
-    "train_step",
+    "OutOfMemoryError", "PairCrossEntropy", "ScratchnetError", "ShapeError", "SiameseNet", "backend", "bench",
+    "checkpoint", "common", "data", "errors", "files", "gradcheck", "images", "layers", "load_model", "losses",
+    "models", "oneshot", "ops", "optim", "photo", "planted", "pretrained", "save_model", "set_precision", "to_device",
+    "to_host", "train", "train_step",
 ]  # fmt: skip
 
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes as long as all the rest
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         DataError,
         InUseError,
         NonFiniteError,
+        OutOfMemoryError,
         ScratchnetError,
         ShapeError,
     )
@@ -59,7 +60,7 @@ else:
     __getattr__, __dir__ = lazily(__name__, ["__version__", *__all__], {
         "set_precision": "backend", "to_device": "backend", "to_host": "backend", "load_model": "checkpoint",
         "save_model": "checkpoint", "BackendError": "errors", "CheckpointError": "errors", "DataError": "errors",
-        "InUseError": "errors", "NonFiniteError": "errors", "ScratchnetError": "errors", "ShapeError": "errors",
-        "NWayCrossEntropy": "losses", "PairCrossEntropy": "losses", "SGD": "optim", "SiameseNet": "models",
-        "train_step": "train",
+        "InUseError": "errors", "NonFiniteError": "errors", "OutOfMemoryError": "errors", "ScratchnetError": "errors",
+        "ShapeError": "errors", "NWayCrossEntropy": "losses", "PairCrossEntropy": "losses", "SGD": "optim",
+        "SiameseNet": "models", "train_step": "train",
     })  # fmt: skip

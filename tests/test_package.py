@@ -74,6 +74,7 @@ data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
 data
 oneshot.trials
+oneshot.scorers oneshot.baselines oneshot.verification
 oneshot.tasks
 oneshot
 pretrained.card

@@ -1,4 +1,4 @@
-"""Drawings: where they come from, and what is drawn from them. A module is loaded when it is first used."""
+"""Drawings: data sets, splits, and the sampling of pairs and episodes. Modules are loaded on first use."""
 
 from typing import TYPE_CHECKING
 

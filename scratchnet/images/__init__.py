@@ -1,4 +1,4 @@
-"""Pictures and drawings as arrays of ink: reading, cleaning, framing, distorting."""
+"""Pictures and drawings as arrays of ink: reading, cleaning, framing and augmentation. Modules load on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -35,7 +35,7 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     """
     if recipe.data == "glyphs":
         return glyph_split(recipe.image_size)
-    return background_split(data, recipe.validation_alphabets, recipe.drawers)
+    return background_split(data, validation=recipe.validation_alphabets, drawers=recipe.drawers)
 
 
 def train(
@@ -100,7 +100,7 @@ def train(
                 run, stepper, split, validation_runs, display, stop, max_minutes=max_minutes, save_every=save_every
             )
     del run, stepper  # makes room for the network to return
-    return load_model(out, place)
+    return load_model(out, device=place)
 
 
 def _train_epochs(
@@ -148,8 +148,8 @@ def _train_epochs(
 
 def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory_gib: float | None) -> Batches:
     """The batches of a run; its drawings live where the network does, if there is room."""
-    drawings = Drawings.of(split.train, net.image_size, net.frame)
-    drawings = drawings.to_device(net.device, inf if memory_gib is None else GIB * memory_gib)
+    drawings = Drawings.of(split.train, net.image_size, frame=net.frame)
+    drawings = drawings.to_device(net.device, memory=inf if memory_gib is None else GIB * memory_gib)
     return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
 
 
@@ -161,7 +161,7 @@ def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
         raise DataError("no alphabets to validate by: the split has none, and the recipe asks for some")
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
     rng = stream(recipe.seed, VALIDATION)
-    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng=rng, n_way=n_way)
 
 
 def _plan_pieces(run: TrainingRun, batches: Batches, memory_gib: float | None) -> Plan | None:

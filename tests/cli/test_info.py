@@ -20,9 +20,9 @@ def test_download_fetches_what_it_is_told_where_it_is_told(
 ):
     asked = []
 
-    def fetch(where, which, progress):
-        asked.append((tmp_path / where, sorted(which)))
-        for name in which:
+    def fetch(where, *, names, progress):
+        asked.append((tmp_path / where, sorted(names)))
+        for name in names:
             progress(name, 0, 10)
             progress(name, 10, 10)
 

@@ -75,11 +75,11 @@ def test_a_real_process_prints_its_answer_and_returns_its_code(tmp_path):
     assert json.loads(info.stdout)["scratchnet"] == VERSION
     bad = process("evaluate", "absent")
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert re.fullmatch(r"scratchnet: absent is no file: .*\n", bad.stderr)
+    assert re.fullmatch(r"scratchnet: absent does not exist: .*\n", bad.stderr)
 
 
 def test_an_interrupt_outside_training_exits_130(ask, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(options, "load_model", interrupted)

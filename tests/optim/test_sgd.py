@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from short_runs import copied
+from helpers import copied
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.backend.threads import BLOCK_BYTES
