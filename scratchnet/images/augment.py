@@ -13,8 +13,7 @@ import numpy as np
 from scratchnet.backend import Array, array_module, device_of
 from scratchnet.images.ink import expect_floats
 from scratchnet.images.warp import warp
-from scratchnet.ops import cuda
-from scratchnet.ops.cuda import stroke as cuda_stroke
+from scratchnet.ops.accelerated import accelerated
 
 IDENTITY = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
 SYMMETRIES = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
@@ -114,11 +113,13 @@ def thicken(images: Array, shares: np.ndarray) -> Array:
     Raises ShapeError for images that are not float.
     """
     expect_floats("images", images)
-    xp = array_module(images)
-    s = device_of(images).upload(shares.astype(images.dtype.name))
-    if cuda.usable(images):
-        return cuda_stroke.thicken(images, s)
-    s = s[:, None, None]
+    return blend_with_thick(images, device_of(images).upload(shares.astype(images.dtype.name)))
+
+
+@accelerated
+def blend_with_thick(images: Array, shares: Array) -> Array:
+    """Equation (1) of `thicken`, with shares (N,) that are on the device of the images."""
+    xp, s = array_module(images), shares[:, None, None]
     signed = xp.sign(s) * images
     padded = xp.pad(signed, ((0, 0), (1, 1), (1, 1)))
     columns = xp.maximum(xp.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])  # (N, H, W + 2)

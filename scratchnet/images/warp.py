@@ -7,8 +7,7 @@ augmentation and has no backward.
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of
-from scratchnet.ops import cuda
-from scratchnet.ops.cuda import warp as cuda_warp
+from scratchnet.ops.accelerated import accelerated
 
 
 def warp(images: Array, inverse: np.ndarray, *, displacement: Array | None = None) -> Array:
@@ -20,12 +19,14 @@ def warp(images: Array, inverse: np.ndarray, *, displacement: Array | None = Non
     on the same device as the images. The identity and a displacement of zero are exact.
     Raises BackendError if the displacement is on a different device.
     """
-    arrays = [images] if displacement is None else [images, displacement]
-    xp = array_module(*arrays)
-    maps = device_of(images).upload(inverse.astype(images.dtype.name))
-    if cuda.usable(*arrays):
-        return cuda_warp.warp(images, maps, displacement)
-    N, H, W = images.shape
+    array_module(*([images] if displacement is None else [images, displacement]))
+    return sample(images, device_of(images).upload(inverse.astype(images.dtype.name)), displacement)
+
+
+@accelerated
+def sample(images: Array, maps: Array, displacement: Array | None) -> Array:
+    """`warp` by maps (N, 2, 3) that are on the device of the images."""
+    xp, (N, H, W) = array_module(images), images.shape
     maps = maps[:, :, :, None, None]  # (N, 2, 3, 1, 1)
     columns = xp.arange(W, dtype=images.dtype)[None, None, :]
     rows = xp.arange(H, dtype=images.dtype)[None, :, None]
