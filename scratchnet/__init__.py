@@ -3,7 +3,7 @@
 A module is loaded when it is first used: pytest imports this package at the start of every run, for its plugin.
 """
 
-from scratchnet.common.version import VERSION
+from scratchnet.common.version import VERSION  # isort: skip_file
 
 __version__ = VERSION
 
@@ -18,38 +18,15 @@ __all__ = [
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes as long as all the rest
 if TYPE_CHECKING:
     from scratchnet import (
-        backend,
-        bench,
-        checkpoint,
-        common,
-        data,
-        errors,
-        files,
-        gradcheck,
-        images,
-        layers,
-        losses,
-        models,
-        oneshot,
-        ops,
-        optim,
-        photo,
-        planted,
-        pretrained,
-        train,
-    )
+        backend, bench, checkpoint, common, data, errors, files, gradcheck, images, layers, losses, models, oneshot,
+        ops, optim, photo, planted, pretrained, train,
+    )  # fmt: skip
     from scratchnet.backend import set_precision, to_device, to_host
     from scratchnet.checkpoint import load_model, save_model
     from scratchnet.errors import (
-        BackendError,
-        CheckpointError,
-        DataError,
-        InUseError,
-        NonFiniteError,
-        OutOfMemoryError,
-        ScratchnetError,
+        BackendError, CheckpointError, DataError, InUseError, NonFiniteError, OutOfMemoryError, ScratchnetError,
         ShapeError,
-    )
+    )  # fmt: skip
     from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
     from scratchnet.models.siamese import SiameseNet
     from scratchnet.optim.sgd import SGD

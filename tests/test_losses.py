@@ -7,7 +7,8 @@ import pytest
 
 from scratchnet.backend import to_host
 from scratchnet.errors import ShapeError
-from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, _mean, l2_penalty
+from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, _mean
+from scratchnet.optim.penalty import l2_penalty
 
 
 def exact_pair_loss(logit: float, label: float) -> float:

@@ -29,7 +29,7 @@ files.reading files.zips files.claims files.quantise
 files.npz files.locks
 files.atomic
 files
-gradcheck.adapters gradcheck.draw
+gradcheck.adapters gradcheck.drawing
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
 gradcheck.numeric
 gradcheck.contract gradcheck.sides gradcheck.step_sweep gradcheck.precision
@@ -55,7 +55,7 @@ layers.sequential layers.siamese
 layers.conv_pool_relu
 layers
 losses
-optim.schedules
+optim.penalty optim.schedules
 optim.sgd optim.averaging
 optim
 images.blocks images.strokes

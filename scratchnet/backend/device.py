@@ -15,8 +15,8 @@ from scratchnet.errors import BackendError
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
-# launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with Real as
-# "float" or "double", on a grid of blocks of `threads` threads. Arguments: contiguous arrays, and NumPy numbers by value.
+# launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with `real`,
+# float or double, as Real, on a grid of blocks of `threads` threads. Arguments: contiguous arrays, and NumPy numbers.
 Launch = Callable[[Path, str, str, tuple[int, ...], int, Sequence[Any]], None]
 Gemm = Callable[[Array, Array, Array, float, float, str], None]  # as Cublas.gemm
 

@@ -1,6 +1,6 @@
 """Drawings: data sets, splits, and the sampling of pairs and episodes. Modules are loaded on first use."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
     "alphabets", "archive", "download", "drawings", "episodes", "fetch", "glyphs", "locate", "mnist", "omniglot",
@@ -9,19 +9,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scratchnet.data import (
-        alphabets,
-        archive,
-        download,
-        drawings,
-        episodes,
-        fetch,
-        glyphs,
-        locate,
-        mnist,
-        omniglot,
-        pairs,
-        splits,
-    )
+        alphabets, archive, download, drawings, episodes, fetch, glyphs, locate, mnist, omniglot, pairs, splits,
+    )  # fmt: skip
 else:
     from scratchnet.common.lazy import lazily
 

@@ -1,6 +1,6 @@
 """One-shot classification: trials, scorers, baselines, verification, and the tasks on a network's card."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
     "BASELINES", "Embedded", "Ensemble", "ModifiedHausdorff", "PixelNearestNeighbour", "Result", "Run", "Scorer",
@@ -13,15 +13,8 @@ if TYPE_CHECKING:
     from scratchnet.oneshot.baselines import BASELINES, ModifiedHausdorff, PixelNearestNeighbour
     from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
     from scratchnet.oneshot.trials import (
-        Result,
-        Run,
-        Scorer,
-        count_correct,
-        evaluate,
-        official_runs,
-        sample_runs,
-        wilson_interval,
-    )
+        Result, Run, Scorer, count_correct, evaluate, official_runs, sample_runs, wilson_interval,
+    )  # fmt: skip
     from scratchnet.oneshot.verification import Verifier, best_threshold, calibrated, verify
 else:
     from scratchnet.common.lazy import lazily
