@@ -47,7 +47,7 @@ def test_the_docs_list_the_core(core):
     page = ARCHITECTURE.read_text(encoding="utf-8")
     listed = page[page.index("## The core") :]
     for name in core:
-        folder, _, file = name.rpartition("/")
+        file = name.rpartition("/")[2]
         assert file == "__init__.py" or f"`{file.removesuffix('.py')}`" in listed, (
             f"{name} is not listed in {ARCHITECTURE}"
         )
