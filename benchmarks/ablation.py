@@ -1,14 +1,15 @@
-"""What each part of the recipe `omniglot` is worth: one change a row, equal training time for every row.
+"""Ablation of the recipe `omniglot`: one change per row, with the same training time for every row.
 
     python benchmarks/ablation.py --jobs 2
 
-Each row trains in a process of its own with one thread, for so many minutes of its processor (the number of steps is
-found by timing a few; the learning rate falls over all of them), on the background alphabets without those that
-validate, and is judged by 4,000 random 20-way trials on these, each within one alphabet, with the weights of the last
-epoch. No official run is looked at. A row that ablation.json has already, for the same minutes, is not trained again.
+Each row trains in a separate process with one thread for a fixed number of minutes of processor time (a few steps are
+timed to find the number of steps; the learning rate decays over all of them). It trains on the background alphabets
+except those for validation, and is judged with the weights of the last epoch by 4,000 random 20-way trials on these,
+each within one alphabet. The official runs are not used. A row that is in ablation.json for the same minutes is not
+trained again.
 
-Pairs know no episodes, and so no turns of whole ones: that row is to be compared with the one without turns. Lake's
-small sets hold some of the alphabets that validate, so the rows about data have five others for that.
+Training on pairs has no episodes, and so no rotations of whole episodes: compare that row with the one without
+symmetries. Lake's small sets contain some of the validation alphabets, so the rows about data validate on five others.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import VALIDATION_ALPHABETS, Split
 from scratchnet.files.atomic import write_bytes
 from scratchnet.models.networks import build
-from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.trials import evaluate, sample_runs
 from scratchnet.train import LOG, train, train_step
 from scratchnet.train.batches import OBJECTIVES, VALIDATION, stream
 from scratchnet.train.recipe import Recipe
@@ -43,7 +44,7 @@ EPOCHS, TRIALS, WAY = 8, 4000, 20
 # Lake's small sets have three of VALIDATION_ALPHABETS in them, so the rows about data validate on five others.
 NEITHER_SMALL = ("Armenian", "Futurama", "Bengali", "Gujarati", "Hebrew")
 
-# What changes, as `scratchnet train --set` would take it; and what the row shows.
+# The name of each row, and its changes as for `scratchnet train --set`.
 ROWS: dict[str, dict[str, str]] = {
     "the recipe": {},
     "pair cross-entropy (no episodes, so no turns)": {
@@ -78,7 +79,7 @@ DATA_ROWS = {
 
 
 def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | str]:
-    """Train one row and say what it came to."""
+    """Train one row and return its result."""
     split = _split(name, data)
     recipe = replace(
         override(find_recipe("omniglot"), ROWS.get(name, {})),
@@ -93,8 +94,8 @@ def row(name: str, data: str | None, minutes: float) -> dict[str, float | int | 
         seconds = time.process_time() - started
         log = [json.loads(line) for line in (Path(out) / "run" / LOG).read_text().splitlines()]
     images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in log)
-    trials = oneshot.sample_runs(split.validation, TRIALS // WAY, stream(0, VALIDATION), WAY)
-    result = oneshot.evaluate(net, trials)
+    trials = sample_runs(split.validation, TRIALS // WAY, rng=stream(0, VALIDATION), n_way=WAY)
+    result = evaluate(net, trials)
     return {
         "name": name,
         "minutes": minutes,
@@ -115,12 +116,12 @@ def _split(name: str, data: str | None) -> Split:
 
 
 def _lasting(recipe: Recipe, split: Split, minutes: float) -> Recipe:
-    """The recipe with as many steps, or pairs, as take so long."""
+    """The recipe with as many steps, or pairs, as fit into these minutes."""
     net, optimiser = build(recipe.architecture, seed=recipe.seed), recipe.optimiser()
-    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size, net.frame), CPU)
+    batches = OBJECTIVES[recipe.objective](recipe, Drawings.of(split.train, net.image_size, frame=net.frame), CPU)
     seconds = []
     for step in range(8):
-        started = time.process_time()  # other work on the machine does not count
+        started = time.process_time()  # excludes other work on the machine
         a, b, target, _ = batches.batch(0, step)
         train_step(net, optimiser, a, b, target, loss=batches.loss)
         seconds.append(time.process_time() - started)
@@ -145,7 +146,7 @@ def main() -> None:
         metavar="NAME",
         help="only some of them",
     )
-    parser.add_argument("--row", help=argparse.SUPPRESS)  # what each process of ours is started with
+    parser.add_argument("--row", help=argparse.SUPPRESS)  # the row of a subprocess
     options = parser.parse_args()
     if options.row:
         print(json.dumps(row(options.row, options.data, options.minutes)))
@@ -160,7 +161,7 @@ def main() -> None:
         command += ["--data", options.data] if options.data else []
         one_thread = os.environ | {"SCRATCHNET_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         run = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, env=one_thread)
-        if run.returncode:  # it has said why on stderr
+        if run.returncode:  # the reason is on stderr
             print(f"failed:  {name}", flush=True)
             return
         done[name] = json.loads(run.stdout.splitlines()[-1])
@@ -174,7 +175,7 @@ def main() -> None:
 
 
 def write(record: Path, done: dict[str, dict]) -> None:
-    """Keep the rows so far, as JSON and as a table."""
+    """Save the rows so far, as JSON and as a table."""
     rows = [done[name] for name in (*ROWS, *DATA_ROWS) if name in done]
     write_bytes(record, json.dumps({"machine": asdict(Machine.this()), "rows": rows}, indent=2).encode())
     lines = ["| row | processor seconds | images | correct | 95 % interval | change |", "|---|---:|---:|---:|---|---:|"]

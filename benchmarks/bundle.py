@@ -1,10 +1,10 @@
-"""Makes a bundled network of a run folder: its weights, stored small, its card, and the card for people.
+"""Make a bundled network from a run folder: quantised weights, and a card as JSON and as Markdown.
 
     python benchmarks/bundle.py runs/omniglot omniglot --summary "Tells handwritten characters apart." --data DIR
     python benchmarks/bundle.py --cards
 
-The second writes every NAME.md again, after a change of a NAME.json by hand. The figures are those of
-`scratchnet evaluate NAME --figures`, of the weights as they are stored.
+The second command regenerates every NAME.md after a NAME.json was edited by hand. The results are those of
+`scratchnet evaluate NAME --figures`, for the weights as stored.
 """
 
 import argparse
@@ -28,10 +28,10 @@ from scratchnet.files.atomic import write_bytes
 from scratchnet.files.quantise import STORAGES
 from scratchnet.models.networks import parameter_count
 from scratchnet.models.siamese import SiameseNet
-from scratchnet.oneshot import tasks as figures
-from scratchnet.oneshot import trials as oneshot
-from scratchnet.oneshot.tasks import Task, Unseen
-from scratchnet.oneshot.trials import Embedded
+from scratchnet.oneshot.scorers import Embedded
+from scratchnet.oneshot.tasks import OFFICIAL, PAIRS, TRIALS, Task, Unseen, card_tasks, unseen, unseen_data
+from scratchnet.oneshot.trials import evaluate
+from scratchnet.oneshot.verification import verify
 from scratchnet.pretrained.card import Card
 from scratchnet.train import LOG
 from scratchnet.train.recipe import Recipe
@@ -74,8 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
         "of a network that was trained on all",
     )
     parser.add_argument("--limit", action="append", default=[], help="one more limit to tell")
-    parser.add_argument("--trials", type=int, default=figures.TRIALS, help=argparse.SUPPRESS)
-    parser.add_argument("--pairs", type=int, default=figures.PAIRS, help=argparse.SUPPRESS)
+    parser.add_argument("--trials", type=int, default=TRIALS, help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, default=PAIRS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     folder = Path(str(pretrained.FOLDER))
     if options.cards:
@@ -92,12 +92,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
-    """The file with the weights, and its card."""
+    """The weights file and its card."""
     exact, notes = load_model_with_notes(options.run)
     notes["recipe"] = Recipe.from_dict(notes["recipe"]).as_dict()  # in today's format
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
-        save_model(path, exact, options.storage, **notes)
+        save_model(path, exact, storage=options.storage, **notes)
         stored, weights = load_model(path), path.read_bytes()
     recipe = notes["recipe"]
     chosen = recipe["validation_alphabets"] or options.twin
@@ -122,7 +122,7 @@ def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
             "weights": options.storage,
             "bytes": len(weights),
             "stored_correct": found[0]["correct"],
-            "float32_correct": oneshot.evaluate(exact, next(tasks).runs).correct,
+            "float32_correct": evaluate(exact, next(tasks).runs).correct,
         },
         figures=found,
         limits=limits,
@@ -132,19 +132,19 @@ def bundle(options: argparse.Namespace) -> tuple[bytes, Card]:
 
 
 def card_figures(net: SiameseNet, recipe: Mapping[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Each figure of the card with its task: what `scratchnet evaluate --figures` measures."""
+    """The results on the card, each with its task, as `scratchnet evaluate --figures` measures them."""
     alphabets, tasks = tasks_of(recipe, options)
     scorer = Embedded(net)
-    found = [task.as_dict() | oneshot.evaluate(scorer, task.runs).as_dict() for task in tasks]
+    found = [task.as_dict() | evaluate(scorer, task.runs).as_dict() for task in tasks]
     if alphabets.threshold:
         rng = np.random.default_rng(0)
-        result = oneshot.verification(scorer, alphabets.threshold, alphabets.pairs, options.pairs, rng)
+        result = verify(scorer, validation=alphabets.threshold, test=alphabets.pairs, pairs=options.pairs, rng=rng)
         found.append({"task": alphabets.verification, **result.as_dict()})
     return found
 
 
 def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """What a run of the same recipe does on the alphabets that it kept out, but for the official runs."""
+    """The results of a run of the same recipe on the alphabets that it held out, except the official runs."""
     twin, notes = load_model_with_notes(options.twin)
     of_twin = Recipe.from_dict(notes["recipe"]).as_dict()
     kept_out = of_twin["validation_alphabets"]
@@ -158,19 +158,19 @@ def twin_figures(recipe: Mapping[str, Any], options: argparse.Namespace) -> list
     return [
         figure | {"task": f"{figure['task']} (a twin, trained without these {len(kept_out)} alphabets)"}
         for figure in found
-        if figure["task"] != figures.OFFICIAL
+        if figure["task"] != OFFICIAL
     ]
 
 
 def tasks_of(recipe: Mapping[str, Any], options: argparse.Namespace) -> tuple[Unseen, Iterator[Task]]:
-    """The alphabets that training has not seen, and the trials of the card."""
-    on = figures.unseen_data([recipe])
-    alphabets = figures.unseen(on, options.data, [recipe])
-    return alphabets, figures.card_tasks(on, alphabets.trials, options.data, options.trials)
+    """The alphabets that training has not seen, and the trials on the card."""
+    on = unseen_data([recipe])
+    alphabets = unseen(on, data=options.data, recipes=[recipe])
+    return alphabets, card_tasks(on, alphabets.trials, runs=options.data, trials=options.trials)
 
 
 def used(recipe: Mapping[str, Any]) -> str:
-    """What of the data it was trained on."""
+    """The part of the data that was used for training."""
     if recipe["data"] == "glyphs":
         return "The alphabets that training generates"
     kept_out = recipe["validation_alphabets"]
@@ -179,7 +179,7 @@ def used(recipe: Mapping[str, Any]) -> str:
 
 
 def commands(options: argparse.Namespace, recipe: Mapping[str, Any]) -> list[str]:
-    """Those that make the same again: the settings in which it differs from the recipe of its name are given."""
+    """The commands that reproduce the network, with the settings that differ from the recipe of its name."""
     known = find_recipe(recipe["name"]).as_dict()
     settings = [f"--set={name}={json.dumps(value)}" for name, value in recipe.items() if value != known[name]]
     runs = {"RUN": settings}

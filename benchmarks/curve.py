@@ -1,10 +1,10 @@
-"""What a training step costs by batch and by image size, beside PyTorch: a table and a plot.
+"""Time a training step by batch size and by image size, in comparison with PyTorch: a table and a plot.
 
     python benchmarks/curve.py [--out benchmarks]
 
-Every point is measured in a process of its own, scratchnet and PyTorch (float32, eager, both memory formats) in turns.
-Points that curve.json has already are not measured again, so a curve that was interrupted goes on; delete the file for
-a fresh one. Needs PyTorch and matplotlib: in your clone, pip install -e ".[bench,plot]".
+Every point is measured in a separate process, with scratchnet and PyTorch (float32, eager, both memory formats) taking
+turns. Points in curve.json are not measured again, so an interrupted run continues; delete the file to start over.
+Needs PyTorch and matplotlib: in your clone, pip install -e ".[bench,plot]".
 """
 
 import argparse
@@ -27,11 +27,11 @@ from scratchnet.bench.workload import Workload
 from scratchnet.files.atomic import write_bytes
 
 BATCHES = (8, 16, 32, 64, 128, 256)
-# koch2015 takes 65 pixels or more. At 210 its dense layer would have 379 million weights, hence fewer features.
+# koch2015 needs 65 pixels or more. At 210 its dense layer would have 379 million weights, hence fewer features.
 SIZES = {"compact": (28, 48, 64, 105), "koch2015": (65, 105, 150, 210)}
 SIZE_PAIRS, SIZE_FEATURES = 32, 1024
 EAGER = "float32 NCHW", "float32 channels_last"  # in the names of PyTorch's variants
-MANY_ROUNDS, FEW_ROUNDS, LONG = 5, 3, 60  # few where many would take longer than LONG seconds
+MANY_ROUNDS, FEW_ROUNDS, LONG = 5, 3, 60  # few if many would take longer than LONG seconds
 
 Point = dict[str, Any]
 
@@ -39,7 +39,7 @@ Point = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of curve.json, .md and .png")
-    parser.add_argument("--point", help=argparse.SUPPRESS)  # what a process of its own is to measure
+    parser.add_argument("--point", help=argparse.SUPPRESS)  # the point of a subprocess
     options = parser.parse_args()
     if options.point:
         print(json.dumps(measure(Workload(**json.loads(options.point)))))
@@ -74,7 +74,7 @@ def in_own_process(workload: Workload) -> Point:
 
 
 def measure(workload: Workload) -> Point:
-    """The point: seconds of scratchnet and of the better of PyTorch's formats, and the ratio, with their spreads."""
+    """The times of scratchnet and of the faster of PyTorch's formats, and their ratio, with spreads."""
     training = workload.prepare()
     size = training.net.image_size
     first = compare(training, 1, against=["torch"], only=EAGER)
@@ -135,7 +135,7 @@ def table(points: list[Point]) -> str:
 
 
 def _apart(ticks: Iterable[int]) -> list[int]:
-    """Without those whose label would lie on the one before."""
+    """The ticks without those whose labels would overlap the previous one."""
     kept: list[int] = []
     for tick in sorted(ticks):
         if not kept or tick > 1.05 * kept[-1]:
@@ -144,7 +144,7 @@ def _apart(ticks: Iterable[int]) -> list[int]:
 
 
 def plot(points: list[Point], path: Path) -> None:
-    """Two panels: by batch, and by image size."""
+    """Two panels: by batch size, and by image size."""
     mpl.use("agg")
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     by_batch = [point for point in points if not point["workload"]["options"]]
@@ -167,7 +167,7 @@ def plot(points: list[Point], path: Path) -> None:
 
 
 def draw(axes: Axes, points: list[Point], x: list[int], network: str, line: str) -> None:
-    """A line for scratchnet and one for PyTorch, their bars from the least to the most."""
+    """A line for scratchnet and one for PyTorch, with bars from the minimum to the maximum."""
     for name, colour in ((OURS, "tab:blue"), ("torch", "tab:orange")):
         median, least, most = ([point[name][f"{what}_ms"] for point in points] for what in ("median", "least", "most"))
         bars = [

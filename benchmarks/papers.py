@@ -1,11 +1,11 @@
-"""How well characters are read on ruled, squared, boxed and framed paper, and what clean drawings lose by it.
+"""Measure how well characters are read on ruled, squared, boxed and framed paper, and what it costs clean drawings.
 
     python benchmarks/papers.py MODEL [--data DIR] [--trials N] [--drawings N] [--json] [--card]
 
-Random 20-way trials within generated alphabets, which no network trained on Omniglot has seen; the queries are drawn on
-each paper in turn, the same ones, the supports are clean. A picture in which no character is found counts as wrong.
-Then clean drawings are read: of Omniglot's background set, generated, and of boxes, bars and crosses; an equal share
-of each. Without Omniglot the others stand in. --card puts the figures on the card of a bundled network.
+Random 20-way trials within generated alphabets, which no network trained on Omniglot has seen. The same queries are
+drawn on each kind of paper; the supports are clean. A picture in which no character is found counts as wrong. Then
+clean drawings are read, in equal shares from Omniglot's background set, from generated alphabets, and of boxes, bars
+and crosses; without Omniglot, from the other two. --card adds the results to the card of a bundled network.
 """
 
 import argparse
@@ -36,18 +36,18 @@ from scratchnet.images.ruling import without_ruling
 from scratchnet.oneshot.trials import sample_runs
 
 SIDE = 400  # pixels of a picture
-ROOM = 30  # pixels of a drawing of 105 that the paper is larger on every side
+ROOM = 30  # margin of the paper on every side, in pixels of a drawing of 105
 PAPER, INK = 245, 20
 TASK = "generated alphabets, queries on "
 
 
 @dataclass(frozen=True)
 class Paper:
-    """What is printed on the paper that a drawing is on. Lengths are in pixels of the picture.
+    """The print on the paper under a drawing. Lengths are in pixels of the picture.
 
-    rows, columns: the distance of lines, 0 for none. box: how far it is from the ink, frame: from the border. dash:
-    the lengths of a dash and of a gap. Every picture has lines of another width and darkness, and every second one
-    is slanted; noise is the standard deviation of its gray levels.
+    rows, columns: the distance between lines, 0 for none. box: its distance from the ink; frame: from the border. dash:
+    the lengths of a dash and a gap. The width and darkness of the lines vary from picture to picture, and every other
+    picture is slanted; noise is the standard deviation of its grey levels.
     """
 
     rows: int = 0
@@ -73,7 +73,7 @@ class Paper:
         turned = Image.fromarray(np.rint(picture).astype(np.uint8)).rotate(
             slant, Image.Resampling.BICUBIC, fillcolor=PAPER
         )
-        rim = 10 if slant and self.frame is None else 0  # where the turned sheet would end
+        rim = 10 if slant and self.frame is None else 0  # where the rotated sheet would end
         turned = turned.crop((rim, rim, SIDE - rim, SIDE - rim)).filter(ImageFilter.GaussianBlur(0.7))
         noisy = np.asarray(turned) + self.noise * rng.standard_normal(turned.size[::-1])
         return Image.fromarray(np.rint(np.clip(noisy, 0, 255)).astype(np.uint8))
@@ -151,8 +151,7 @@ SHAPES: list[Callable[[ImageDraw.ImageDraw, np.random.Generator, int], None]] = 
 
 
 def shapes(count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Characters that are boxes, bars and crosses: (105, 105) bool each; some are cut to their ink, if that leaves
-    paper."""
+    """Characters that are boxes, bars and crosses, (105, 105) bool; some are cropped to their ink if paper remains."""
     for number in range(count):
         canvas = Image.new("L", (105, 105))
         SHAPES[number % len(SHAPES)](ImageDraw.Draw(canvas), rng, int(rng.integers(2, 7)))
@@ -165,7 +164,7 @@ def shapes(count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
 
 
 def clean_drawings(count: int, data: str | None) -> Iterator[tuple[str, np.ndarray]]:
-    """`count` clean drawings, and where each is from."""
+    """`count` clean drawings, each with the name of its source."""
     rng = np.random.default_rng(0)
     sources: dict[str, Iterator[np.ndarray]] = {}
     try:
@@ -183,8 +182,10 @@ def clean_drawings(count: int, data: str | None) -> Iterator[tuple[str, np.ndarr
 
 
 def clean_figures(count: int, data: str | None) -> dict[str, dict[str, Any]]:
-    """Of clean drawings from each source: how many there are, are refused, and lose more than 1 % of their ink to the
-    search for lines and edges."""
+    """By source, the number of clean drawings, of those refused, and of those that lose over 1 % of their ink.
+
+    The loss is to the search for lines and edges.
+    """
     found: dict[str, dict[str, Any]] = {}
     for name, ink in clean_drawings(count, data):
         figures = found.setdefault(name, {"drawings": 0, "refused": 0, "lost": 0})
@@ -200,7 +201,7 @@ def clean_figures(count: int, data: str | None) -> dict[str, dict[str, Any]]:
 
 
 def ink_left(picture: Image.Image) -> float:
-    """The share of the ink of a picture that is left without printed lines and edges."""
+    """The share of the ink of a picture that remains once lines and edges are removed."""
     contrast = best_contrast(np.asarray(to_working_size(read_colours(picture)), np.float32) / 255)
     ink = ink_above_noise(contrast)
     return float(without_edges(without_ruling(ink, contrast.is_faint_ink)).sum() / ink.sum())
@@ -216,7 +217,7 @@ def main() -> None:
     parser.add_argument("--card", action="store_true", help="put the figures on the card of the bundled network")
     options = parser.parse_args()
     net = load_model(options.model)
-    runs = sample_runs(glyph_split(105).test, -(-options.trials // 20), np.random.default_rng(0))
+    runs = sample_runs(glyph_split(105).test, -(-options.trials // 20), rng=np.random.default_rng(0))
     rows = []
     for name, paper in PAPERS.items():
         rows.append({"photos": name, **measure(net, runs, paper, np.random.default_rng(0))})
@@ -229,7 +230,7 @@ def main() -> None:
 
 
 def write_card(options: argparse.Namespace, rows: list[dict[str, Any]], clean: dict[str, dict[str, Any]]) -> None:
-    """Puts the figures on the card in place of those of an earlier measurement."""
+    """Replace the results of an earlier measurement on the card."""
     card, machine = pretrained.card(options.model), Machine.this()
     command = f"python benchmarks/papers.py {options.model} --trials {options.trials} --card --data DIR"
     figures = [

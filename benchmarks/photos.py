@@ -1,9 +1,9 @@
-"""How well a network reads photos: one-shot trials whose query is a synthetic photo, with clean drawings beside it.
+"""Measure how well a network reads photos: one-shot trials in which the queries are synthetic photos.
 
     python benchmarks/photos.py MODEL [--data DIR] [--trials N] [--kinds NAME ...] [--json]
 
-Random 20-way trials within alphabets that were kept out of training, the same ones for each kind of photo. A photo in
-which no character is found counts as wrong.
+Random 20-way trials within alphabets that were held out of training, the same for each kind of photo; the supports are
+clean drawings. A photo in which no character is found counts as wrong.
 """
 
 import argparse
@@ -32,17 +32,17 @@ Colour = tuple[float, float, float]
 
 
 class Takes(Protocol):
-    """What makes a picture of a drawing."""
+    """Turns a drawing into a picture of it."""
 
     def take(self, drawing: np.ndarray, rng: np.random.Generator) -> Image.Image: ...
 
 
 @dataclass(frozen=True)
 class Camera:
-    """What becomes of a drawing on its way to a file. Lengths are in pixels; light and shadow are shares taken away.
+    """How a drawing becomes a photo. Lengths are in pixels; light and shadow are the shares of light that are lost.
 
-    side: of the drawing in the photo. pen: the pixels of the drawing by which it is broader. room: how much larger than
-    the drawing the photo is, above, below, to the left and to the right. table: as wide a rim of dark wood.
+    side: of the drawing in the photo. pen: thickens the strokes by this many pixels of the drawing. room: the margins
+    of the photo above, below, to the left and to the right of the drawing. table: the width of a rim of dark wood.
     """
 
     side: int = 300
@@ -58,7 +58,7 @@ class Camera:
     jpeg: int = 0
 
     def take(self, drawing: np.ndarray, rng: np.random.Generator) -> Image.Image:
-        """A photo of a drawing (H, W) bool; `rng` draws where light and shadow fall, and the noise."""
+        """A photo of a drawing (H, W) bool; `rng` places light and shadow and adds the noise."""
         ink = np.pad(self._drawn(drawing), (self.room[:2], self.room[2:]))[..., None]
         scene = np.array(self.paper) * (1 - ink) + np.array(self.ink) * ink
         if self.table:
@@ -69,7 +69,7 @@ class Camera:
         return self._saved(Image.fromarray(np.rint(np.clip(noisy, 0, 255)).astype(np.uint8)))
 
     def _drawn(self, drawing: np.ndarray) -> np.ndarray:
-        """How much ink covers each pixel, (side, side) from 0 to 1, with smooth outlines."""
+        """The share of each pixel that ink covers, (side, side) from 0 to 1, with smooth outlines."""
         scale = self.side / len(drawing)
         enlarged = Image.fromarray(np.where(drawing, 255, 0).astype(np.uint8)).resize((self.side, self.side))
         ink = np.asarray(enlarged.filter(ImageFilter.GaussianBlur(max(0.0, scale - 1)))) > 127
@@ -79,7 +79,7 @@ class Camera:
         return broader if self.pen > 0 else 1 - broader
 
     def _lit(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """The light on each pixel (height, width): less and less to one side, and a shadow with a wavy rim."""
+        """The light on each pixel (height, width): it fades to one side, and there is a shadow with a wavy edge."""
         y, x = np.mgrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]
         away, across = rng.uniform(0, 2 * np.pi, 2)
         falling = 1 - self.light * (0.5 + (np.cos(away) * x + np.sin(away) * y) / np.sqrt(2))
@@ -135,7 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     net, notes = load_model_with_notes(options.model)
     alphabets = unseen_alphabets(notes.get("recipe", {}), options.data)
-    runs = sample_runs(alphabets, -(-options.trials // 20), np.random.default_rng(options.seed))
+    runs = sample_runs(alphabets, -(-options.trials // 20), rng=np.random.default_rng(options.seed))
     rows = []
     for kind in options.kinds:
         rows.append({"photos": kind, **measure(net, runs, CAMERAS[kind], np.random.default_rng(options.seed))})
@@ -146,17 +146,17 @@ def main() -> None:
 
 
 def unseen_alphabets(recipe: dict[str, Any], data: str | None) -> list[Alphabet]:
-    """The alphabets that were kept out of the training by `recipe`."""
+    """The alphabets that `recipe` held out of training."""
     if recipe.get("data") == "glyphs":
         return glyph_split(105).test
     kept = kept_out([recipe])
     if not kept:
         raise SystemExit("photos.py: the model was trained on all background alphabets: give a twin that kept some out")
-    return background_split(data, kept).validation
+    return background_split(data, validation=kept).validation
 
 
 def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.Generator) -> dict[str, Any]:
-    """How many queries are recognised on photos by `camera`, and in how many photos no character is found."""
+    """The number of queries recognised in photos by `camera`, and of photos in which no character is found."""
     _, fit = find_frame(net.frame)
     of_framed = replace(net, frame="page")
     correct = refused = 0
@@ -172,7 +172,7 @@ def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.
 
 
 def reading(net: SiameseNet, photo: Image.Image) -> np.ndarray | None:
-    """The photo as the network sees it, (size, size); None where there is no character to be seen."""
+    """The photo as the network sees it, (size, size), or None if no character is found."""
     read, fit = find_frame(net.frame)
     try:
         return fit(read(photo)[None], net.image_size)[0]

@@ -1,7 +1,7 @@
-"""Networks and training states as files: NumPy's .npz with a JSON description, no pickle, written whole or not at all.
+"""Save and load networks and training states: NumPy's .npz with a JSON description, no pickle, written atomically.
 
-An .npz is a zip, so every array has a checksum and a flipped byte is noticed. What a file describes is compared with
-what it holds before anything is made of it.
+An .npz is a zip, so every array has a checksum and a flipped byte is noticed. The description in a file is checked
+against its arrays before either is used.
 """
 
 import math
@@ -21,7 +21,7 @@ from scratchnet.common.spelling import hint
 from scratchnet.errors import CheckpointError
 from scratchnet.files.atomic import atomic_write
 from scratchnet.files.npz import KINDS, MAX_ARRAYS, Npz, open_npz
-from scratchnet.files.quantise import pack, unpack
+from scratchnet.files.quantise import dequantise, quantise
 from scratchnet.files.reading import reason
 from scratchnet.layers.conv_pool_relu import fuse
 from scratchnet.models.networks import describe
@@ -30,18 +30,18 @@ from scratchnet.models.siamese import SiameseNet
 DESCRIPTION = "description.json"
 VERSION = 1
 WEIGHTS = "weights.npz"  # the network's file in a run folder
-ZIP = b"PK\3\4"  # what a file of arrays begins with
-NAMES = re.compile(r"[\w./ ()-]{1,128}", re.ASCII)  # of arrays in a file
-RUN = (WEIGHTS, "recipe.json")  # of a run folder, one of these is there
-SLACK = 1 << 20  # bytes of arrays that a file may hold besides those it describes: they are named, not read
+ZIP = b"PK\3\4"  # the first bytes of a file of arrays
+NAMES = re.compile(r"[\w./ ()-]{1,128}", re.ASCII)  # of the arrays in a file
+RUN = (WEIGHTS, "recipe.json")  # a run folder holds at least one of these
+SLACK = 1 << 20  # bytes of arrays allowed beyond those described, so that a message can name a superfluous one
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> None:
-    """Write arrays of numbers and a JSON description to one file, whole or not at all.
+    """Write numeric arrays and a JSON description to one file, whole or not at all.
 
-    What is written, `load_arrays` gives back: the arrays bit for bit, the description as JSON has it, tuples as lists.
-    Raises CheckpointError for anything else: names that are not of NAMES, objects, and descriptions that JSON cannot
-    hold or that have a "version" or "arrays" of their own.
+    `load_arrays` returns the arrays bit for bit, and the description as JSON keeps it, with tuples as lists. Raises
+    CheckpointError for anything that would not survive this: names that do not match NAMES, object arrays, and
+    descriptions that are not JSON or that use the keys "version" or "arrays". Raises OSError if writing fails.
     """
     held = {name: to_host(value) for name, value in arrays.items()}
     if fault := _unreadable(held, description):
@@ -49,7 +49,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapp
     try:
         text = dump({"version": VERSION, "arrays": list(held), **description})
     except (ValueError, TypeError, RecursionError) as cause:
-        raise CheckpointError(f"{path} is not written, its description could not be read again: {cause}") from cause
+        raise CheckpointError(f"{path} is not written, its description could not be read back: {cause}") from cause
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, value in {DESCRIPTION: np.frombuffer(text, np.uint8), **held}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -57,25 +57,26 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], description: Mapp
 
 
 def _unreadable(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> str | None:
-    """What could not be read again of these, in words."""
+    """Why these could not be read back, or None."""
     if len(arrays) >= MAX_ARRAYS:
-        return f"{len(arrays):,} arrays are too many: expected less than {MAX_ARRAYS:,}"
+        return f"{len(arrays):,} arrays are too many: expected fewer than {MAX_ARRAYS:,}"
     if own := sorted(description.keys() & {"version", "arrays"}):
-        return f"its description has a {own[0]!r}, which every file has: choose another name"
+        return f"its description has a {own[0]!r}, a name that is reserved: choose another name"
     for name, value in arrays.items():
         if not isinstance(name, str) or not NAMES.fullmatch(name) or name == DESCRIPTION:
-            return f"{name!r} is no name of an array: take letters, digits and ._/-"
+            return f"{name!r} is not a valid name for an array: use letters, digits and ._/-"
         if value.dtype.kind not in KINDS:
             return f"{name} is {value.dtype}, expected numbers"
     return None
 
 
 def load_arrays(
-    path: Path | str, most: Callable[[Mapping[str, Any]], int] | None = None
+    path: Path | str, *, most: Callable[[Mapping[str, Any]], int] | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save_arrays` wrote. Raises CheckpointError when it is missing, damaged or of another kind.
+    """Read the arrays and the description that `save_arrays` wrote.
 
-    most: the bytes of all arrays by the description, at most; where there are more, none is read.
+    most: maps a description to the largest number of bytes that its arrays may have; if there are more, none is read.
+    Raises CheckpointError if the file is missing, damaged or of a different kind.
     """
     with _opened(Path(path)) as (file, outlines, description):
         held = bytes_of(outlines)
@@ -85,9 +86,9 @@ def load_arrays(
 
 
 def look_into(path: Path | str) -> tuple[Params, dict[str, Any]]:
-    """The outlines of the arrays in a file and its description, with no array read; otherwise as `load_arrays`.
+    """The outlines of the arrays in a file, and its description, without reading the arrays. Raises as `load_arrays`.
 
-    An outline has the shape and the dtype of the array, and takes no memory.
+    An outline has the shape and dtype of an array but takes no memory.
     """
     with _opened(Path(path)) as (_, outlines, description):
         return outlines, description
@@ -95,9 +96,9 @@ def look_into(path: Path | str) -> tuple[Params, dict[str, Any]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Npz, Params, dict[str, Any]]]:
-    """An open file, the outlines of its arrays, and its description, checked against each other."""
+    """Open a file: its arrays, their outlines and the description, checked against each other."""
     if not path.exists():
-        raise CheckpointError(f"{path} is no file: expected a saved network or a run folder with {WEIGHTS}")
+        raise CheckpointError(f"{path} does not exist: expected a saved network or a run folder with {WEIGHTS}")
     try:
         with open_npz(path) as file:
             description = _read_description(file, path)
@@ -111,13 +112,15 @@ def _opened(path: Path) -> Iterator[tuple[Npz, Params, dict[str, Any]]]:
                 description,
             )
     except (OSError, ValueError) as cause:
-        raise CheckpointError(f"{path} is damaged or not by scratchnet ({reason(cause)}): use another copy") from cause
+        raise CheckpointError(
+            f"{path} is damaged, or not from scratchnet ({reason(cause)}): use another copy"
+        ) from cause
 
 
 def _read_description(file: Npz, path: Path) -> dict[str, Any]:
-    """The description in an open file; the names of the arrays are compared with it, and taken out."""
+    """The description in an open file, without its list of arrays, which is checked against those in the file."""
     if DESCRIPTION not in file.outlines or file.outlines[DESCRIPTION].member.size > MAX_BYTES:
-        raise ValueError("it has no description, or an endless one")
+        raise ValueError("its description is missing or too long")
     description: dict[str, Any] = parse(file.read(DESCRIPTION).tobytes())
     expect(description, {"version": int, "arrays?": [str]}, "the description")
     if description["version"] != VERSION:
@@ -126,23 +129,24 @@ def _read_description(file: Npz, path: Path) -> dict[str, Any]:
         )
     names = [name for name in file.outlines if name != DESCRIPTION]
     if (listed := description.pop("arrays", [])) != names:
-        raise ValueError(f"it lists {len(listed)} arrays and holds {len(names)}, not the same")
+        raise ValueError(f"it lists {len(listed)} arrays but holds {len(names)}, or they differ")
     return description
 
 
-def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **notes: Any) -> None:
-    """Write a network: its architecture, its parameters, and notes for the reader.
+def save_model(path: Path | str, net: SiameseNet, *, storage: str = "float32", **notes: Any) -> None:
+    """Write a network to a file: its architecture, its parameters, and notes for whoever loads it.
 
     storage: "float32", bit for bit; or "float16" or "int8", a half or a quarter of the size, with the rounding errors
-    that `scratchnet.files.quantise` states. The description lists what is stored small; whatever the storage,
-    loading gives float32. What is written, `load_model` gives back. Raises CheckpointError for anything else: a network
-    that is not what its `architecture` describes, parameters that are missing or of another shape or dtype, NaN and
-    infinity, weights that the storage cannot hold, and notes that JSON cannot.
+    given in `scratchnet.files.quantise`. The description lists the quantised tensors; loading always gives float32.
+
+    Raises CheckpointError for anything that `load_model` could not restore: a network that differs from its
+    `architecture`, parameters that are missing or of the wrong shape or dtype, NaN and infinity, weights that the
+    storage cannot represent, and notes that are not JSON. Raises OSError if writing fails.
     """
     try:
         params = _savable(net)
-        arrays, stored = pack(params, storage)
-        again = unpack(arrays, stored, Path(path))
+        arrays, stored = quantise(params, storage)
+        again = dequantise(arrays, stored, Path(path))
         fitting(again, params, f"the network, as {storage},", finite="store it as float32")  # a scale can overflow
     except CheckpointError as cause:
         raise CheckpointError(f"{path} is not written: {cause}") from cause
@@ -151,57 +155,61 @@ def save_model(path: Path | str, net: SiameseNet, storage: str = "float32", **no
 
 
 def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
-    """The parameters of a network on the host, if a network built by its architecture can take them."""
+    """The parameters of a network on the host. Raises CheckpointError unless its architecture fits them."""
     if not net.architecture:
         raise CheckpointError(
-            "the network has no architecture to build it by: give SiameseNet the `architecture` that models.build takes"
+            "the network has no architecture to rebuild it from: "
+            "give SiameseNet the `architecture` that models.build takes"
         )
     try:
         again, outlines = describe(parse(dump(dict(net.architecture))))
     except (TypeError, ValueError) as cause:
-        raise CheckpointError(f"the network's architecture could not be read again: {cause}") from cause
-    for name, found, built in (
+        raise CheckpointError(f"the network's architecture could not be read back: {cause}") from cause
+    for name, actual, built in (
         ("image_size", net.image_size, again.image_size),
         ("frame", net.frame, again.frame),
         ("head", net.head, again.head),
         ("encoder", fuse(net.encoder), fuse(again.encoder)),
     ):
-        if repr(found) != repr(built):  # with the order of the layers
+        if repr(actual) != repr(built):  # which also compares the order of the layers
             raise CheckpointError(
-                f"the network has another {name} than its architecture describes: "
-                "build it by the architecture that it should have"
+                f"the {name} of the network is not the one that its architecture describes: "
+                "build the network from its architecture"
             )
     return fitting(
         {name: to_host(value) for name, value in net.params.items()},
         outlines,
         "the network",
         precision="write net.params[name].astype(np.float32)",
-        finite="go back to a network saved earlier",
-        shape="build it by the architecture that it should have",
+        finite="go back to a network that was saved earlier",
+        shape="build the network from its architecture",
     )
 
 
-def load_model(source: Path | str, device: str | Device | None = None) -> SiameseNet:
-    """The network in a file or in a run folder, or the bundled one of that name; on `device`.
+def load_model(source: Path | str, *, device: str | Device | None = None) -> SiameseNet:
+    """Load the network in a file or a run folder, or the bundled network of that name, onto `device`.
 
-    The name of a bundled network means that one, unless a run folder or a weights file is called so here: a folder of
-    drawings called "omniglot" hides nothing. "./omniglot" is the path, whatever there is, and so is a Path.
-    Raises CheckpointError when there is none, or when the file is damaged or does not fit the architecture that it
-    names, or is a bundled one and not the one that its card describes.
+    The name of a bundled network refers to it unless the current folder has a run folder or a weights file of that
+    name; a folder of drawings called "omniglot" does not hide the network. "./omniglot" and a Path are always paths.
+
+    Raises CheckpointError if there is no such network, if the file is damaged or does not fit the architecture that it
+    names, or if a bundled file is not the one that its card describes; BackendError if the device is unavailable.
     """
-    return load_model_with_notes(source, device)[0]
+    return load_model_with_notes(source, device=device)[0]
 
 
-def load_model_with_notes(source: Path | str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
-    """The network and the notes that were saved with it; otherwise as `load_model`."""
+def load_model_with_notes(
+    source: Path | str, *, device: str | Device | None = None
+) -> tuple[SiameseNet, dict[str, Any]]:
+    """Load a network, and the notes that were saved with it; otherwise like `load_model`."""
     path = Path(source)
     if isinstance(source, str) and source in pretrained.names() and not _holds_a_run(path):
-        return load_bundled(source, device)
+        return load_bundled(source, device=device)
     if path.is_dir():
         path = path / WEIGHTS
     elif not path.exists():
         raise CheckpointError(
-            f"{path} is no file: expected a saved network, a run folder with {WEIGHTS} "
+            f"{path} does not exist: expected a saved network, a run folder with {WEIGHTS} "
             f"or the name of a bundled network ({pretrained.list_names()})"
             f"{hint(source, pretrained.names())}"
         )
@@ -209,7 +217,7 @@ def load_model_with_notes(source: Path | str, device: str | Device | None = None
 
 
 def _holds_a_run(path: Path) -> bool:
-    """Whether a path is a run folder, perhaps without weights yet, or a file that begins as one of weights does."""
+    """Whether `path` is a run folder, possibly still without weights, or looks like a weights file."""
     if path.is_dir():
         return any((path / name).exists() for name in RUN)
     if not path.is_file():
@@ -218,10 +226,10 @@ def _holds_a_run(path: Path) -> bool:
         return file.read(len(ZIP)) == ZIP
 
 
-def load_bundled(name: str, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
-    """The bundled network called so, and its notes, even where a path is called so, too.
+def load_bundled(name: str, *, device: str | Device | None = None) -> tuple[SiameseNet, dict[str, Any]]:
+    """Load the bundled network of this name, and its notes, even if there is a path of the same name.
 
-    Raises CheckpointError when there is none, or when its file is not the one that its card describes.
+    Raises CheckpointError if there is none, or if its file is not the one that its card describes.
     """
     with pretrained.weights(name) as path:
         return _read_model(path, device)
@@ -235,14 +243,14 @@ def _read_model(path: Path, device: str | Device | None) -> tuple[SiameseNet, di
         except (ValueError, CheckpointError) as cause:
             raise CheckpointError(f"{path} does not describe a network ({cause}): use another copy") from cause
 
-    arrays, description = load_arrays(path, lambda description: bytes_of(described(description)[1]))
+    arrays, description = load_arrays(path, most=lambda description: bytes_of(described(description)[1]))
     net, outlines = described(description)
-    net.params = fitting(unpack(arrays, description.get("storage", {}), path), outlines, path)
+    net.params = fitting(dequantise(arrays, description.get("storage", {}), path), outlines, path)
     return net.to_device(device), description.get("notes", {})
 
 
 def bytes_of(arrays: Mapping[str, Array]) -> int:
-    """The bytes of some arrays, or of the outlines of some, once they are filled."""
+    """The total size of the arrays in bytes, or of the arrays that outlines stand for."""
     return sum(math.prod(value.shape) * value.dtype.itemsize for value in arrays.values())
 
 
@@ -250,24 +258,26 @@ def fitting(
     arrays: Mapping[str, np.ndarray],
     params: Mapping[str, Array],
     place: Path | str,
-    shape: str = "it belongs to another architecture",
+    shape: str = "it belongs to a different architecture",
     precision: str = "another program wrote it, convert it there",
     finite: str = "use another copy",
 ) -> dict[str, np.ndarray]:
-    """`arrays` in the order of `params`, or a CheckpointError that names the first that is missing or does not fit.
+    """Return `arrays` in the order of `params`.
 
-    shape, precision, finite: what to do about arrays of another shape or name, of another dtype, and not finite.
+    Raises CheckpointError, naming the array, if one is missing, superfluous, not finite, or of another shape or dtype.
+    place: what the arrays belong to, for the message. shape, precision and finite: the advice to give for a wrong shape
+    or name, a wrong dtype, and values that are not finite.
     """
     for name, value in params.items():
         if name not in arrays:
             raise CheckpointError(f"{place} has no {name}: {shape}")
-        found = arrays[name]
-        if found.shape != value.shape or found.dtype != value.dtype:
+        array = arrays[name]
+        if array.shape != value.shape or array.dtype != value.dtype:
             raise CheckpointError(
-                f"{place} has {name} as {found.dtype} {found.shape}, expected {value.dtype} "
-                f"{value.shape}: {precision if found.shape == value.shape else shape}"
+                f"{place} has {name} as {array.dtype} {array.shape}, expected {value.dtype} "
+                f"{value.shape}: {precision if array.shape == value.shape else shape}"
             )
-        if not np.isfinite(found).all():
+        if not np.isfinite(array).all():
             raise CheckpointError(f"{place} has a NaN or an infinity in {name}: {finite}")
     if extra := sorted(arrays.keys() - params.keys(), key=str):
         raise CheckpointError(f"{place} has {extra[0]}, which the architecture lacks: {shape}")

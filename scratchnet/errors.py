@@ -1,27 +1,27 @@
-"""The exceptions of scratchnet: one family, so that one `except ScratchnetError` catches them all.
+"""The exceptions of scratchnet: one family, so that a single `except ScratchnetError` catches them all.
 
-A message says what was given, what was expected and what to do about it.
+A message says what was given, what was expected, and what to do about it.
 """
 
-LONGEST = 2000  # characters of a message; names in damaged files can be longer
+LONGEST = 2000  # characters of a message; names in damaged files can be longer than that
 REINSTALL = "in your clone: git restore scratchnet/pretrained, then pip install -e ."
 
 
 def install_extra(*names: str) -> str:
-    """How to install an extra, or one of several, for a message.
+    """Instructions for installing an extra, or one of several, for use in a message.
 
-    From the clone, never by name: the project called scratchnet on PyPI is another one. Double quotes, as cmd.exe
-    knows no others; editable, or a later change of the clone would not run.
+    They install from the clone, never by name: the project called scratchnet on PyPI is a different one. The quotes are
+    double because cmd.exe knows no others, and the install is editable so that later changes to the clone take effect.
     """
     first, *others = (f'".[{name}]"' for name in names)
     return " or ".join([f"in your clone: pip install -e {first}", *others])
 
 
 def one_line(text: str) -> str:
-    """`text` on one line and safe to print: line breaks, control characters and the like become escapes.
+    """Return `text` as one printable line: line breaks, control characters and the like become escape sequences.
 
-    Names and reasons in messages come from files and file systems, and can hold anything. Of a text longer than
-    LONGEST the middle is left out.
+    Names and reasons in messages come from files and file systems and may contain anything. A text longer than LONGEST
+    loses its middle.
     """
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
@@ -31,9 +31,9 @@ def one_line(text: str) -> str:
 
 
 class ScratchnetError(Exception):
-    """The root of the family; raised itself only for bad usage that fits none below.
+    """The base class; raised directly only for misuse that fits none of the subclasses.
 
-    Its text is one printable line, whatever the message was made of.
+    `str` of it is one printable line, whatever the message contains.
     """
 
     def __str__(self) -> str:
@@ -41,24 +41,28 @@ class ScratchnetError(Exception):
 
 
 class DataError(ScratchnetError):
-    """Images, archives or labels that are missing, damaged or not what they should be."""
+    """Images, archives or labels that are missing, damaged or of the wrong kind."""
 
 
 class CheckpointError(ScratchnetError):
-    """A saved network or run that is missing, damaged or of another architecture."""
+    """A saved network or run that is missing, damaged or of a different architecture."""
 
 
 class BackendError(ScratchnetError):
-    """A device that cannot be used or has too little memory, or arrays that live on different devices."""
+    """A device that is unavailable or out of memory, or arrays that live on different devices."""
 
 
-class ShapeError(ScratchnetError):
-    """An array of the wrong shape or dtype; the message spells both out."""
+class OutOfMemoryError(BackendError, MemoryError):
+    """The host or a device is out of memory; the message says how to use less."""
+
+
+class ShapeError(ScratchnetError, ValueError):
+    """An array of the wrong shape or dtype; the message gives both."""
 
 
 class NonFiniteError(ScratchnetError):
-    """A NaN or an infinity where training needs a number."""
+    """A NaN or an infinity where training needs a finite number."""
 
 
 class InUseError(ScratchnetError):
-    """A folder or file that another process is writing; the message names the process."""
+    """A folder or file that another process is writing to; the message names that process."""

@@ -1,17 +1,16 @@
-"""The two losses, and the penalty on the weights.
+"""The two losses: of pairs, and of one-shot choices.
 
 Each loss is a pair of methods like a layer's: forward(logits, target) -> (loss, cache) and
 backward(dloss, cache) -> dlogits. The loss is a 0-d array that stays on its device. Finite logits of any size give a
 finite loss; a NaN or an infinity among them gives a NaN or an infinity, and no warning.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend import Array, array_module
 from scratchnet.backend.expect import expect
 from scratchnet.errors import ShapeError
 from scratchnet.layers.activations import exp_minus_abs, sigmoid
@@ -126,13 +125,3 @@ def _mean(losses: Array) -> Array:
     """The mean (), even where the sum would overflow. A power of two as the scale leaves all bits as they are."""
     scale = 0.5 ** losses.size.bit_length()
     return (losses * scale).sum() / (losses.size * scale)
-
-
-def l2_penalty(params: Mapping[str, Array], strengths: Mapping[str, float]) -> tuple[Array | float, Params]:
-    """The layer-wise L2 term of the paper's loss, sum over j of lambda_j |w_j|^2 (section 3.2), and its gradient.
-
-    strengths: lambda_j by parameter name. The gradient is 2 lambda_j w_j: SGD adds the same with
-    weight_decay = 2 lambda_j.
-    """
-    penalty = sum((strength * (params[name] * params[name]).sum() for name, strength in strengths.items()), 0.0)
-    return penalty, {name: 2 * strength * params[name] for name, strength in strengths.items()}

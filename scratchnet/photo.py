@@ -1,4 +1,4 @@
-"""The way in for photos and scans of one character; `scratchnet.images.photo` does the work."""
+"""Read photos and scans of one character; the work is done in `scratchnet.images.photo`."""
 
 from scratchnet.images.photo import read_character
 

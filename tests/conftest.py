@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import fake_cublas
+import helpers
 import host_cuda
 import numpy as np
 import pytest
 import strict_array
-from short_runs import tiny_split
 
 from scratchnet import backend, pretrained
 from scratchnet.backend import Device, get_device
@@ -127,7 +127,7 @@ def tiny_net() -> SiameseNet:
 @pytest.fixture(scope="module")
 def split() -> Split:
     """Five small alphabets: three to train on and two for validation."""
-    return tiny_split()
+    return helpers.tiny_split()
 
 
 class Steps(list[Any]):
@@ -163,7 +163,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     def add(name: str, net: SiameseNet, storage: str = "int8", **changes: Any) -> Path:
         recipe = {"name": "tiny", "data": "glyphs", "lr": 0.1}
         path = folder / f"{name}.npz"
-        save_model(path, net, storage, recipe=recipe)
+        save_model(path, net, storage=storage, recipe=recipe)
         card = Card(
             name=name,
             summary="Tells stand-ins apart.",

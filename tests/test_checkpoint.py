@@ -77,7 +77,7 @@ def resave(path, arrays, version=checkpoint.VERSION, **description):
 
 
 def npy(descr="<f4", shape=(2,), content=bytes(8)):
-    """The bytes of a .npy whose header says what it likes."""
+    """The bytes of a .npy with an arbitrary header."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
     return file.getvalue() + content
@@ -117,7 +117,7 @@ def test_a_run_folder_stands_for_its_weights(tmp_path, tiny_net):
 
 def test_a_network_is_saved_from_and_loaded_to_any_device(tmp_path, tiny_net, device):
     save_model(tmp_path / WEIGHTS, tiny_net.to_device(device))
-    loaded = load_model(tmp_path, device)
+    loaded = load_model(tmp_path, device=device)
     assert array_module(*loaded.params.values()) is device.module
     assert {device_of(value).name for value in loaded.params.values()} == {device.name}
     assert_same_bits({name: to_host(value) for name, value in loaded.params.items()}, tiny_net.params)
@@ -207,7 +207,7 @@ def test_a_header_that_does_not_fit_its_content_is_refused(shape, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("weight.npy", npy(shape=shape))
     message = refusal_of(load_arrays, path)
-    assert "weight.npy promises float32" in message
+    assert "weight.npy declares float32" in message
     assert "holds 8 bytes" in message
 
 
@@ -282,7 +282,7 @@ def test_weights_of_a_wider_network_do_not_fit_a_narrower_one(tmp_path, tiny_net
     resave(path, wider.params, architecture=tiny_net.architecture)
     message = refusal_of(load_model, path)
     assert "encoder.conv1.weight as float32 (5, 5, 1, 4), expected float32 (5, 5, 1, 2)" in message
-    assert "another architecture" in message
+    assert "a different architecture" in message
 
 
 def test_arrays_are_put_in_the_order_of_the_network(tiny_net):
@@ -362,5 +362,6 @@ def test_a_description_that_json_cannot_hold_leaves_the_old_file(tmp_path, array
 
 def test_a_network_that_does_not_say_how_to_build_it_is_not_written(tmp_path, tiny_net):
     tiny_net.architecture = {}
-    assert "no architecture to build it by" in refusal_of(lambda path: save_model(path, tiny_net), tmp_path / WEIGHTS)
+    refusal = refusal_of(lambda path: save_model(path, tiny_net), tmp_path / WEIGHTS)
+    assert "no architecture to rebuild it from" in refusal
     assert not list(tmp_path.iterdir())

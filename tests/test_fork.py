@@ -1,4 +1,4 @@
-"""Worker processes, forked or started anew, compute what their parent computes, whatever it was doing meanwhile."""
+"""Worker processes, forked or spawned, compute what their parent computes, whatever it was doing at the time."""
 
 import copy
 import multiprocessing

@@ -8,7 +8,8 @@ from by_hand import assert_close
 
 from scratchnet.backend import to_host
 from scratchnet.errors import ShapeError
-from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, _mean, l2_penalty
+from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy, _mean
+from scratchnet.optim.penalty import l2_penalty
 
 
 def test_the_pair_loss_by_hand(device):

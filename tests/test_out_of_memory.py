@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from commands import everything_in
+from helpers import everything_in
 from short_runs import TINY
 from strict_array import STRICT, StrictArray
 
@@ -211,7 +211,7 @@ def test_a_run_that_runs_out_of_memory_keeps_its_files_and_goes_on_once_there_is
 @pytest.mark.parametrize("ask", ["embed", "evaluate"])
 def test_embedding_that_runs_out_of_memory_names_how_many_images_at_a_time_fit(ask, memory, rng, split):
     net, images = replace(small(PLAIN), embed_batch=48), to_device(rng.random((50, 16, 16), np.float32), "small")
-    runs = oneshot.sample_runs(split.train, 2, rng, n_way=6, k_shot=3)  # of 18 supports
+    runs = oneshot.sample_runs(split.train, 2, rng=rng, n_way=6, k_shot=3)  # of 18 supports
     asked = (lambda net: net.embed(images)) if ask == "embed" else (lambda net: oneshot.evaluate(net, runs))
     half = 24 if ask == "embed" else 9
     expected = asked(net)

@@ -18,7 +18,7 @@ common.version common.lazy
 errors
 common.caches common.notes common.console common.spelling
 common
-backend.native backend.cublas
+backend.native backend.cublas backend.layout_hints
 backend.memory backend.blas
 backend.device
 backend.expect
@@ -29,10 +29,11 @@ files.reading files.zips files.claims files.quantise
 files.npz files.locks
 files.atomic
 files
-gradcheck.adapters gradcheck.draw
+gradcheck.adapters gradcheck.drawing
 gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
 gradcheck.numeric
-gradcheck.contract gradcheck.diagnose gradcheck.step_sweep gradcheck.precision
+gradcheck.contract gradcheck.sides gradcheck.step_sweep gradcheck.precision
+gradcheck.diagnose
 gradcheck.algebra
 gradcheck.check
 gradcheck
@@ -54,7 +55,7 @@ layers.sequential layers.siamese
 layers.conv_pool_relu
 layers
 losses
-optim.schedules
+optim.penalty optim.schedules
 optim.sgd optim.averaging
 optim
 images.blocks images.strokes
@@ -73,6 +74,7 @@ data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
 data
 oneshot.trials
+oneshot.scorers oneshot.baselines oneshot.verification
 oneshot.tasks
 oneshot
 pretrained.card

@@ -1,4 +1,4 @@
-"""Whatever is saved can be read again, bit for bit; anything else is refused before a file is touched."""
+"""What is written can be read back, bit for bit; anything else is refused before a file is touched."""
 
 import json
 import re
@@ -65,18 +65,24 @@ REFUSED = {
         lambda net: replace(net, params=net.params | {"more": net.params["head.bias"]}),
         "has more, which the architecture lacks",
     ),
-    "no architecture": (lambda net: replace(net, architecture={}), "no architecture to build it by"),
-    "None for one": (lambda net: replace(net, architecture=None), "no architecture to build it by"),
+    "no architecture": (lambda net: replace(net, architecture={}), "no architecture to rebuild it from"),
+    "None for one": (lambda net: replace(net, architecture=None), "no architecture to rebuild it from"),
     "an unknown one": (partial(described, name="resnet"), "unknown architecture 'resnet'"),
-    "another size": (partial(described, width=2), "another head|another encoder"),
+    "another size": (partial(described, width=2), "the (head|encoder) of the network is not"),
     "an option it lacks": (partial(described, depth=3), "does not take these options"),
     "one that JSON lacks": (partial(described, width=np.int64(1)), "int64 is not JSON serializable"),
-    "a NaN in it": (partial(described, width=float("nan")), "architecture could not be read again"),
-    "another frame": (lambda net: replace(net, frame="ink"), "another frame than its architecture describes"),
-    "another image size": (lambda net: replace(net, image_size=9), "another image_size"),
-    "another head": (lambda net: replace(net, head=WeightedL1(3)), "another head"),
-    "another layer": (lambda net: replace(net, encoder=Sequential({"conv1": Conv2d(1, 1, 3)})), "another encoder"),
-    "another order of layers": (reordered, "another encoder"),
+    "a NaN in it": (partial(described, width=float("nan")), "architecture could not be read back"),
+    "another frame": (
+        lambda net: replace(net, frame="ink"),
+        "the frame of the network is not the one that its architecture describes",
+    ),
+    "another image size": (lambda net: replace(net, image_size=9), "the image_size of the network is not"),
+    "another head": (lambda net: replace(net, head=WeightedL1(3)), "the head of the network is not"),
+    "another layer": (
+        lambda net: replace(net, encoder=Sequential({"conv1": Conv2d(1, 1, 3)})),
+        "the encoder of the network is not",
+    ),
+    "another order of layers": (reordered, "the encoder of the network is not"),
 }
 
 
@@ -87,7 +93,7 @@ def test_a_network_that_could_not_be_read_again_is_not_written(kind, storage, tm
     save_model(path, build(TINY))
     before = path.read_bytes()
     with pytest.raises(CheckpointError, match=complaint) as refusal:
-        save_model(path, change(build(TINY)), storage)
+        save_model(path, change(build(TINY)), storage=storage)
     assert str(refusal.value).startswith(f"{path} is not written: ")
     assert "\n" not in str(refusal.value)
     assert path.read_bytes() == before
@@ -96,7 +102,7 @@ def test_a_network_that_could_not_be_read_again_is_not_written(kind, storage, tm
 
 @pytest.mark.parametrize("note", [np.float32(1), object(), float("nan"), {1, 2}, b"bytes", {"a": {"b": float("inf")}}])
 def test_notes_that_could_not_be_read_again_are_refused(note, tmp_path, tiny_net):
-    with pytest.raises(CheckpointError, match="is not written, its description could not be read again"):
+    with pytest.raises(CheckpointError, match="is not written, its description could not be read back"):
         save_model(tmp_path / "net.npz", tiny_net, note=note)
     assert not list(tmp_path.iterdir())
 
@@ -124,7 +130,7 @@ def test_whatever_save_model_accepts_load_model_gives_back(data, storage, note, 
     net.params[name] = data.draw(arrays(np.float32, net.params[name].shape, elements=weights))
     path.unlink(missing_ok=True)
     try:
-        save_model(path, net, storage, note=note)
+        save_model(path, net, storage=storage, note=note)
     except CheckpointError:
         assert not path.exists()
         return
@@ -141,7 +147,7 @@ def test_a_weight_that_overflows_as_it_is_read_again_is_refused(tmp_path):
     net = build(TINY)
     net.params[WEIGHT][...] = LARGEST
     with pytest.raises(CheckpointError, match=f"as int8, has a NaN or an infinity in {WEIGHT}: store it as float32"):
-        save_model(tmp_path / "net.npz", net, "int8")
+        save_model(tmp_path / "net.npz", net, storage="int8")
     save_model(tmp_path / "net.npz", net)
 
 

@@ -1,4 +1,4 @@
-"""Other people's systems: what only Linux has may be missing, and the environment may say anything."""
+"""Other systems: features of Linux may be missing, and the environment may hold anything."""
 
 import ast
 import os
@@ -120,7 +120,7 @@ BINARY = {"rb", "wb", "ab", "xb", "r+b", "rb+"}
 
 
 def calls_without_encoding(source):
-    """The lines in which a text file is opened in the encoding of whatever system it is."""
+    """The lines that open a text file in the default encoding of the system."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and "encoding" not in {keyword.arg for keyword in node.keywords}:
             called = node.func

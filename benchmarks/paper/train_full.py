@@ -34,7 +34,7 @@ class FreshPairs(batches.PairBatches):
         twins = np.concatenate([self.pairs.first[pair], self.pairs.second[pair]])
         images = self.drawings.ink(twins, self.device)
         rng = batches.stream(recipe.seed, FRESH_OR_PLAIN, epoch, step)
-        transforms = AffineRanges().draw(rng, 2 * n, images.shape[-1]).reshape(2, n, 7)
+        transforms = AffineRanges().draw(2 * n, image_size=images.shape[-1], rng=rng).reshape(2, n, 7)
         transforms[:, rng.random(n) < PLAIN] = IDENTITY
         images = distort(images, transforms.reshape(-1, 7))
         return batches.Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)

@@ -37,7 +37,7 @@ from scratchnet.cli import training
 from scratchnet.data import download as downloads
 from scratchnet.errors import ScratchnetError
 from scratchnet.models.networks import compact
-from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.baselines import BASELINES
 from scratchnet.train import STATE, Interrupted, loop, train
 from scratchnet.train.signals import Stop
 
@@ -111,7 +111,7 @@ class StartingATraining(Scenario):
         with (
             mock.patch.object(training, "load_split", return_value=self._split()),
             mock.patch.object(training, "_recipe", return_value=SHORT),
-            mock.patch.object(oneshot, "BASELINES", {}),
+            mock.patch.dict(BASELINES, clear=True),
             contextlib.redirect_stderr(said),
             contextlib.redirect_stdout(printed),
         ):
@@ -162,7 +162,7 @@ class Downloading(Scenario):
         archive = downloads.Archive(self.NAME, len(self.CONTENT), hashlib.sha256(self.CONTENT).hexdigest(), None)
         try:
             with Served(self.CONTENT) as url, mock.patch.dict(downloads.ARCHIVES, {self.NAME: archive}):
-                downloads.download(folder, [self.NAME], url)
+                downloads.download(folder, names=[self.NAME], base_url=url)
         except (OSError, ScratchnetError) as error:
             return f"{error}\n"
         return ""

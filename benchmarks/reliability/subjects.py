@@ -73,7 +73,7 @@ def _write_weights(storage: str) -> Callable[[Path], None]:
     return lambda path: save_model(
         path,
         _net(),
-        storage,
+        storage=storage,
         recipe=RECIPE.as_dict() | {"architecture": {"name": "compact", "image_size": 24}},
         epoch=3,
         loss=0.25,
@@ -82,7 +82,7 @@ def _write_weights(storage: str) -> Callable[[Path], None]:
 
 def _read_weights(path: Path) -> str:
     net, notes = load_model_with_notes(path)
-    recipe_of(net, notes, str(path))
+    recipe_of(net, notes, model=str(path))
     flat = [item for name, value in net.params.items() for item in (name, to_host(value))]
     return _digest(*flat, net.frame, net.image_size, dict(net.architecture), notes)
 

@@ -4,7 +4,7 @@ Code on activations begins with `xp = array_module(x, weight)`, or with `expect`
 the arrays say where they live, and nothing moves between memories unless `to_device` or `to_host` is called by name.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
     "CPU", "Array", "Device", "Gemm", "Launch", "Params", "add_product", "array_module", "blas_kernels", "blocks",
@@ -26,20 +26,9 @@ if TYPE_CHECKING:
     from scratchnet.backend import expect
     from scratchnet.backend.blas import blas_kernels, one_blas_thread
     from scratchnet.backend.device import (
-        CPU,
-        Array,
-        Device,
-        Gemm,
-        Launch,
-        Params,
-        array_module,
-        device_of,
-        get_device,
-        register_device,
-        register_loader,
-        to_device,
-        to_host,
-    )
+        CPU, Array, Device, Gemm, Launch, Params, array_module, device_of, get_device, register_device,
+        register_loader, to_device, to_host,
+    )  # fmt: skip
     from scratchnet.backend.memory import keep_freed_memory, memory_errors, resident_memory, traced_peak
     from scratchnet.backend.products import add_product, get_precision, matmul, product, set_precision
     from scratchnet.backend.threads import blocks, for_each, map_blocks, sum_blocks, thread_count

@@ -10,16 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend.memory import resident_memory, traced_peak
 from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
-# launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with Real for
-# "float" or "double", on a grid of blocks of so many threads. Arguments: contiguous arrays, and NumPy numbers by value.
+# launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with `real`,
+# float or double, as Real, on a grid of blocks of `threads` threads. Arguments: contiguous arrays, and NumPy numbers.
 Launch = Callable[[Path, str, str, tuple[int, ...], int, Sequence[Any]], None]
 Gemm = Callable[[Array, Array, Array, float, float, str], None]  # as Cublas.gemm
+
+
+def _memory() -> Any:
+    """`memory.py`, loaded by those who ask how much there is."""
+    return import_module("scratchnet.backend.memory")
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Device:
     held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
     launch: runs a CUDA kernel; None where there are none, and array operations do it all.
     gemm: out <- alpha a @ b + beta out for batches of matrices; None where the array module's matmul is all there is.
-    free_memory: the bytes that can still be taken; None on the host, whose memory is for other programs, too.
+    free_memory: the bytes that can still be taken; None on the host, which other programs share.
     asynchronous: it computes while Python goes on, so that reading a result means waiting for it.
     """
 
@@ -39,8 +43,8 @@ class Device:
     upload: Callable[[np.ndarray], Array]
     download: Callable[[Array], np.ndarray]
     synchronise: Callable[[], None] = lambda: None
-    held_memory: Callable[[], int] = resident_memory
-    peak_memory: Callable[[Callable[[], object]], int] = traced_peak
+    held_memory: Callable[[], int] = lambda: _memory().resident_memory()
+    peak_memory: Callable[[Callable[[], object]], int] = lambda function: _memory().traced_peak(function)
     launch: Launch | None = None
     gemm: Gemm | None = None
     free_memory: Callable[[], int] | None = None

@@ -6,17 +6,12 @@ kh, kw: rows and columns of a kernel. They mean the same everywhere.
 
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from scratchnet.backend.device import Array, array_module
 from scratchnet.errors import ShapeError
 
-MAP = ("H", "W", "N", "C")
-CHANNELS_ELSEWHERE = {  # the layouts of other libraries, by the place of their channels
-    1: ("(N, C, H, W)", (2, 3, 0, 1)),
-    0: ("(C, H, W, N)", (1, 2, 3, 0)),
-    2: ("(H, W, C, N)", (0, 1, 3, 2)),
-}
 PRECISIONS = {"float32": "single", "float64": "double", "complex128": "double"}
 
 
@@ -62,7 +57,7 @@ def _expect_shape(where: str, name: str, shape: tuple[int, ...], axes: tuple[str
         size == (1 if letter == "1" else known.get(letter, size)) for letter, size in zip(letters, last, strict=True)
     )
     if not fits:
-        hint = _map_hint(name, shape, known.get("C")) if axes == MAP else _images_hint(name, shape, axes, known)
+        hint = _hints().of_shape(name, shape, axes, known)
         raise ShapeError(f"{where}: {name} has shape {_given(shape, axes)}, expected {_wanted(axes, known)}{hint}")
     known.update((letter, size) for letter, size in zip(letters, last, strict=True) if letter != "1")
 
@@ -87,36 +82,13 @@ def expect_window(where: str, kind: str, x: Array, window: tuple[int, int], padd
         padded = " with its padding" if any(padding) else ""
         raise ShapeError(
             f"{where}: x is (H={H}, W={W}){padded}, smaller than the {kind} (kh={kh}, kw={kw})"
-            f"{_images_first_hint(x.shape, kh, kw)}"
+            f"{_hints().of_images_first(x.shape, kh, kw)}"
         )
 
 
-def _images_first_hint(shape: tuple[int, ...], kh: int, kw: int) -> str:
-    """What to add about a map (H, W, N, C) smaller than a window, if it is large enough read as (N, H, W, C)."""
-    if shape[1] < kh or shape[2] < kw:
-        return ""
-    return "; images first, (N, H, W, C), become x.transpose(1, 2, 0, 3)"
-
-
-def _map_hint(x: str, shape: tuple[int, ...], C: int | None) -> str:
-    """What to do about a map whose channels are in the place of another axis, or that has no axis for the only one."""
-    if len(shape) == 3 and C in (1, None):
-        return f": images (N, H, W) become {x}.transpose(1, 2, 0)[..., None]"
-    if len(shape) == 4 and C is not None:
-        for axis, (layout, axes) in CHANNELS_ELSEWHERE.items():
-            if shape[axis] == C:
-                return f": it looks like {layout}, which becomes {x}.transpose{axes}"
-    return ""
-
-
-def _images_hint(name: str, shape: tuple[int, ...], axes: tuple[str, ...], known: Mapping[str, Any]) -> str:
-    """What to do about images (..., H, W) in a layout of other libraries."""
-    size = known.get("H"), known.get("W")
-    if axes[-2:] == ("H", "W") and len(shape) == 3 and shape[:2] == size:
-        return f": it looks like (H, W, N), which becomes {name}.transpose(2, 0, 1)"
-    if axes[-2:] == ("H", "W") and len(shape) > 3 and shape[-3:] == (*size, 1):
-        return f": the channel goes as {name}[..., 0]"
-    return ""
+def _hints() -> Any:
+    """`layout_hints.py`, which only errors need."""
+    return import_module("scratchnet.backend.layout_hints")
 
 
 def _expect_precision(where: str, arrays: Mapping[str, Array]) -> None:

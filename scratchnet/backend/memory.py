@@ -11,7 +11,7 @@ from traceback import clear_frames
 from typing import Any
 
 from scratchnet.backend.native import library
-from scratchnet.errors import BackendError
+from scratchnet.errors import OutOfMemoryError
 
 STATM = Path("/proc/self/statm")
 HEAP_GAPS = 0.1  # of the bytes in arrays, lost between them; 6 to 11 % in training steps of koch2015
@@ -70,10 +70,12 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def memory_errors(mend: Callable[[], str]) -> Iterator[None]:
-    """Running out of memory inside, on whatever device, is a BackendError of one line that ends with `mend()`."""
+    """Turn a MemoryError, of whatever device, into an OutOfMemoryError whose one line ends with `mend()`."""
     try:
         yield
+    except OutOfMemoryError:  # from within another `memory_errors`, which knows better what would help
+        raise
     except MemoryError as error:  # NumPy's and CuPy's are of this kind
         clear_frames(error.__traceback__)  # who catches the error and tries again has the memory back
         reason = " ".join(str(error).split()).rstrip(".")
-        raise BackendError(f"out of memory{f' ({reason})' if reason else ''}: {mend()}") from error
+        raise OutOfMemoryError(f"out of memory{f' ({reason})' if reason else ''}: {mend()}") from error

@@ -1,35 +1,16 @@
 """`scratchnet bench`: timings of a training step, by layer, and of embedding, compared with other libraries."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "channels_first",
-    "child",
-    "embedding",
-    "machine",
-    "measure",
-    "memory",
-    "peers",
-    "profile",
-    "report",
-    "timing",
+    "channels_first", "child", "embedding", "machine", "measure", "memory", "peers", "profile", "report", "timing",
     "workload",
-]
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.bench import (
-        channels_first,
-        child,
-        embedding,
-        machine,
-        measure,
-        memory,
-        peers,
-        profile,
-        report,
-        timing,
-        workload,
-    )
+        channels_first, child, embedding, machine, measure, memory, peers, profile, report, timing, workload,
+    )  # fmt: skip
 else:
     from scratchnet.common.lazy import lazily
 

@@ -7,7 +7,6 @@ follows. Dense weights stay (C, O).
 from scratchnet.backend import Array, Params
 from scratchnet.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
 from scratchnet.models.siamese import SiameseNet
-from scratchnet.ops.conv import from_torch, to_torch
 from scratchnet.ops.windows import output_size
 
 
@@ -44,3 +43,13 @@ def _flattened_maps(net: SiameseNet) -> dict[str, tuple[int, int, int]]:
             maps[f"encoder.{name}.weight"] = (H, W, C)
             flattened = False
     return maps
+
+
+def to_torch(weight: Array) -> Array:
+    """(kh, kw, C, O) in PyTorch's order (O, C, kh, kw)."""
+    return weight.transpose(3, 2, 0, 1)
+
+
+def from_torch(weight: Array) -> Array:
+    """PyTorch's (O, C, kh, kw) in our order (kh, kw, C, O)."""
+    return weight.transpose(2, 3, 1, 0)

@@ -74,15 +74,15 @@ class Workload:
         rng = np.random.default_rng(SEED)
         net = _untrained(self.network, self.options, rng) if self.network in ARCHITECTURES else self._trained()
         net = net.to_device(device)
-        drawings = Drawings.of(generate_alphabets(2, characters=10, drawers=8), net.image_size, net.frame)
-        pairs = sample_pairs(drawings.numbers, self.pairs, rng)
+        drawings = Drawings.of(generate_alphabets(2, characters=10, drawers=8), net.image_size, frame=net.frame)
+        pairs = sample_pairs(drawings.numbers, self.pairs, rng=rng)
         a, b = (drawings.ink(numbers, device) for numbers in (pairs.first, pairs.second))
         return Training(net, a, b, to_device(pairs.labels, device), precision=self.precision)
 
     def _trained(self) -> SiameseNet:
         if self.options:
             raise CheckpointError(f"{self.network} is trained: its {', '.join(self.options)} cannot be changed")
-        return load_model(self.network, "cpu")
+        return load_model(self.network, device="cpu")
 
 
 def _untrained(architecture: str, options: dict[str, int], rng: np.random.Generator) -> SiameseNet:

@@ -12,8 +12,11 @@ from scratchnet.cli.options import Commands, add_device, at_least, finish
 from scratchnet.common.console import say
 from scratchnet.errors import ScratchnetError
 from scratchnet.oneshot import tasks, trials
+from scratchnet.oneshot.baselines import BASELINES
+from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
 from scratchnet.oneshot.tasks import Task, Unseen
-from scratchnet.oneshot.trials import Embedded, Ensemble, Scorer, WarpedQueries
+from scratchnet.oneshot.trials import Scorer
+from scratchnet.oneshot.verification import verify
 
 OURS = "scratchnet"  # the row of a single network
 Networks = Mapping[str, Embedded | Ensemble]  # by row name
@@ -75,8 +78,8 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     device = get_device(options.device)
-    loaded = {model: load_model_with_notes(model, device) for model in options.models}
-    recipes = [tasks.recipe_of(net, notes, model) for model, (net, notes) in loaded.items()]
+    loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
+    recipes = [tasks.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]
     networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
     figures: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
     evaluate = _all_figures if options.figures else _one_figure
@@ -108,7 +111,7 @@ def _scorers(options: argparse.Namespace, networks: Networks, baselines: bool = 
     scorers: dict[str, Scorer] = {**networks}
     if warps := options.query_warps:
         scorers |= {f"{name}, {warps} query warps": WarpedQueries(net, warps) for name, net in networks.items()}
-    return scorers | (trials.BASELINES if baselines and not options.no_baselines else {})
+    return scorers | (BASELINES if baselines and not options.no_baselines else {})
 
 
 def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:
@@ -120,9 +123,11 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
         task = tasks.official_task(options.runs or options.data)
     else:
         way, shot = options.way or (10 if on == "mnist" else 20), options.shot or 1
-        alphabets = tasks.unseen(on, options.data, recipes)
+        alphabets = tasks.unseen(on, data=options.data, recipes=recipes)
         count, seed = options.trials or 400, options.seed or 0
-        task = tasks.random_task(on, alphabets.trials, count, seed, way, shot, options.across)
+        task = tasks.random_task(
+            on, alphabets.trials, trials=count, seed=seed, way=way, shot=shot, across=options.across
+        )
         figures |= {"way": way, "shot": shot}
         if options.pairs:
             if not alphabets.threshold:
@@ -145,9 +150,9 @@ def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Seque
         )
         if not options.json:
             say(figures["note"])
-    alphabets = tasks.unseen(on, options.data, recipes)
+    alphabets = tasks.unseen(on, data=options.data, recipes=recipes)
     count, seed = options.trials or tasks.TRIALS, options.seed or 0
-    for task in tasks.card_tasks(on, alphabets.trials, options.runs or options.data, count, seed):
+    for task in tasks.card_tasks(on, alphabets.trials, runs=options.runs or options.data, trials=count, seed=seed):
         scorers = _scorers(options, networks, baselines=task.title == tasks.OFFICIAL)
         results = evaluate_scorers(scorers, task, quiet=options.json)
         figures["figures"].append({**task.as_dict(), "results": results})
@@ -164,7 +169,7 @@ def _verify_networks(
     results = {}
     for name, net in networks.items():
         rng = np.random.default_rng(options.seed or 0)
-        results[name] = trials.verification(net, alphabets.threshold, alphabets.pairs, pairs, rng)
+        results[name] = verify(net, validation=alphabets.threshold, test=alphabets.pairs, pairs=pairs, rng=rng)
         if not options.json:
             whose = "" if name == OURS else f", {name}"
             say(f"{alphabets.verification}{whose}:  {results[name]}")

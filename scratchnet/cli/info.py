@@ -52,7 +52,7 @@ def download(options: argparse.Namespace) -> int:
                 bar.reset(total)
             bar.update(done - bar.n)
 
-        fetch(folder, names, progress=show)
+        fetch(folder, names=names, progress=show)
     say(f"{', '.join(names)}: complete and verified in {folder}")
     return 0
 

@@ -116,7 +116,7 @@ def add_model(added: argparse.ArgumentParser) -> None:
 def chosen_model(options: argparse.Namespace) -> SiameseNet:
     """The network that --model names; without it the bundled one, even if a local path has the same name."""
     device = get_device(options.device)
-    return load_model(options.model, device) if options.model else load_bundled(DEFAULT, device)[0]
+    return load_model(options.model, device=device) if options.model else load_bundled(DEFAULT, device=device)[0]
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -17,6 +17,7 @@ from scratchnet.errors import InUseError, ScratchnetError
 from scratchnet.models.networks import ARCHITECTURES
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.baselines import BASELINES
 from scratchnet.oneshot.tasks import Task
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
 from scratchnet.train.progress import best_of
@@ -83,8 +84,8 @@ def run(options: argparse.Namespace) -> int:
     if not options.json:
         say(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
     if split.test:
-        runs = oneshot.sample_runs(split.test, 40, np.random.default_rng(0))
-        scorers = {"scratchnet": net, **oneshot.BASELINES}
+        runs = oneshot.sample_runs(split.test, 40, rng=np.random.default_rng(0))
+        scorers = {"scratchnet": net, **BASELINES}
         task = Task("unseen generated alphabets", runs)
         figures["test"] = evaluate_scorers(scorers, task, quiet=options.json)
     return finish(options, figures)

@@ -1,4 +1,4 @@
-"""What the whole package uses and what knows nothing of arrays. A module is loaded when it is first used."""
+"""Utilities that the whole package uses and that know nothing of arrays. Modules are loaded on first use."""
 
 from typing import TYPE_CHECKING
 

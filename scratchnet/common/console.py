@@ -1,4 +1,4 @@
-"""Where the program prints: whole lines, of what the terminal can show, whether or not there is one."""
+"""Printing: whole lines, in characters that the stream can encode, and without failing if there is no stream."""
 
 import os
 import sys
@@ -9,20 +9,20 @@ from scratchnet.errors import one_line
 
 
 def say(*lines: object) -> None:
-    """Print each argument as one line on stdout. Raises OSError, naming stdout, where that cannot be written."""
+    """Print each argument as one line on stdout. Raises OSError, naming stdout, if writing fails."""
     write(sys.stdout, "".join(f"{one_line(str(line))}\n" for line in lines))
 
 
 def note(*lines: object) -> None:
-    """Print each argument as one line on stderr, if that can be written: nothing fails for want of a remark."""
+    """Print each argument as one line on stderr; errors in writing are ignored, as no remark is worth failing for."""
     with suppress(OSError):
         write(sys.stderr, "".join(f"{one_line(str(line))}\n" for line in lines))
 
 
 def write(stream: TextIO | None, text: str) -> None:
-    """Write `text` as it is, but for characters that the encoding lacks, and flush it.
+    """Write and flush `text`, with escape sequences for characters that the encoding lacks.
 
-    Does nothing without a stream, as under pythonw or a service manager. Raises OSError where it cannot be written.
+    Does nothing if there is no stream, as under pythonw or a service manager. Raises OSError if writing fails.
     """
     if stream is None or stream.closed:
         return
@@ -36,13 +36,13 @@ def write(stream: TextIO | None, text: str) -> None:
 
 
 def _let_go(stream: TextIO) -> None:
-    """What could not be written goes nowhere, so that Python does not fail on it once more when it ends."""
-    with suppress(OSError, ValueError):  # no descriptor, as in a notebook
+    """Discard the buffered output, so that Python does not fail a second time when it flushes at exit."""
+    with suppress(OSError, ValueError):  # there is no descriptor, as in a notebook
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether somebody may sit at `stream`, one of sys.stdin, sys.stdout and sys.stderr."""
+    """Whether `stream`, one of sys.stdin, sys.stdout and sys.stderr, is open and a terminal."""
     return stream is not None and not stream.closed and stream.isatty()

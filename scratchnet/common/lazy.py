@@ -1,9 +1,9 @@
-"""Names of a package that are there from the start and loaded when they are first used (PEP 562)."""
+"""Lazy loading: the names of a package are available from the start and imported on first use (PEP 562)."""
 
 import sys
 from importlib import import_module
 
-TYPE_CHECKING = False  # what type checkers take for true; importing typing takes as long as all the rest
+TYPE_CHECKING = False  # True to type checkers; importing typing would take as long as everything else
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 def lazily(
     package: str, listed: "Iterable[str]", homes: "Mapping[str, str] | None" = None
 ) -> "tuple[Callable[[str], Any], Callable[[], list[str]]]":
-    """`__getattr__` and `__dir__` for the package of this name.
+    """Return `__getattr__` and `__dir__` for the package of this name.
 
-    listed: what dir() shows. homes: for names that are no modules, the module of the package that has each. Every
-    module of the package can be reached as an attribute, whether it is listed or not.
+    listed: the names that dir() shows. homes: for each name that is not a module, the module that defines it. Every
+    module of the package is available as an attribute, listed or not.
     """
     names, homes = sorted(listed), homes or {}
 
@@ -35,10 +35,10 @@ def lazily(
 
 
 def _module(name: str) -> "Any":
-    """The module of this name; None where there is none."""
+    """The module of this name, or None if there is none."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:  # it is there, and something that it needs is not
+        if error.name != name:  # the module exists, but one of its imports does not
             raise
         return None

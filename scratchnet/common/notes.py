@@ -1,12 +1,12 @@
-"""Notes in files, read strictly: JSON of a bounded size and of the types expected, each name once, no NaN or infinity.
+"""Strict JSON for the notes in files: bounded in size, of the expected types, no duplicate names, no NaN or infinity.
 
-The kinds that `expect` takes:
+The kinds that `expect` accepts:
 
-    int, float, bool, str    a value of that type; a whole number will do for a float, a truth value for no number
+    int, float, bool, str    a value of that type; an integer passes for a float, a bool for neither
     dict                     any object
-    [kind]                   a list of that kind
+    [kind]                   a list of values of that kind
     (kind, None)             that kind, or null
-    {"name": kind}           an object with these fields, perhaps among others; "name?" may be missing
+    {"name": kind}           an object with at least these fields; "name?" is optional
 """
 
 import codecs
@@ -17,16 +17,16 @@ from typing import Any, NoReturn
 
 from scratchnet.errors import one_line
 
-MAX_BYTES = 1 << 23  # room for the losses of 400,000 steps; read, at most 64 MB
+MAX_BYTES = 1 << 23  # enough for the losses of 400,000 steps; at most 64 MB once parsed
 MAX_VALUES = 500_000
 MAX_DEPTH = 16
-MAX_DIGITS = 40  # of a whole number: enough for any seed
+MAX_DIGITS = 40  # of an integer: enough for any seed
 
 
 def parse(text: bytes) -> Any:
-    """The JSON in `text`, UTF-8. Raises ValueError, before it is read, for what would not fit the bounds above."""
+    """Parse `text`, JSON in UTF-8. Raises ValueError for text that exceeds the bounds above, before parsing it."""
     if len(text) > MAX_BYTES or sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise ValueError(f"{len(text):,} bytes of notes are too many")
+        raise ValueError(f"the notes are too large, {len(text):,} bytes")
     try:
         value = json.loads(
             text.removeprefix(codecs.BOM_UTF8).decode(),
@@ -42,14 +42,14 @@ def parse(text: bytes) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """`value` as JSON that `parse` takes. Raises ValueError or TypeError for what could not be read again."""
+    """Return `value` as JSON that `parse` accepts. Raises ValueError or TypeError if it could not be read back."""
     text = json.dumps(value, allow_nan=False).encode()
     parse(text)
     return text
 
 
 def expect(value: Any, kind: Any, place: str) -> None:
-    """Raise ValueError, naming the place, unless `value` is of the kind."""
+    """Raise ValueError, with the place in its message, unless `value` is of this kind."""
     if isinstance(kind, tuple):
         if value is not None:
             expect(value, kind[0], place)
@@ -73,7 +73,7 @@ WORDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    str: "a text",
+    str: "a string",
     list: "a list",
     dict: "an object",
 }
@@ -86,7 +86,7 @@ def _expect_type(value: Any, kind: type, place: str) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value in a message: the beginning of its JSON."""
+    """A value for use in a message: the beginning of its JSON."""
     text = one_line(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -95,17 +95,17 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{shown(name)} is there twice")
+        raise ValueError(f"{shown(name)} appears twice")
     return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is among the notes")
+    raise ValueError(f"the notes contain {name}")
 
 
 def _whole_number(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(digits):,} digits is among the notes")
+        raise ValueError(f"the notes contain a number of {len(digits):,} digits")
     return int(digits)
 
 

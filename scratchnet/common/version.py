@@ -1,8 +1,7 @@
-"""The version, alone in a file so that the build can read it without importing NumPy, and where the code lies."""
+"""The version, in a file that the build can read without importing NumPy, and the location of the code."""
 
 import os
 
 VERSION = "0.2.0"
-CODE = os.path.dirname(
-    os.path.dirname(os.path.abspath(__file__))
-)  # an installed copy and an edited clone look alike otherwise
+# The package folder; reported because an installed copy and an edited clone look alike otherwise.
+CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

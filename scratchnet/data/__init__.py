@@ -1,37 +1,16 @@
-"""Drawings: where they come from, and what is drawn from them. A module is loaded when it is first used."""
+"""Drawings: data sets, splits, and the sampling of pairs and episodes. Modules are loaded on first use."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "alphabets",
-    "archive",
-    "download",
-    "drawings",
-    "episodes",
-    "fetch",
-    "glyphs",
-    "locate",
-    "mnist",
-    "omniglot",
-    "pairs",
-    "splits",
-]
+    "alphabets", "archive", "download", "drawings", "episodes", "fetch", "glyphs", "locate", "mnist", "omniglot",
+    "pairs", "splits",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.data import (
-        alphabets,
-        archive,
-        download,
-        drawings,
-        episodes,
-        fetch,
-        glyphs,
-        locate,
-        mnist,
-        omniglot,
-        pairs,
-        splits,
-    )
+        alphabets, archive, download, drawings, episodes, fetch, glyphs, locate, mnist, omniglot, pairs, splits,
+    )  # fmt: skip
 else:
     from scratchnet.common.lazy import lazily
 

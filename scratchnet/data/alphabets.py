@@ -1,4 +1,4 @@
-"""Alphabets of drawn characters: the structure that Omniglot, the generated glyphs and the samplers share."""
+"""Alphabets of drawn characters, the structure shared by Omniglot, the generated glyphs and the samplers."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -13,11 +13,11 @@ from scratchnet.images.ink import expect_ink
 
 @dataclass(frozen=True)
 class Alphabet:
-    """One alphabet: every character drawn once by every drawer.
+    """One alphabet, in which every drawer has drawn every character once.
 
-    images: (characters, drawers, H, W) bool, ink True and paper False, one byte a pixel; or float ink, 0 to 1.
-    `images[:, d]` is the hand of one drawer. Raises ShapeError for other dtypes and shapes; DataError, naming character
-    and drawer, for values outside of 0 to 1, NaN, infinity and negatives (paper 1, as `images/ink.py` judges it).
+    images: (characters, drawers, H, W) bool, ink True and paper False; or float from 0 for paper to 1 for ink.
+    `images[:, d]` is the work of one drawer. Raises ShapeError for other dtypes and shapes; DataError, naming character
+    and drawer, for values outside 0 to 1, NaN, infinity, and negatives (paper 1, as `images/ink.py` defines them).
     """
 
     name: str
@@ -32,7 +32,7 @@ class Alphabet:
         self.expect_ink()
 
     def expect_ink(self) -> None:
-        """Raise as when it is made; for whoever reads images that may have changed since."""
+        """Check the images again, as on creation: they may have been modified since."""
         expect_ink(
             f"images of alphabet {self.name!r}",
             self.images,
@@ -41,19 +41,21 @@ class Alphabet:
 
     @property
     def characters(self) -> int:
+        """The number of characters."""
         return self.images.shape[0]
 
     @property
     def drawers(self) -> int:
+        """The number of drawers, which is the number of drawings of each character."""
         return self.images.shape[1]
 
     def drawn_by(self, drawers: slice | Sequence[int]) -> "Alphabet":
-        """The same alphabet with some of its drawers."""
+        """The same alphabet, restricted to these drawers."""
         return Alphabet(self.name, self.images[:, drawers])
 
 
 def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
-    """The alphabets called `names`, in that order. Raises DataError for a name that is not there."""
+    """The alphabets called `names`, in that order. Raises DataError for an unknown name."""
     by_name = {alphabet.name: alphabet for alphabet in alphabets}
     missing = [name for name in names if name not in by_name]
     if missing:
@@ -65,15 +67,15 @@ def pick(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
 
 
 def without(alphabets: Sequence[Alphabet], names: Sequence[str]) -> list[Alphabet]:
-    """The alphabets that are not called `names`: what is left for training."""
+    """The alphabets whose names are not among `names`."""
     return [alphabet for alphabet in alphabets if alphabet.name not in names]
 
 
 def digest(alphabets: Iterable[Alphabet]) -> str:
-    """The SHA-256 of the drawings in their order, whatever files they came from and whatever they are called."""
-    found = hashlib.sha256()
+    """The SHA-256 of the drawings in order, in hexadecimal; it depends neither on names nor on the source files."""
+    hasher = hashlib.sha256()
     for alphabet in alphabets:
         images = alphabet.images
-        found.update(f"{images.dtype.str} {images.shape} ".encode())
-        found.update((np.packbits(images) if images.dtype == bool else np.ascontiguousarray(images)).data)
-    return found.hexdigest()
+        hasher.update(f"{images.dtype.str} {images.shape} ".encode())
+        hasher.update((np.packbits(images) if images.dtype == bool else np.ascontiguousarray(images)).data)
+    return hasher.hexdigest()

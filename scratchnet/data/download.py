@@ -1,4 +1,4 @@
-"""Omniglot from its public home: over https only, resumed where it broke off, and checked before it gets its name."""
+"""Download Omniglot: over https only, resumable, and verified before a file gets its final name."""
 
 import hashlib
 import http.client
@@ -19,16 +19,17 @@ from scratchnet.files.locks import locked
 from scratchnet.files.reading import open_file, reason
 
 HOME = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
-WAIT = 0.2  # seconds between two looks at what another process downloads
+WAIT = 0.2  # seconds between checks on the download of another process
 
-Progress = Callable[[str, int, int | None], None]  # name, bytes so far, bytes in all if the server says
+Progress = Callable[[str, int, int | None], None]  # name, bytes so far, total bytes if known
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One of Lake's zips: its path below HOME, its bytes, its SHA-256, and that of its content (`content_digest`).
+    """One of Lake's zips.
 
-    The last admits a copy that was packed anew; None where no copy was at hand to compute it from.
+    path: relative to HOME. size: in bytes. file_digest: the SHA-256 of the file. content_digest: that of its content,
+    which also accepts a repacked copy; None if there was no copy at hand to compute it from.
     """
 
     path: str
@@ -38,7 +39,7 @@ class Archive:
 
     @property
     def most(self) -> int:
-        """The bytes that a copy may have, packed anew perhaps."""
+        """The largest size in bytes of a copy, possibly a repacked one."""
         return 2 * self.size + (1 << 20)
 
 
@@ -74,16 +75,21 @@ ARCHIVES = {
 
 
 def download(
-    folder: Path | str, names: Sequence[str] = tuple(ARCHIVES), base_url: str = HOME, progress: Progress | None = None
+    folder: Path | str,
+    *,
+    names: Sequence[str] = tuple(ARCHIVES),
+    base_url: str = HOME,
+    progress: Progress | None = None,
 ) -> list[Path]:
-    """Fetch the archives called `names` into `folder`, and return their paths.
+    """Download the archives called `names` into `folder`, and return their paths.
 
-    One that is there and intact is left alone, a damaged one is replaced. What a broken connection leaves behind,
-    NAME.part, is resumed; the final name appears only when the archive is complete, verified and on the disk. Where
-    another process is fetching the same, it is waited for, and what it brings is used.
+    An intact archive is left alone, a damaged one is replaced. A download that was interrupted, NAME.part, is resumed;
+    the final name appears only when the archive is complete, verified and on disk. If another process is downloading
+    the same archive, wait for it and use the result.
 
-    Raises DataError when the folder is a file, an address is not https, the connection fails or is hardly any, or what
-    arrives is not Lake's archive; InUseError when another process holds the download and gets nowhere.
+    progress: called with the name, the bytes so far, and the total if the server reports it. Raises DataError if the
+    folder is a file, the address is not https, the connection fails or is too slow, or the file is not Lake's archive;
+    InUseError if another process holds the download but makes no progress.
     """
     unknown = [name for name in names if name not in ARCHIVES]
     if unknown:
@@ -111,10 +117,10 @@ def download(
     return paths
 
 
-def verify(path: Path | str, name: str = "") -> None:
+def verify(path: Path | str, *, name: str = "") -> None:
     """Check that the zip at `path` is Lake's archive called `name`, by default the name of the file.
 
-    It is when its bytes are Lake's or, packed anew, when its content is. Raises DataError when it is not.
+    Either the file or, if it was repacked, its content must have Lake's SHA-256. Raises DataError otherwise.
     """
     path = Path(path)
     name = name or path.name
@@ -125,18 +131,21 @@ def verify(path: Path | str, name: str = "") -> None:
         with open_file(path) as file:
             if os.fstat(file.fileno()).st_size > expected.most:
                 raise DataError(f"{path} is not Lake's {name}, which has {expected.size:,} bytes: fetch it again")
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            file_digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as cause:
         raise DataError(f"{path} cannot be read ({reason(cause)}): fetch it with `scratchnet download`") from cause
-    if found != expected.file_digest and content_digest(path) != expected.content_digest:
+    if file_digest != expected.file_digest and content_digest(path) != expected.content_digest:
         raise DataError(
-            f"{path} is not Lake's {name}: its SHA-256 is {found}, expected {expected.file_digest}; fetch it again"
+            f"{path} is not Lake's {name}: "
+            f"its SHA-256 is {file_digest}, expected {expected.file_digest}; fetch it again"
         )
 
 
 def content_digest(path: Path | str) -> str:
-    """The SHA-256 of what a zip or folder holds, however it was packed: file after file in the order of their names,
-    the name and then the pixels of an image, or else the bytes. Raises DataError when it cannot be read.
+    """The SHA-256 of the content of a zip or folder, in hexadecimal, however it was packed.
+
+    It covers the files in order of name: for each, the name and then the pixels of an image, or else the bytes. Raises
+    DataError if the content cannot be read.
     """
     digest = hashlib.sha256()
     with open_tree(path) as tree:
@@ -152,7 +161,7 @@ def content_digest(path: Path | str) -> str:
 
 def _is_intact(path: Path) -> bool:
     if path.exists() and not path.is_file():
-        raise DataError(f"{path} is no file: move it away, or name another folder")
+        raise DataError(f"{path} is not a file: move it away, or name another folder")
     try:
         verify(path)
     except DataError:
@@ -166,7 +175,7 @@ def _part(path: Path) -> Path:
 
 @contextmanager
 def _alone(path: Path, progress: Progress | None) -> Iterator[None]:
-    """Hold the download of `path`. Another process that does is waited for, as long as its part file grows."""
+    """Hold the lock on the download of `path`. Wait for another process that holds it while its part file grows."""
     with ExitStack() as held:
         size, since = -1, time.monotonic()
         while True:
@@ -199,20 +208,20 @@ def _size(path: Path) -> int:
 
 
 def _fetch_verified(url: str, path: Path, progress: Progress | None) -> None:
-    """Fetch `url` to `path` by way of a part file that outlives a broken connection, but not a wrong digest."""
+    """Fetch `url` to `path` via a part file, which is kept if the connection breaks but not if the digest is wrong."""
     part = _part(path)
     if part.exists() and not part.is_file():
-        raise DataError(f"{part} is no file: move it away, or name another folder")
+        raise DataError(f"{part} is not a file: move it away, or name another folder")
     resumed = part.exists()
     fetch(
         url, part, ARCHIVES[path.name].most, lambda done, total: progress(path.name, done, total) if progress else None
     )
     try:
-        verify(part, path.name)
+        verify(part, name=path.name)
     except DataError as cause:
         part.unlink()
         if not resumed:
-            raise DataError(f"{url} serves something else than Lake's archive, nothing is kept: {cause}") from cause
-        _fetch_verified(url, path, progress)  # the part belonged to other bytes: once more, from the start
+            raise DataError(f"{url} serves something other than Lake's archive, nothing is kept: {cause}") from cause
+        _fetch_verified(url, path, progress)  # the part belonged to a different file: start again
     else:
         os.replace(part, path)

@@ -1,4 +1,4 @@
-"""All drawings of some alphabets in one array, as the network looks at them: what training draws its batches from."""
+"""The drawings of several alphabets in one array at the size of the network, from which training takes its batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from scratchnet.data.alphabets import Alphabet
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.images.frames import find_frame
 
-SHARE = 1 / 4  # of the free memory of a device, at most, for the drawings
+SHARE = 1 / 4  # of the free memory of a device that drawings may take
 
 
 @dataclass(frozen=True)
 class Drawings:
-    """Drawings by number.
+    """Drawings, numbered from 0.
 
-    images: (M, size, size) uint8, paper 0 and ink 255, on the host or on a device; one byte a pixel until used.
-    numbers: for each alphabet the (characters, drawers) int64 numbers of its drawings in `images`.
+    images: (M, size, size) uint8, paper 0 and ink 255, on the host or on a device.
+    numbers: for each alphabet, the numbers (characters, drawers) int64 of its drawings, which index `images`.
     """
 
     images: Array
@@ -33,11 +33,11 @@ class Drawings:
             )
 
     @classmethod
-    def of(cls, alphabets: Sequence[Alphabet], size: int, frame: str = "page") -> "Drawings":
-        """The drawings of `alphabets`, framed (a name of `frames.FRAMES`) at size x size pixels.
+    def of(cls, alphabets: Sequence[Alphabet], size: int, *, frame: str = "page") -> "Drawings":
+        """The drawings of `alphabets` at size x size pixels; frame: a name in `images.frames.FRAMES`.
 
-        Raises DataError for no alphabets, and for images that are not ink 1 and paper 0; ScratchnetError for an unknown
-        frame.
+        Raises DataError if there are no alphabets or the images are not ink 1 and paper 0; ScratchnetError for an
+        unknown frame.
         """
         if not alphabets:
             raise DataError("no alphabets to train on: expected at least one")
@@ -52,23 +52,23 @@ class Drawings:
             count += n
         return cls(np.concatenate(images), tuple(numbers))
 
-    def to_device(self, device: Device, memory: float = inf) -> "Drawings":
-        """The same drawings with their images in the memory of `device`, so that no batch has to bring its own.
+    def to_device(self, device: Device, *, memory: float = inf) -> "Drawings":
+        """The same drawings with their images on `device`, so that batches need no transfer.
 
-        They stay where they are if they would take more than SHARE of what is free there, or of `memory` bytes.
+        They stay where they are if they would take more than SHARE of its free memory, or of `memory` bytes.
         """
         if device.free_memory is not None and self.images.nbytes > SHARE * min(device.free_memory(), memory):
             return self
         return replace(self, images=to_device(self.images, device))
 
     def ink(self, numbers: np.ndarray, device: Device) -> Array:
-        """The drawings called `numbers` (N,) on `device`: (N, size, size) float32, ink 1 and paper 0.
+        """The drawings of these numbers (N,) on `device`: (N, size, size) float32, ink 1 and paper 0.
 
-        They are gathered where the images are. Raises DataError for a number that no drawing has.
+        They are gathered where the images live. Raises DataError for a number out of range.
         """
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self.images):  # a GPU would not object
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self.images):  # a GPU would not complain
             raise DataError(
-                f"drawings {numbers.min()} to {numbers.max()} asked for: there are 0 to {len(self.images) - 1}"
+                f"drawings {numbers.min()} to {numbers.max()} requested: there are 0 to {len(self.images) - 1}"
             )
         xp, here = array_module(self.images), device_of(self.images)
         chosen = to_device(xp.take(self.images, here.upload(numbers), axis=0), device)

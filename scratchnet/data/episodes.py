@@ -1,4 +1,4 @@
-"""Episodes: a few characters of one alphabet, drawn as supports and as queries by different drawers."""
+"""Episodes: a few characters of one alphabet, as supports and as queries by different drawers."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from scratchnet.errors import DataError
 
 
 def sample_episodes(
-    numbers: Sequence[np.ndarray], episodes: int, n_way: int, rng: np.random.Generator, hands: int = 1
+    numbers: Sequence[np.ndarray], episodes: int, *, n_way: int, rng: np.random.Generator, hands: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Queries and supports of `episodes` episodes by number, (E, hands, n_way) int64 each.
+    """Sample the queries and supports of E = `episodes` episodes: numbers of drawings, (E, hands, n_way) int64 each.
 
-    Query [e, i, c] and support [e, j, c] show the same character for all i and j, each in a hand of its own.
-    numbers: for each alphabet the (characters, drawers) numbers of its drawings. Each episode has an alphabet of its
-    own (again from the first when all were used), drawn with odds that follow its number of characters, and each
-    character drawers of its own. Raises DataError when no alphabet has n_way characters by 2 hands drawers.
+    Query [e, i, c] and support [e, j, c] show the same character for all i and j, each by a different drawer.
+    numbers: for each alphabet, the numbers (characters, drawers) of its drawings. Alphabets are drawn without
+    replacement until all have been used, with probabilities proportional to their numbers of characters; the drawers
+    are drawn anew for each character. Raises DataError if no alphabet has n_way characters by 2 hands drawers.
     """
     large = [table for table in numbers if len(table) >= n_way and table.shape[1] >= 2 * hands]
     if not large:

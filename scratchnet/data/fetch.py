@@ -1,4 +1,4 @@
-"""One file over https, resumed where it broke off, with bounds on its bytes and on its patience."""
+"""Download one file over https: resumable, and bounded in size and in waiting time."""
 
 import http.client
 import os
@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 from scratchnet.errors import DataError
 
 TIMEOUT = 30.0  # seconds
-SLOWEST = 1024  # bytes a second, over any TIMEOUT
+SLOWEST = 1024  # bytes per second, averaged over TIMEOUT
 _BLOCK = 1 << 16
 
 
 def fetch(url: str, part: Path, most: int, progress: Callable[[int, int | None], None]) -> None:
-    """Write what `url` serves to `part`, from where an earlier attempt stopped if the server can do that.
+    """Download `url` to `part`, resuming where an earlier attempt stopped if the server supports it.
 
-    progress: called with the bytes so far, and the bytes in all if the server says. What was written stays when the
-    connection fails, but not when there are more than `most` bytes.
+    progress: called with the bytes so far, and the total if the server reports it. If the connection fails, `part` is
+    kept; if there are more than `most` bytes, it is removed.
 
-    Raises DataError for an address that is not https, and for more than `most` bytes; OSError or HTTPException when
-    the connection fails, falls silent, or is slower than SLOWEST.
+    Raises DataError for an address that is not https, and for more than `most` bytes; OSError or HTTPException if the
+    connection fails, stalls, or is slower than SLOWEST.
     """
     _require_secure(url)
     done = part.stat().st_size if part.exists() else 0
@@ -37,7 +37,7 @@ def fetch(url: str, part: Path, most: int, progress: Callable[[int, int | None],
         except urllib.error.HTTPError as error:
             with error:
                 if done and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return  # there is no more than what we have: the digest shows whether that is all
+                    return  # there is nothing beyond what we have; the digest will show whether it is complete
                 raise
         with response:
             resumes = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
@@ -60,9 +60,9 @@ def fetch(url: str, part: Path, most: int, progress: Callable[[int, int | None],
 
 
 class _Watchdog:
-    """Breaks a connection that brings fewer than SLOWEST bytes a second over a TIMEOUT.
+    """Closes a connection that delivers fewer than SLOWEST bytes per second over a TIMEOUT.
 
-    A time limit on the socket does not: it begins anew with every byte, in the headers as in the body.
+    The timeout of the socket cannot do this: it starts again with every byte, in the headers and in the body.
     """
 
     def __init__(self) -> None:
@@ -79,14 +79,14 @@ class _Watchdog:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
-        if self.slow:  # whatever the broken connection looked like
-            raise TimeoutError(f"fewer than {SLOWEST:,} bytes a second came for {TIMEOUT:g} seconds")
+        if self.slow:  # whatever error closing the connection has caused
+            raise TimeoutError(f"fewer than {SLOWEST:,} bytes per second arrived for {TIMEOUT:g} seconds")
 
     def watch(self, connection: socket.socket) -> None:
         self._sockets.append(connection)
 
     def connection(self, kind: type["_Connection"]) -> Callable[..., "_Connection"]:
-        """What makes connections of this kind that are watched once they are open."""
+        """A factory of connections of this kind that are watched once they are open."""
 
         def make(host: str, /, **options: Any) -> _Connection:
             connection = kind(host, **options)
@@ -96,7 +96,7 @@ class _Watchdog:
         return make
 
     def opener(self) -> urllib.request.OpenerDirector:
-        """What opens addresses over connections that are watched, and follows redirects to https alone."""
+        """An opener whose connections are watched, and that follows redirects to https only."""
         return urllib.request.build_opener(_HTTPHandler(self), _HTTPSHandler(self), _SecureRedirects)
 
     def _watch(self) -> None:
@@ -159,7 +159,7 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _require_secure(url: str) -> None:
-    """Refuse any address but https, except on this machine itself."""
+    """Raise DataError for any address that is neither https nor on this machine."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")):
-        raise DataError(f"{url} is not an https address, and nothing is fetched over an open line: use https")
+        raise DataError(f"{url} is not an https address, and unencrypted downloads are refused: use https")

@@ -1,13 +1,13 @@
-"""Generated alphabets: strange scripts in the structure of Omniglot, so that everything runs with no download.
+"""Generated alphabets: invented scripts with the structure of Omniglot, so that everything runs without a download.
 
-An alphabet has a style: a few primitive strokes, how round they are, how many of them a character takes. A character
-places some of the primitives in a square of side 1. A drawer has a hand that bends every character in its own way, and
-no two drawings by one hand are quite the same. How much they differ is set so that baselines fare as on Omniglot: given
-one drawing of each of 20 characters, the nearest in pixels is right about once in four, the nearest in Hausdorff
-distance two times in three.
+An alphabet has a style: a few primitive strokes, their roundness, and the average number of strokes in a character. A
+character places some of the primitives in a square of side 1. Each drawer distorts every character in a consistent way,
+and no two drawings by one drawer are quite the same. The amount of variation is set so that baselines do about as well
+as on Omniglot: given one drawing of each of 20 characters, the nearest in pixels is right about once in four, and the
+nearest by Hausdorff distance two times in three.
 
 Letters in shapes: P primitives, M strokes of a character, K control points of a stroke, T points drawn along it,
-D drawers. The last axis of points is (x, y), y pointing down.
+D drawers. The last axis of points is (x, y), with y pointing down.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from PIL import Image, ImageDraw
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.errors import DataError
 
-SMALLEST_IMAGE = 16  # below it the strokes run together
-CONTROLS = 7  # K; a stroke runs through all but the first and last, which give its direction at the ends
+SMALLEST_IMAGE = 16  # pixels; in smaller images the strokes run together
+CONTROLS = 7  # K; a stroke passes through all but the first and last, which set its direction at the ends
 SAMPLES = 25  # T
 SUPERSAMPLING = 4
-COVERED = 0.35  # the share of a pixel that the pen must cover to leave ink there
-ALIKE = 0.12  # two characters closer than this, in sides of the square, are one to a reader
+COVERED = 0.35  # the share of a pixel that the pen must cover to ink it
+ALIKE = 0.12  # characters closer than this, in sides of the square, would look the same to a reader
 
-# How a pen turns at each of the K - 2 inner control points, in units of the stroke's bend.
+# How far the pen turns at each of the K - 2 inner control points, in units of the bend of the stroke.
 TURNS = np.array([
     [0, 0, 0, 0, 0],  # line
     [1, 1, 1, 1, 1],  # arc
@@ -39,10 +39,10 @@ TURNS = np.array([
 
 @dataclass(frozen=True)
 class Style:
-    """What the characters of one alphabet share.
+    """The common properties of the characters of one alphabet.
 
-    primitives: (P, K, 2) control points, each stroke in the square of side 1 around 0.
-    strokes: how many a character has on average.
+    primitives: (P, K, 2) control points of strokes, each in the square of side 1 around 0.
+    strokes: the average number in a character.
     roundness: 0 for corners, 1 for curves.
     """
 
@@ -53,13 +53,13 @@ class Style:
 
 @dataclass(frozen=True)
 class Hands:
-    """How each of the drawers writes; lengths are in sides of the image.
+    """The handwriting of each drawer; lengths are in sides of the image.
 
-    bend: (D, 2, 2) slant, rotation and scale in one matrix.
-    offset: (D, 2) where the character lies, from the middle of the image.
+    bend: (D, 2, 2) slant, rotation and scale as one matrix.
+    offset: (D, 2) position of the character relative to the middle of the image.
     roundness: (D,) added to that of the style.
-    pen: (D,) the width of the pen.
-    wobble: (D,) how far a drawing strays from the character.
+    pen: (D,) width of the pen.
+    wobble: (D,) how far a drawing deviates from the character.
     """
 
     bend: np.ndarray
@@ -70,13 +70,12 @@ class Hands:
 
 
 def generate_alphabets(
-    count: int, characters: int = 20, drawers: int = 12, image_size: int = 35, seed: int = 0
+    count: int, *, characters: int = 20, drawers: int = 12, image_size: int = 35, seed: int = 0
 ) -> list[Alphabet]:
     """`count` alphabets of random characters, with images (characters, drawers, image_size, image_size) bool, ink True.
 
-    The same seed gives the same bits. Alphabet k stays the same however many are asked for, and image_size sets only
-    how finely it is drawn. Names are unique. Raises DataError for images under 16 pixels, a negative seed or any other
-    number under 1.
+    The same seed gives the same bits. Alphabet k does not depend on `count`, and image_size only sets the resolution.
+    Names are unique. Raises DataError for an image_size below 16, a negative seed, or any other number below 1.
     """
     for name, value, least in [
         ("count", count, 1),
@@ -86,14 +85,14 @@ def generate_alphabets(
         ("seed", seed, 0),
     ]:
         if value < least:
-            raise DataError(f"generated alphabets: {name} is {value}; give {least} or more")
+            raise DataError(f"generated alphabets: {name} is {value}, expected {least} or more")
     seeds = np.random.SeedSequence(seed).spawn(count)
     rngs = [np.random.default_rng(child) for child in seeds]
     return [_alphabet(number, characters, drawers, image_size, rng) for number, rng in enumerate(rngs, start=1)]
 
 
 def _alphabet(number: int, characters: int, drawers: int, image_size: int, rng: np.random.Generator) -> Alphabet:
-    name = f"{_word(rng)}-{number}"  # a word may come twice, a number does not
+    name = f"{_word(rng)}-{number}"  # words may repeat, numbers do not
     style = _style(rng)
     shapes = _characters(characters, style, rng)
     hands = _hands(drawers, rng)
@@ -106,7 +105,7 @@ def _alphabet(number: int, characters: int, drawers: int, image_size: int, rng: 
 
 
 def _word(rng: np.random.Generator) -> str:
-    """A pronounceable name, such as Tubeso."""
+    """A pronounceable name such as Tubeso."""
     syllables = [rng.choice(list("bdfgklmnprstvz")) + rng.choice(list("aeiou")) for _ in range(3)]
     return "".join(syllables).capitalize()
 
@@ -122,14 +121,14 @@ def _style(rng: np.random.Generator) -> Style:
 
 
 def _stroke(turns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(K, 2) control points of a pen that sets off in one of eight directions and turns by `turns` (K - 2,)."""
+    """Control points (K, 2) of a pen that starts in one of eight directions and turns by `turns` (K - 2,)."""
     heading = rng.integers(8) * np.pi / 4 + np.cumsum(np.append(0, turns))
     steps = np.stack([np.cos(heading), np.sin(heading)], axis=1)
     return _fitted(np.cumsum(np.vstack([np.zeros(2), steps]), axis=0))
 
 
 def _fitted(points: np.ndarray) -> np.ndarray:
-    """Points (..., K, 2) moved and scaled to fill the square of side 1 around 0, their proportions kept."""
+    """Points (..., K, 2) moved and scaled to fill the square of side 1 around 0, keeping their proportions."""
     drawn = points[..., 1:-1, :].reshape(-1, 2)
     low, high = drawn.min(axis=0), drawn.max(axis=0)
     fitted: np.ndarray = (points - (low + high) / 2) / (high - low).max()
@@ -138,22 +137,22 @@ def _fitted(points: np.ndarray) -> np.ndarray:
 
 def _characters(count: int, style: Style, rng: np.random.Generator) -> list[np.ndarray]:
     """`count` characters (M, K, 2), no two of them alike."""
-    found: list[np.ndarray] = []
+    accepted: list[np.ndarray] = []
     alike = ALIKE
-    while len(found) < count:
+    while len(accepted) < count:
         candidate = _character(style, rng)
-        if all(_distance(candidate, other) > alike for other in found):
-            found.append(candidate)
+        if all(_distance(candidate, other) > alike for other in accepted):
+            accepted.append(candidate)
         else:
-            alike *= 0.995  # no style has room for ever more characters: ask for a little less
-    return found
+            alike *= 0.995  # no style has room for arbitrarily many characters: accept a little less distance
+    return accepted
 
 
 def _character(style: Style, rng: np.random.Generator) -> np.ndarray:
-    """One character, (M, K, 2) control points in the square of side 1 around 0."""
+    """One character: control points (M, K, 2) in the square of side 1 around 0."""
     strokes: list[np.ndarray] = []
     for _ in range(max(1, round(rng.normal(style.strokes, 0.7)))):
-        mirrored = rng.choice([1, 1, 1, -1], size=2)  # now and then, left to right or top to bottom
+        mirrored = rng.choice([1, 1, 1, -1], size=2)  # sometimes, left to right or top to bottom
         stroke = rng.choice(style.primitives) * rng.uniform(0.5, 1.0) * mirrored
         if strokes and rng.random() < 0.7:  # start on an earlier stroke, as most strokes of real characters do
             place = rng.choice(rng.choice(strokes)[1:-1]) - stroke[1]
@@ -164,9 +163,9 @@ def _character(style: Style, rng: np.random.Generator) -> np.ndarray:
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The modified Hausdorff distance of two characters: how far the points of one lie from the other, on average."""
+    """The modified Hausdorff distance of two characters (M, K, 2): the mean distance of one from the other."""
     a, b = a[:, 1:-1].reshape(-1, 1, 2), b[:, 1:-1].reshape(1, -1, 2)
-    apart = np.linalg.norm(a - b, axis=2)  # every point of a from every point of b
+    apart = np.linalg.norm(a - b, axis=2)  # between every point of a and every point of b
     return float(max(apart.min(axis=0).mean(), apart.min(axis=1).mean()))
 
 
@@ -181,11 +180,11 @@ def _hands(drawers: int, rng: np.random.Generator) -> Hands:
 
 
 def _draw(character: np.ndarray, style: Style, hands: Hands, rng: np.random.Generator) -> np.ndarray:
-    """The character (M, K, 2), drawn once by each drawer: (D, M, T, 2) points in an image of side 1."""
+    """The character (M, K, 2) as drawn by each drawer: points (D, M, T, 2) in an image of side 1."""
     drawers, strokes = len(hands.pen), len(character)
     wobble = hands.wobble[:, None, None, None]
     centre = character[:, 1:-1].mean(axis=1, keepdims=True)  # (M, 1, 2)
-    # Every stroke comes out a little bent and out of place, and every point of it a little off.
+    # Every stroke is slightly bent and displaced, and every point of it slightly off.
     bend = np.eye(2) + 4 * wobble * rng.normal(size=(drawers, strokes, 2, 2))
     controls = (character - centre) @ bend + centre
     controls += 1.5 * wobble * rng.normal(size=(drawers, strokes, 1, 2))
@@ -199,22 +198,22 @@ def _draw(character: np.ndarray, style: Style, hands: Hands, rng: np.random.Gene
 
 
 def _blend(roundness: np.ndarray) -> np.ndarray:
-    """(D, T, K) weights of the control points in each point drawn: from a polygon at 0 to a smooth curve at 1."""
+    """Weights (D, T, K) of the control points in each point: roundness 0 gives a polygon, 1 a smooth curve."""
     along = np.linspace(1, CONTROLS - 2, SAMPLES)
-    x = np.abs(along[:, None] - np.arange(CONTROLS))  # (T, K) how far along from each control point
+    x = np.abs(along[:, None] - np.arange(CONTROLS))  # (T, K) distance along the stroke from each control point
     polygon = np.maximum(1 - x, 0)
     near, far = 1 - 2.5 * x**2 + 1.5 * x**3, 2 - 4 * x + 2.5 * x**2 - 0.5 * x**3
-    curve = np.select([x < 1, x < 2], [near, far])  # Catmull-Rom: like the polygon, it goes through the control points
+    curve = np.select([x < 1, x < 2], [near, far])  # Catmull-Rom: through the control points
     weights: np.ndarray = polygon + np.clip(roundness, 0, 1)[:, None, None] * (curve - polygon)
     return weights
 
 
 def _render(strokes: np.ndarray, pen: float, image_size: int) -> np.ndarray:
-    """Strokes (M, T, 2) in an image of side 1, inked with a pen of width `pen`: (image_size, image_size) bool."""
+    """Draw strokes (M, T, 2) in an image of side 1 with a pen of width `pen`: (image_size, image_size) bool."""
     side = image_size * SUPERSAMPLING
     canvas = Image.new("L", (side, side))
     draw = ImageDraw.Draw(canvas)
-    width = max(round(pen * side), SUPERSAMPLING)  # a pixel at least
+    width = max(round(pen * side), SUPERSAMPLING)  # at least one pixel
     inside = np.clip(strokes, 1 / image_size, 1 - 1 / image_size)
     for stroke in np.rint(inside * side).astype(int).reshape(len(strokes), -1).tolist():  # x, y, x, y, ...
         draw.line(stroke, fill=255, width=width)

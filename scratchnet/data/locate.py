@@ -1,4 +1,4 @@
-"""Where the data sets lie on this machine."""
+"""Locate the data sets on this machine."""
 
 import os
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from scratchnet.errors import DataError
 
 SETS = ("images_background", "images_evaluation", "all_runs")
 SMALL_SETS = ("images_background_small1", "images_background_small2")  # parts of the background set
-FETCH_OMNIGLOT = "fetch Omniglot with `scratchnet download DIR`, or say with --data DIR where the files are"
+FETCH_OMNIGLOT = "fetch Omniglot with `scratchnet download DIR`, or give the folder of the files with --data DIR"
 
-# Lake's repository, as cloned and as GitHub packs it; torchvision's omniglot-py and MNIST/raw.
+# Lake's repository as cloned and as packed by GitHub; torchvision's omniglot-py and MNIST/raw.
 FOLDERS = ("", "omniglot", "omniglot-master", "omniglot-py", "mnist", "MNIST")
 INSIDE = ("", "python", "python/one-shot-classification", "one-shot-classification", "raw")
-RUN = "run01/class_labels.txt"  # in the folder all_runs, or wherever else all_runs.zip was unpacked
+RUN = "run01/class_labels.txt"  # in the folder all_runs, or wherever all_runs.zip was unpacked
 
 
 def cache_folder() -> Path:
-    """The folder of this user where data are kept when no other is named; of the current folder for users with none."""
+    """The cache folder of this user, where data go by default; in the current folder for users without a home."""
     if cache := os.environ.get("XDG_CACHE_HOME"):
         return Path(cache) / "scratchnet"
     try:
@@ -28,17 +28,17 @@ def cache_folder() -> Path:
 
 
 def find_data(option: Path | str | None, *names: str, remedy: str = FETCH_OMNIGLOT) -> Path:
-    """The first of the files or folders called `names`, such as "images_background.zip", "images_background".
+    """Find the first of the files or folders called `names`, such as "images_background.zip", "images_background".
 
-    Looks in `option`, else in the folder that SCRATCHNET_DATA names, else in `cache_folder()`; in each directly and in
-    the folders where Lake's repository and torchvision keep them. The option may also be the file or folder itself,
-    whatever it is called; if it is another set, the one asked for may lie beside it.
+    Searches `option`, or else the folder in SCRATCHNET_DATA, or else `cache_folder()`: the folder itself, and those
+    below it where Lake's repository and torchvision keep the data. `option` may also be the data itself, under any
+    name; if it is a different set, the folder that contains it is searched.
 
-    Raises DataError when there is none, and says where it looked and what is there.
+    Raises DataError if nothing is found; the message says where it looked, what is there, and `remedy`.
     """
     place = _place(option)
-    if found := look_for(place, *names):
-        return found
+    if path := look_for(place, *names):
+        return path
     asked = f"{names[0]} or {names[-1]}" if len(names) > 1 else names[0]
     folder = place.parent if _is_a_set(place) else place
     raise DataError(
@@ -47,7 +47,7 @@ def find_data(option: Path | str | None, *names: str, remedy: str = FETCH_OMNIGL
 
 
 def look_for(option: Path | str | None, *names: str) -> Path | None:
-    """What `find_data` finds, or None."""
+    """What `find_data` finds, or None. Raises DataError if the place cannot be read."""
     place = _place(option)
     try:
         if place.exists() and (place.name in names or (not _is_a_set(place) and _is_it(place, names))):
@@ -64,12 +64,12 @@ def look_for(option: Path | str | None, *names: str) -> Path | None:
 
 
 def _place(option: Path | str | None) -> Path:
-    """Where to look."""
+    """The path to search."""
     place = option or os.environ.get("SCRATCHNET_DATA") or cache_folder()
     try:
         return Path(place).expanduser()
     except RuntimeError as cause:
-        raise DataError(f"{place} names the folder of a user that is not there: write the path out") from cause
+        raise DataError(f"{place} names the folder of an unknown user: write out the full path") from cause
 
 
 def _is_a_set(place: Path) -> bool:
@@ -77,7 +77,7 @@ def _is_a_set(place: Path) -> bool:
 
 
 def _is_it(place: Path, names: tuple[str, ...]) -> bool:
-    """Whether the option is no folder to look in, but what is asked for, by another name."""
+    """Whether `place` is the data itself under another name, rather than a folder to search."""
     if place.is_dir():
         return "images_background" in names and any(place.glob("*/[Cc]haracter[0-9]*/"))
     return True
@@ -91,7 +91,7 @@ def _folders(place: Path) -> Iterator[Path]:
 
 
 def _listing(place: Path) -> str:
-    """What is there instead: the sets, or the first files."""
+    """What is there instead: the known sets, or the first files."""
     if not place.is_dir():
         return f"there is no folder {place}"
     sets = [

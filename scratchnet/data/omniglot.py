@@ -1,8 +1,8 @@
 """Omniglot as Brenden Lake published it: https://github.com/brendenlake/omniglot.
 
-A set is a zip or a folder with the files images_background/ALPHABET/characterNN/XXXX_YY.png, YY the drawer.
-All is put in order by name, so class numbers are the same on every machine. Nothing that looks like a drawing is left
-out without a word.
+A set is a zip or a folder with files such as images_background/ALPHABET/characterNN/XXXX_YY.png, where YY is the
+drawer. Everything is sorted by name, so class numbers are the same on every machine. Nothing that looks like a drawing
+is skipped silently.
 """
 
 import re
@@ -25,6 +25,7 @@ _CHARACTER = re.compile(r"(?:(?P<set>.*)/)?(?P<alphabet>[^/]+)/character[^/]*", 
 _PICTURE = re.compile(r".*\.(png|jpe?g|bmp|gif|webp|tiff?)", re.IGNORECASE)
 _OF_A_RUN = re.compile(r"(?P<run>.*)/(training|test)/[^/]+", re.IGNORECASE)
 LABELS = "class_labels.txt"
+# The alphabets of the background set.
 BACKGROUND = frozenset(
     (
         "Alphabet_of_the_Magi",
@@ -58,16 +59,16 @@ BACKGROUND = frozenset(
         "Tagalog",
         "Tifinagh",
     )
-)  # the alphabets of the background set
-MAX_LABELS = 1 << 17  # bytes of a file of labels; Lake's have 980
+)
+MAX_LABELS = 1 << 17  # bytes of a class_labels.txt; Lake's have 980
 
 
 @dataclass(frozen=True)
 class OfficialRun:
     """One of Lake's one-shot classification runs.
 
-    support: (S, H, W) bool, one drawing of each class. query: (Q, H, W) bool. target: (Q,) int, the support that
-    shows the same character as the query.
+    support: (S, H, W) bool, one drawing of each class. query: (Q, H, W) bool. target: (Q,) int, the index of the
+    support that shows the same character as the query.
     """
 
     name: str
@@ -77,11 +78,11 @@ class OfficialRun:
 
 
 def load_omniglot(path: Path | str) -> list[Alphabet]:
-    """All alphabets of one set, by name, with characters and drawers by number.
+    """Load all alphabets of one set, sorted by name, with characters and drawers sorted by number.
 
-    path: a zip or a folder, in Lake's or in torchvision's layout; `find_data` finds it.
+    path: a zip or a folder, in the layout of Lake or of torchvision; see `find_data`.
 
-    Raises DataError when the data are missing or damaged, when a drawing is missing, or when sizes differ.
+    Raises DataError if the data are missing or damaged, if a drawing is missing, or if the sizes differ.
     """
     with open_tree(path) as tree:
         drawings = _find_drawings(tree)
@@ -95,16 +96,16 @@ def load_omniglot(path: Path | str) -> list[Alphabet]:
 
 
 def read_runs(path: Path | str) -> list[OfficialRun]:
-    """The official one-shot runs, in order: 20 runs of 20 trials in Lake's all_runs.zip, or in the folder unpacked.
+    """Read the official one-shot runs in order: 20 runs of 20 trials in Lake's all_runs.zip or its unpacked folder.
 
-    Raises DataError when they are missing or damaged.
+    Raises DataError if they are missing or damaged.
     """
     with open_tree(path) as tree:
         labels = sorted(name for name in tree.files if PurePosixPath(name).name == LABELS)
         if not labels:
             raise DataError(
                 f"{path} holds no runNN/{LABELS}, it holds {tree.listing()}: "
-                "give Lake's all_runs.zip or the folder unpacked"
+                "give Lake's all_runs.zip or its unpacked folder"
             )
         runs = {name: _read_pairs(tree, name) for name in labels}
         _refuse_unread(tree, {picture for pairs in runs.values() for pair in pairs for picture in pair})
@@ -124,7 +125,7 @@ def _find_drawings(tree: Tree) -> dict[tuple[str, int, int], str]:
             if len(sets) > 1:
                 raise DataError(f"{tree.path} holds several sets ({', '.join(sorted(sets))}): give one of them")
             if place in drawings:
-                raise DataError(f"{tree.path} holds one drawing twice: {name} and {drawings[place]}, remove one")
+                raise DataError(f"{tree.path} holds one drawing twice, as {name} and {drawings[place]}: remove one")
             drawings[place] = name
     if not drawings:
         raise DataError(
@@ -136,7 +137,7 @@ def _find_drawings(tree: Tree) -> dict[tuple[str, int, int], str]:
 
 
 def _refuse_strangers(tree: Tree, root: str, drawings: set[str]) -> None:
-    """Raise DataError for what lies in the set where drawings do and is none: another name, or a folder without any."""
+    """Raise DataError for pictures with unexpected names among the drawings, and for folders without a drawing."""
     strangers = sorted(
         name
         for name in tree.files
@@ -147,8 +148,7 @@ def _refuse_strangers(tree: Tree, root: str, drawings: set[str]) -> None:
     )
     if strangers:
         raise DataError(
-            f"{tree.path} holds {few(strangers, 3)}, expected ALPHABET/characterNN/XXXX_YY.png: "
-            "rename it or take it out"
+            f"{tree.path} holds {few(strangers, 3)}, expected ALPHABET/characterNN/XXXX_YY.png: rename it or remove it"
         )
     inhabited = {str(parent) for name in drawings for parent in PurePosixPath(name).parents}
     used = {str(PurePosixPath(name).parent) for name in (*tree.files, *tree.folders)}
@@ -160,7 +160,7 @@ def _refuse_strangers(tree: Tree, root: str, drawings: set[str]) -> None:
         and (_CHARACTER.fullmatch(name) or (name.count("/") == root.count("/") and name not in used))
     )
     if empty:
-        raise DataError(f"{tree.path} is not complete, there is no drawing in {few(empty, 3)}: fetch it again")
+        raise DataError(f"{tree.path} is incomplete, there is no drawing in {few(empty, 3)}: fetch it again")
 
 
 def _expect_complete(
@@ -178,11 +178,11 @@ def _expect_complete(
             for drawer in drawers
             if (alphabet, character, drawer) not in drawings
         )
-        raise DataError(f"{path} is not complete: {few(list(islice(absent, 3)), 3, lacking)}; fetch it again")
+        raise DataError(f"{path} is incomplete: {few(list(islice(absent, 3)), 3, lacking)}; fetch it again")
 
 
 def _read_pairs(tree: Tree, labels: str) -> list[tuple[str, str]]:
-    """The lines of a class_labels.txt: a query, and the support of its class."""
+    """The lines of a class_labels.txt: the path of a query and that of the support of its class."""
     root = PurePosixPath(labels).parent.parent  # the paths in the file start with the name of the run
     lines = tree.read(labels, MAX_LABELS).decode("utf-8-sig", errors="replace").split("\n")
     pairs = [line.split() for line in lines if line.strip()]
@@ -194,16 +194,16 @@ def _read_pairs(tree: Tree, labels: str) -> list[tuple[str, str]]:
 
 
 def _refuse_unread(tree: Tree, named: set[str]) -> None:
-    """Raise DataError for pictures of runs that no file of labels names: a run, or lines of its file, are missing."""
+    """Raise DataError for pictures of runs that no class_labels.txt lists: it, or some of its lines, are missing."""
     unread = sorted(
         name for name in tree.files if name not in named and _PICTURE.fullmatch(name) and _OF_A_RUN.fullmatch(name)
     )
     if unread:
-        raise DataError(f"{tree.path} holds {few(unread, 3)}, which no {LABELS} names: fetch the data again")
+        raise DataError(f"{tree.path} holds {few(unread, 3)}, which no {LABELS} lists: fetch the data again")
 
 
 def _read_run(tree: Tree, labels: str, pairs: Sequence[tuple[str, str]]) -> OfficialRun:
-    """The run whose class_labels.txt is called `labels`, and pairs each query with the support of its class."""
+    """The run whose class_labels.txt is called `labels`; pairs: each query with the support of its class."""
     queries, matches = zip(*pairs, strict=True)
     supports = sorted(set(matches))
     images = tree.read_bitmaps([*supports, *queries])

@@ -1,4 +1,4 @@
-"""Pairs of drawings for verification: half of the same character, half of different ones (section 4.1)."""
+"""Pairs of drawings for verification: half of the same character, half of different ones (section 4.1 of the paper)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scratchnet.errors import DataError
 
 @dataclass(frozen=True)
 class Pairs:
-    """P pairs of drawings by number, `first` and `second` (P,) int64; `labels` (P,) float32: 1 same, 0 different."""
+    """P pairs of drawings: their numbers `first` and `second` (P,) int64; `labels` (P,) float32, 1 for the same."""
 
     first: np.ndarray
     second: np.ndarray
@@ -20,12 +20,12 @@ class Pairs:
         return len(self.labels)
 
 
-def sample_pairs(numbers: Sequence[np.ndarray], count: int, rng: np.random.Generator) -> Pairs:
-    """`count` random pairs, every second one of the same character, the same number from each alphabet.
+def sample_pairs(numbers: Sequence[np.ndarray], count: int, *, rng: np.random.Generator) -> Pairs:
+    """Sample `count` random pairs, every other one of the same character, as many from each alphabet.
 
-    numbers: for each alphabet the (characters, drawers) numbers of its drawings. A pair of the same character is by
-    two drawers; a pair of different characters is from one alphabet, by any two drawers. Raises DataError when
-    there is no alphabet, or one has fewer than two characters or two drawers.
+    numbers: for each alphabet, the numbers (characters, drawers) of its drawings. The drawers of the same character
+    differ; different characters come from one alphabet, by any two drawers. Raises DataError if there is no alphabet,
+    or if one has fewer than two characters or two drawers.
     """
     if not numbers:
         raise DataError("no alphabets to draw pairs from: expected at least one")

@@ -1,4 +1,4 @@
-"""Which alphabets and drawers are for training, which to choose by, and which to test on."""
+"""Which alphabets and drawers are used for training, for validation and for testing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from scratchnet.errors import DataError
 PAPER_DRAWERS = 20
 BACKGROUND_FILES = ("images_background.zip", "images_background")
 VALIDATION_ALPHABETS = ("Armenian", "Sanskrit", "Futurama", "Korean", "Early_Aramaic")  # never trained on
-GLYPH_TRAIN, GLYPH_VALIDATION, GLYPH_TEST = 40, 5, 10  # generated alphabets, in this order
+GLYPH_TRAIN, GLYPH_VALIDATION, GLYPH_TEST = 40, 5, 10  # numbers of generated alphabets, in this order
 
 
 @dataclass(frozen=True)
 class Split:
-    """Alphabets for training, for choosing settings and epochs, and for the final figure; no two sets share one."""
+    """Disjoint alphabets for training, for choosing settings and epochs, and for the final result."""
 
     train: list[Alphabet]
     validation: list[Alphabet]
@@ -29,18 +29,19 @@ class Split:
 
 
 def glyph_split(image_size: int) -> Split:
-    """Generated alphabets, always the same ones, so that runs can be compared."""
+    """The split of the generated alphabets: always the same ones, so that runs can be compared."""
     count = GLYPH_TRAIN + GLYPH_VALIDATION + GLYPH_TEST
     alphabets = generate_alphabets(count, characters=20, drawers=12, image_size=image_size, seed=0)
     validation, test = GLYPH_TRAIN, GLYPH_TRAIN + GLYPH_VALIDATION
     return Split(alphabets[:validation], alphabets[validation:test], alphabets[test:])
 
 
-def background_split(data: Path | str | None, validation: Sequence[str], drawers: int = 20) -> Split:
-    """Omniglot's background set with the alphabets called `validation` cut out, never to be trained on.
+def background_split(data: Path | str | None, *, validation: Sequence[str], drawers: int = 20) -> Split:
+    """Omniglot's background set, with the alphabets called `validation` held out of training.
 
-    The first `drawers` drawers are for training; the next four, or all where no others are left, draw the validation.
-    Raises DataError when the data are missing or damaged, or have no such alphabet.
+    data: the folder or file, as for `find_data`. Training uses the first `drawers` drawers; validation uses the next
+    four, or all of them if no others are left. Raises DataError if the data are missing or damaged, or if they lack an
+    alphabet of that name.
     """
     alphabets = load_omniglot(find_data(data, *BACKGROUND_FILES))
     others = slice(drawers, drawers + 4) if drawers < alphabets[0].drawers else slice(None)
@@ -51,19 +52,23 @@ def background_split(data: Path | str | None, validation: Sequence[str], drawers
 
 
 def mnist_digits(data: Path | str | None) -> Alphabet:
-    """The MNIST test digits as one alphabet: 10 characters with as many drawings each as the rarest digit has."""
+    """The MNIST test digits as one alphabet: 10 characters, each with as many drawings as the rarest digit.
+
+    Raises DataError as `load_mnist` does.
+    """
     images, labels = load_mnist(data)
     drawings = np.bincount(labels, minlength=10).min()
     return Alphabet("MNIST", np.stack([images[labels == digit][:drawings] for digit in range(10)]))
 
 
-def paper_split(background: list[Alphabet], evaluation: list[Alphabet], rng: np.random.Generator) -> Split:
-    """The split of Koch et al. 2015: the first 12 drawers of the background alphabets train; one half of the
-    evaluation alphabets with the next 4 drawers validates, the other half with the last 4 tests.
+def paper_split(background: list[Alphabet], evaluation: list[Alphabet], *, rng: np.random.Generator) -> Split:
+    """The split of Koch et al. 2015 by alphabets and by drawers.
 
-    The paper does not say which ten of the twenty evaluation alphabets are which: here `rng` draws them.
+    Training uses the background alphabets and the first 12 drawers; validation one half of the evaluation alphabets and
+    the next 4 drawers; testing the other half and the last 4. The paper does not say which ten of the twenty evaluation
+    alphabets form which half, so `rng` draws them.
 
-    Raises DataError when an alphabet has not 20 drawers.
+    Raises DataError unless every alphabet has 20 drawers.
     """
     for alphabet in [*background, *evaluation]:
         if alphabet.drawers != PAPER_DRAWERS:

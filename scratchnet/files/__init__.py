@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read strictly, one process at a time."""
+"""Files: written whole or not at all, read strictly, and locked while they are written. Modules load on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file is written whole or not at all."""
 
 import errno
 import os
@@ -12,21 +12,23 @@ from typing import BinaryIO
 from scratchnet.files.locks import error_numbers, is_at, try_lock
 
 WINDOWS = os.name == "nt"
-# How file systems say that they cannot sync a folder, or anything. EIO, ENOSPC and the like are failures.
+# The errors of file systems that cannot sync a folder, or anything. EIO, ENOSPC and the like are real failures.
 CANNOT_SYNC = error_numbers("EINVAL ENOSYS ENOTSUP EOPNOTSUPP EPERM EACCES EBADF EISDIR ENOTTY EROFS")
-ABANDONED = 3600  # seconds without a write, after which a temporary file has no writer, where there are no locks
-REPLACE_TRIES = 10  # on Windows, where a reader or a virus scanner can hold the old file for a moment
+ABANDONED = 3600  # seconds without a write after which a temporary file counts as orphaned, where there are no locks
+REPLACE_TRIES = 10  # on Windows, where a reader or a virus scanner may briefly hold the old file
 
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears at `path` only once it is complete and on the disk.
+    """Open a file for writing that appears at `path` only once it is complete and on disk.
 
-    The bytes go to a temporary neighbour, are flushed to the disk as far as the file system can, and take the name in
-    one step. A crash, a full disk or an exception inside the `with` leaves the old file as it was. As with `open`, a
-    link is followed, a read-only file is refused, a new file gets the permissions of the umask and an old one keeps
-    its own; a device or a pipe is written directly. Of several writers of one path the last to finish wins, and what
-    those that were killed left behind is removed.
+    The bytes go to a temporary file in the same folder, are flushed to disk if the file system supports it, and take
+    their final name in a single step. A crash, a full disk or an exception inside the `with` leaves the old file as it
+    was. As with `open`, links are followed, a read-only file is refused, a new file gets the permissions of the umask,
+    and an existing one keeps its own; devices and pipes are written to directly. If several writers share a path, the
+    last to finish wins. Temporary files left behind by killed writers are removed.
+
+    Raises OSError if the file cannot be written.
     """
     path = Path(path)
     try:
@@ -34,7 +36,7 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         mode = None
     if mode is not None and not stat.S_ISREG(mode):
-        with open(path, "wb") as device:  # a folder is refused here
+        with open(path, "wb") as device:  # raises for a folder
             yield device
         return
     if mode is not None and not os.access(path, os.W_OK):
@@ -44,13 +46,13 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         if error.filename is None or str(error.filename).endswith(".tmp"):
-            error.filename, error.filename2 = str(path), None  # what failed is the writing of this one
+            error.filename, error.filename2 = str(path), None  # report the file that the caller asked for
         raise
 
 
 @contextmanager
 def _replacement(path: Path, mode: int | None) -> Iterator[BinaryIO]:
-    """A temporary neighbour of `path`, open for writing, that takes its name and mode at the end."""
+    """A temporary file beside `path`, open for writing, that takes its name and mode at the end."""
     sweep(path.parent, path.name)
     file, temporary = _temporary(path)
     try:
@@ -61,9 +63,9 @@ def _replacement(path: Path, mode: int | None) -> Iterator[BinaryIO]:
             if mode is not None:
                 with suppress(OSError):  # another user's file, or a file system without permissions
                     temporary.chmod(mode & 0o777)
-            if not WINDOWS:  # under the lock, so that nobody sweeps it
+            if not WINDOWS:  # while locked, so that nobody sweeps it
                 os.replace(temporary, path)
-        if WINDOWS:  # which renames no open file
+        if WINDOWS:  # Windows cannot rename an open file
             _replace_patiently(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -73,16 +75,16 @@ def _replacement(path: Path, mode: int | None) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all."""
+    """Write `content` to `path`, whole or not at all. Raises OSError if it cannot be written."""
     with atomic_write(path) as file:
         file.write(content)
 
 
 def sweep(folder: Path, name: str) -> None:
-    """Remove the temporary files of `name` that their writers left behind when they were killed.
+    """Remove the temporary files of `name` whose writers were killed.
 
-    A lock that the system releases at a writer's death decides which; where there are no locks, an hour without a
-    write does. Files that cannot be judged stay.
+    Each writer holds a lock that the system releases when it dies. Where there are no locks, a file is abandoned after
+    an hour without a write. Files whose state cannot be determined stay.
     """
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
@@ -96,14 +98,14 @@ def _remove_if_abandoned(path: Path) -> None:
         abandoned = try_lock(file.fileno())
         if abandoned is None:
             abandoned = time.time() - path.stat().st_mtime > ABANDONED
-        if abandoned and not WINDOWS:  # under the lock, as its writer may be about to take it
+        if abandoned and not WINDOWS:  # while locked, as its writer may be about to lock it
             path.unlink()
-    if abandoned and WINDOWS:  # which deletes no file that its writer has open
+    if abandoned and WINDOWS:  # Windows does not delete a file that its writer has open
         path.unlink()
 
 
 def _temporary(path: Path) -> tuple[BinaryIO, Path]:
-    """A new neighbour of `path`, open and locked, so that nobody sweeps it."""
+    """A new temporary file beside `path`, open and locked, so that nobody sweeps it."""
     while True:
         temporary = path.with_name(f"{_prefix(path.name)}{os.urandom(6).hex()}.tmp")
         try:
@@ -122,7 +124,7 @@ def _temporary(path: Path) -> tuple[BinaryIO, Path]:
 
 
 def _prefix(name: str) -> str:
-    """Of the temporary files of `name`, short enough for any file system."""
+    """The prefix of the temporary files of `name`, short enough for any file system."""
     return f".{name[:50]}."
 
 
@@ -141,7 +143,7 @@ def _replace_patiently(temporary: Path, path: Path) -> None:
 
 
 def _sync(descriptor: int) -> None:
-    """Flush a file or folder to the disk, if the file system can."""
+    """Flush a file or folder to disk, if the file system supports it."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -150,13 +152,13 @@ def _sync(descriptor: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut; Windows has no such call and needs none."""
+    """Make a rename in `folder` survive a power failure; Windows has no such call and needs none."""
     if WINDOWS:
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        if error.errno in CANNOT_SYNC:  # a folder that may be written but not read
+        if error.errno in CANNOT_SYNC:  # the folder is writable but not readable
             return
         raise
     try:

@@ -1,7 +1,7 @@
-"""One process at a time, where there are no locks: each process lays down a file that names it, and looks for others.
+"""Mutual exclusion without locks: each process writes a claim, a file that names it, and looks for those of others.
 
-A claim is a file LOCK.PLACE.PID.STARTED.RANDOM, never used twice, so removing a dead one cannot remove another. Of two
-processes that come at once, the one that looks later sees both claims: at most one goes on, and perhaps none.
+A claim is a file LOCK.PLACE.PID.STARTED.RANDOM. Its name is never reused, so removing a dead claim cannot remove a live
+one. If two processes start at once, the one that looks later sees both claims, so at most one goes on, possibly none.
 """
 
 import hashlib
@@ -13,20 +13,20 @@ from pathlib import Path
 
 from scratchnet.errors import InUseError
 
-BOOT, NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")  # where the system is Linux
+BOOT, NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")  # on Linux
 
 
 @contextmanager
 def claimed(path: Path, holder: str, what: str, remedy: str) -> Iterator[None]:
-    """Hold the lock called `path`; raises InUseError when a process that may be alive does.
+    """Hold the lock called `path`. Raises InUseError if a process that may be alive holds it.
 
-    A process of this machine that is dead does not count. Whether one of another machine, or of another container,
-    is alive cannot be known: the error names the file to delete.
+    A dead process on this machine does not count. Whether a process on another machine or in another container is alive
+    cannot be known, so the error names the file to delete.
     """
     owner = os.getpid()
     own = path.with_name(f"{path.name}.{_place()}.{owner}.{_started(owner)}.{os.urandom(4).hex()}")
     try:
-        with open(own, "x", encoding="utf-8") as file:  # Windows deletes no open file: a living holder's claim stays
+        with open(own, "x", encoding="utf-8") as file:  # Windows does not delete an open file, so a live claim stays
             file.write(f"{holder}\n")
             file.flush()
             for other in path.parent.glob(f"{path.name}.*.*.*.*"):
@@ -42,12 +42,12 @@ def claimed(path: Path, holder: str, what: str, remedy: str) -> Iterator[None]:
 
 
 def _removed(claim: Path) -> bool:
-    """Whether the claim is gone; that of a dead process is removed."""
+    """Remove the claim of a dead process. Returns whether the claim is gone."""
     if os.name != "nt" and _may_live(claim):
         return False
     try:
         claim.unlink(missing_ok=True)
-    except PermissionError:  # open, on Windows; or another user's
+    except PermissionError:  # open on Windows, or owned by another user
         return False
     return True
 
@@ -66,7 +66,7 @@ def _may_live(claim: Path) -> bool:
 
 
 def _place() -> str:
-    """Where a process number means one process: this host since it started, and this container."""
+    """Identifies the scope in which a process number is unique: this host since it booted, and this container."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts += [BOOT.read_text(encoding="ascii").strip(), os.readlink(NAMESPACE)]
@@ -74,7 +74,7 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks since the system did, as numbers are given out again; 0 where unknown."""
+    """When a process started, in clock ticks since boot, because process numbers are reused; "0" if unknown."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -1,6 +1,6 @@
-"""One process at a time: locks that the operating system releases when their holder dies.
+"""Mutual exclusion between processes, by locks that the operating system releases when their holder dies.
 
-Where the system or the file system has no locks, files that name their holders take their place (`files/claims.py`).
+Where the system or the file system has no locks, files that name their holders replace them (`files/claims.py`).
 """
 
 import errno
@@ -19,7 +19,7 @@ from scratchnet.files.claims import claimed
 
 
 def _module(name: str) -> Any:
-    """A module of the standard library that only some systems have; None elsewhere."""
+    """A module of the standard library that only some systems have, or None."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -30,22 +30,22 @@ fcntl, msvcrt = _module("fcntl"), _module("msvcrt")
 
 
 def error_numbers(names: str) -> set[int]:
-    """Those that this system has, by their names."""
+    """The error numbers of these names that this system defines."""
     return {getattr(errno, name) for name in names.split() if hasattr(errno, name)}
 
 
 HELD = error_numbers("EAGAIN EWOULDBLOCK EACCES EDEADLK")
 UNSUPPORTED = error_numbers("ENOLCK ENOSYS ENOTSUP EOPNOTSUPP EINVAL")
-LOCKED_BYTE = 2**30  # Windows keeps others from reading what is locked, so lock a byte that is never written
+LOCKED_BYTE = 2**30  # Windows denies others access to locked bytes, so lock one that is never written
 
 _held: set[int] = set()  # descriptors of the locks of this process
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open, writable file without waiting: True when it is ours, False when another holds it.
+    """Try to lock an open, writable file without waiting.
 
-    None where the system or the file system has no locks. Closing the file releases the lock, and so does death.
-    The position in the file is the start afterwards.
+    Returns True if the lock is ours, False if somebody else holds it, and None if the system or the file system has no
+    locks. The lock is released when the file is closed or the process dies. Leaves the file position at the start.
     """
     try:
         if fcntl:
@@ -67,7 +67,7 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether `path` still names the open file: it may have been deleted, or replaced, before it was locked."""
+    """Whether `path` still names the open file, which may have been deleted or replaced before it was locked."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
@@ -76,10 +76,10 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path, what: str, remedy: str) -> Iterator[None]:
-    """Hold the lock file `path`, in a folder that exists, and remove it at the end.
+    """Hold the lock file `path`, in an existing folder, and remove it at the end.
 
-    Raises InUseError when another process, or another thread, holds it: "{what} is in use by ...: {remedy}". A
-    process that dies releases the lock, on whatever signal. Child processes do not inherit it.
+    Raises InUseError, "{what} is in use by ...: {remedy}", if another process or another thread holds it. However a
+    process dies, its lock is released. Child processes do not inherit the lock.
     """
     owner = os.getpid()
     descriptor = _open_locked(path, what, remedy)
@@ -90,12 +90,12 @@ def locked(path: Path, what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if os.getpid() == owner:  # a forked child has closed its copy, and the parent's lock is not the child's
+        if os.getpid() == owner:  # not in a forked child, which has closed its copy and does not own the lock
             _release(descriptor, path)
 
 
 def _open_locked(path: Path, what: str, remedy: str) -> int | None:
-    """The descriptor of the lock file, locked and signed; None where there are no locks."""
+    """The descriptor of the lock file, locked and signed, or None if there are no locks."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         keep = False
@@ -104,11 +104,11 @@ def _open_locked(path: Path, what: str, remedy: str) -> int | None:
             if ours is False:
                 raise InUseError(f"{what} is in use by {_signature(descriptor)}: {remedy}")
             if not is_at(descriptor, path):
-                continue  # the last holder has removed the file meanwhile
+                continue  # the last holder has removed the file in the meantime
             if ours is None:
                 path.unlink(missing_ok=True)
                 return None
-            with suppress(OSError):  # a full disk: the lock holds without a signature
+            with suppress(OSError):  # if the disk is full, the lock holds without a signature
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"{_holder()}\n".encode())
             keep = True
@@ -123,7 +123,7 @@ def _release(descriptor: int, path: Path) -> None:
     _held.discard(descriptor)
     if fcntl:
         with suppress(OSError):
-            path.unlink()  # before the lock goes, or the file could be the next holder's
+            path.unlink()  # before the lock is released, or it could be the next holder's file
         with suppress(OSError):
             os.close(descriptor)
     else:
@@ -152,7 +152,7 @@ def _signature(descriptor: int) -> str:
 
 
 def _forget_in_child() -> None:
-    """A child's copy of a descriptor would keep the lock when the parent has died."""
+    """Close the child's copies of the descriptors, which would keep the locks alive after the parent's death."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Arrays in an .npz, read strictly: stored as they are, numbers only, and what their headers promise is there.
+"""Strict reading of .npz files: uncompressed, numeric arrays only, each as large as its header says.
 
 An .npz is a zip, so every array has a checksum and a flipped byte is noticed.
 """
@@ -20,7 +20,7 @@ from scratchnet.files.reading import open_file
 
 MAX_ARRAYS = 10_000
 MAX_HEADER = 4096
-KINDS = "biufc"  # truth values, whole numbers, floats, complex: an object would be a pickle
+KINDS = "biufc"  # bool, integers, floats, complex; an object would be a pickle
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(?P<length>..)(?P<text>\{'descr': '(?P<dtype>[ -&(-~]{1,16})', "
     rb"'fortran_order': (?P<fortran>True|False), "
@@ -30,17 +30,17 @@ _HEADER = re.compile(
 
 
 class Outline(NamedTuple):
-    """An array before it is read."""
+    """Shape, dtype and position of an array, known before its content is read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
     order: Any  # "C" or "F"
-    header: int  # bytes before its content
+    header: int  # bytes before the content
     member: zips.Member
 
 
 class Npz:
-    """An open .npz: the outlines of its arrays by name, in order, and the arrays once they are asked for."""
+    """An open .npz: the outlines of its arrays by name, in order, and the arrays themselves on request."""
 
     def __init__(self, file: BufferedReader) -> None:
         self._file = file
@@ -49,11 +49,11 @@ class Npz:
             if member.method != zips.STORED:
                 raise ValueError(f"{member.name} is compressed")
             if not member.name.endswith(".npy"):
-                raise ValueError(f"{member.name} is no array")
+                raise ValueError(f"{member.name} is not an array")
         self.outlines = {member.name.removesuffix(".npy"): _outline(file, member) for member in members}
 
     def read(self, name: str) -> np.ndarray:
-        """The array called `name`. Raises ValueError when it is damaged."""
+        """The array called `name`. Raises ValueError if it is damaged."""
         outline = self.outlines[name]
         array = np.empty(outline.shape, outline.dtype, outline.order)
         self._file.seek(outline.member.start)
@@ -68,7 +68,7 @@ class Npz:
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[Npz]:
-    """The .npz at `path`. Raises OSError or ValueError, with the reason, when it cannot be read."""
+    """Open the .npz at `path`. Raises OSError or ValueError, with the reason, if it cannot be read."""
     with open_file(path) as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise ValueError("it is empty")
@@ -79,7 +79,7 @@ def _outline(file: BinaryIO, member: zips.Member) -> Outline:
     file.seek(member.start)
     head = _HEADER.match(file.read(min(member.size, MAX_HEADER)))
     if not head or int.from_bytes(head["length"], "little") != len(head["text"]):
-        raise ValueError(f"{member.name} does not begin as an array")
+        raise ValueError(f"{member.name} does not begin like an array")
     try:
         dtype = np.dtype(head["dtype"].decode())
     except TypeError:
@@ -89,5 +89,5 @@ def _outline(file: BinaryIO, member: zips.Member) -> Outline:
     shape = tuple(int(length) for length in head["shape"].decode().split(",") if length.strip())
     held = member.size - head.end()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != held:
-        raise ValueError(f"{member.name} promises {dtype} {shape} but holds {held} bytes")
+        raise ValueError(f"{member.name} declares {dtype} {shape} but holds {held} bytes")
     return Outline(shape, dtype, "F" if head["fortran"] == b"True" else "C", head.end(), member)

@@ -1,4 +1,4 @@
-"""Files opened for reading, and only files: a pipe or a device waits for ever or never ends."""
+"""Open regular files for reading, and nothing else: reading a pipe or a device may block or never end."""
 
 import errno
 import os
@@ -8,22 +8,22 @@ from pathlib import Path
 
 
 def expect_file(path: Path | str) -> None:
-    """Raise OSError, with a reason, unless `path` is a regular file or a link to one."""
+    """Raise OSError, with the reason, unless `path` is a regular file or a link to one."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, no file", str(path))
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
 
 
 def open_file(path: Path | str) -> BufferedReader:
-    """Open a regular file, or a link to one, for reading. Raises OSError, with a reason, for anything else."""
+    """Open a regular file, or a link to one, for reading. Raises OSError, with the reason, for anything else."""
     expect_file(path)
     return open(path, "rb")
 
 
 def read_file(path: Path | str, most: int) -> bytes:
-    """The bytes of a regular file of at most `most` bytes. Raises OSError, with a reason, for anything else."""
+    """The content of a regular file of at most `most` bytes. Raises OSError, with the reason, for anything else."""
     with open_file(path) as file:
         content = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
     if len(content) > most:

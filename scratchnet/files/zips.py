@@ -1,9 +1,9 @@
-"""Zips, read strictly: the directory at the end of the file must account for every byte before it.
+"""Strict reading of zips: the directory at the end of the file must account for every byte before it.
 
-zipfile reads what the directory lists, and no more: where damage to one length makes the directory skip a member, the
-member is missing without a word. Here the members, put in order, have to touch each other from the first byte of the
-file to the directory, and each has to begin with a header that repeats what the directory says of it. So a member
-cannot hide, be listed twice, or overlap another. All is bounded before it is read.
+zipfile reads only what the directory lists: if damage to one length makes the directory skip a member, that member is
+silently missing. Here the members, sorted by position, must follow each other without gaps from the first byte of the
+file to the directory, and each must begin with a header that agrees with the directory. So a member cannot be hidden,
+listed twice, or overlap another. All sizes are bounded before anything is read.
 """
 
 import struct
@@ -14,9 +14,9 @@ from typing import BinaryIO, NamedTuple
 
 STORED, DEFLATED = 0, 8
 STREAMED, ENCRYPTED = 1 << 3, 1 | 1 << 6 | 1 << 13  # flags
-LONGEST_TRAILER = 24  # bytes after a member written as a stream
-PER_MEMBER = 256  # bytes of the directory, at most, on the average
-UNIX = (3, 19)  # systems whose file modes are in the upper half of the external attributes
+LONGEST_TRAILER = 24  # bytes after a member that was written as a stream
+PER_MEMBER = 256  # bytes of the directory per member, at most, on average
+UNIX = (3, 19)  # systems that keep the file mode in the upper half of the external attributes
 FOLDER_OR_FILE = (0, 0o040000, 0o100000)
 
 _END = struct.Struct("<4s4H2LH")  # signature, disk, its disk, members here, members, size, offset, comment
@@ -27,7 +27,7 @@ _HEADER = struct.Struct("<4s5H3L2H")
 
 
 class Member(NamedTuple):
-    """A file in a zip: `packed` bytes from `start`, `size` once unpacked."""
+    """A file in a zip: `packed` bytes from `start`, `size` bytes once unpacked."""
 
     name: str
     method: int
@@ -38,7 +38,7 @@ class Member(NamedTuple):
 
 
 class _Listed(NamedTuple):
-    """A member as the directory has it."""
+    """A member as listed in the directory."""
 
     raw_name: bytes
     flags: int
@@ -50,11 +50,11 @@ class _Listed(NamedTuple):
 
 
 def read_directory(file: BinaryIO, most: int) -> list[Member]:
-    """The members of a zip in the order of its directory, folders among them, which end in "/".
+    """The members of a zip in the order of its directory, including folders, whose names end in "/".
 
-    Raises ValueError, with the reason, for more than `most` members or PER_MEMBER bytes for each, for what is damaged,
-    cut off, encrypted, packed by a method other than deflate, or a link, and where the directory lists less than the
-    file holds.
+    Raises ValueError, with the reason, if there are more than `most` members or more than PER_MEMBER bytes of directory
+    for each; if the zip is damaged, truncated or encrypted; if a member is a link, or compressed by a method other than
+    deflate; or if the directory lists less than the file holds.
     """
     total, start, size = _find_directory(file)
     if total > most or size > most * PER_MEMBER:
@@ -69,7 +69,7 @@ def read_directory(file: BinaryIO, most: int) -> list[Member]:
 
 
 def read_member(file: BinaryIO, member: Member) -> bytes:
-    """The content of a member, which is to be bounded by its `size` first. Raises ValueError when it is damaged."""
+    """The content of a member; bound its `size` before the call. Raises ValueError if it is damaged."""
     file.seek(member.start)
     content = file.read(member.packed)
     if member.method == DEFLATED:
@@ -80,10 +80,10 @@ def read_member(file: BinaryIO, member: Member) -> bytes:
 
 
 def inflate(packed: bytes, size: int, wbits: int) -> bytes:
-    """What is packed with deflate, which has to be `size` bytes and all of `packed`. Raises ValueError for another."""
+    """Inflate `packed`, which must yield exactly `size` bytes and be used up. Raises ValueError otherwise."""
     stream = zlib.decompressobj(wbits)
     try:
-        content = stream.decompress(packed, size + 1)  # one more, to see what should not be there
+        content = stream.decompress(packed, size + 1)  # one more, to detect excess data
     except zlib.error as cause:
         raise ValueError(f"it is damaged, {cause}") from cause
     if len(content) != size or not stream.eof or stream.unused_data:
@@ -92,7 +92,7 @@ def inflate(packed: bytes, size: int, wbits: int) -> bytes:
 
 
 def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
-    """How many members the directory has, its first byte, and its bytes; it ends where the records of the end begin."""
+    """The number of members, and the offset and size in bytes of the directory, which the end records must follow."""
     length = file.seek(0, 2)
     tail_start = max(0, length - _END.size - 0xFFFF)
     file.seek(tail_start)
@@ -122,7 +122,7 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
 
 
 def _read_end64(file: BinaryIO, end: int) -> tuple[int, int, int, int]:
-    """Where the 64-bit records begin, and the members, bytes and first byte of the directory that they state."""
+    """Where the 64-bit records begin, and the number of members, the size and the offset of the directory they give."""
     at = end - _END64_PLACE.size - _END64.size
     if at < 0:
         raise ValueError("its end is damaged")
@@ -182,7 +182,7 @@ def _expect_plain(member: _Listed, mode: int) -> None:
     if member.flags & ENCRYPTED:
         raise ValueError(f"{name} is encrypted: unpack it and give the folder")
     if member.method not in (STORED, DEFLATED):
-        raise ValueError(f"{name} is packed by a method other than deflate: pack it anew")
+        raise ValueError(f"{name} is compressed by a method other than deflate: compress it again")
     if mode & 0o170000 not in FOLDER_OR_FILE:
         raise ValueError(f"{name} is a link or a device")
     if member.method == STORED and member.packed != member.size:
@@ -192,8 +192,10 @@ def _expect_plain(member: _Listed, mode: int) -> None:
 
 
 def _check_headers(file: BinaryIO, listed: list[_Listed], end: int) -> dict[int, int]:
-    """Where the content of each member begins, by the offset of its header. Raises ValueError unless headers and
-    contents follow each other without a gap from the start of the file to `end`, and say what the directory says.
+    """Where the content of each member begins, by the offset of its header.
+
+    Raises ValueError unless headers and contents follow each other without gaps from the start of the file to `end` and
+    the headers agree with the directory.
     """
     starts, at = {}, 0
     ordered = sorted(listed, key=lambda member: member.offset)
@@ -210,19 +212,19 @@ def _check_headers(file: BinaryIO, listed: list[_Listed], end: int) -> dict[int,
         signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _HEADER.unpack_from(header)
         size, packed, _ = _widened(file.read(extra_length), size, packed, 0)
         lengths = member.crc, member.packed, member.size
-        later = bool(flags & STREAMED)  # the lengths follow the content, and zeros may stand in the header
+        later = bool(flags & STREAMED)  # the lengths follow the content, and the header may hold zeros instead
         if (
             (signature, name_length, header[_HEADER.size :]) != (b"PK\3\4", len(member.raw_name), member.raw_name)
             or (flags & (ENCRYPTED | STREAMED), method) != (member.flags & STREAMED, member.method)
             or any(
-                told != length and not (later and told == 0)
-                for told, length in zip((crc, packed, size), lengths, strict=True)
+                given != length and not (later and given == 0)
+                for given, length in zip((crc, packed, size), lengths, strict=True)
             )
         ):
             raise ValueError(f"{name} is damaged, its header and the directory contradict each other")
         starts[member.offset] = at + _HEADER.size + name_length + extra_length
         at = starts[member.offset] + member.packed
-        if later and following - at <= LONGEST_TRAILER:  # else there is more than a trailer
+        if later and following - at <= LONGEST_TRAILER:  # otherwise there is more than a trailer
             file.seek(at)
             if file.read(following - at) not in _trailers(lengths):
                 raise ValueError(f"{name} is damaged, it ends with other lengths than the directory has")
@@ -233,7 +235,7 @@ def _check_headers(file: BinaryIO, listed: list[_Listed], end: int) -> dict[int,
 
 
 def _trailers(lengths: tuple[int, int, int]) -> list[bytes]:
-    """The forms in which checksum and lengths follow a member written as a stream."""
+    """The forms in which the checksum and lengths may follow a member written as a stream."""
     forms = [struct.pack("<L2Q", *lengths)]
     if max(lengths) <= 0xFFFFFFFF:
         forms.append(struct.pack("<3L", *lengths))
@@ -241,7 +243,7 @@ def _trailers(lengths: tuple[int, int, int]) -> list[bytes]:
 
 
 def _widened(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
-    """The two lengths and the offset, from the 64-bit extra field where the 32-bit one says so."""
+    """The two lengths and the offset, each from the 64-bit extra field if its 32-bit value says so."""
     values = [size, packed, offset]
     if 0xFFFFFFFF not in values:
         return size, packed, offset
@@ -261,7 +263,7 @@ def _widened(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, in
 
 
 def _decode(name: bytes) -> str:
-    """UTF-8, as all but old tools write it, whatever the flag says; else the code page of DOS."""
+    """Decode as UTF-8, which all but old tools write whatever the flag says, or else by the code page of DOS."""
     try:
         return name.decode()
     except UnicodeDecodeError:

@@ -19,10 +19,9 @@ from scratchnet.backend import Array, Params, to_host
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.contract import contract as check_contract
-from scratchnet.gradcheck.diagnose import ENTRIES, Suspect, diagnose
 from scratchnet.gradcheck.numeric import NoComplexError, central, complex_step, same_bits, spot_difference
 from scratchnet.gradcheck.point import MalformedError, Point, dot, gaussian_like, misfits, norm, not_finite
-from scratchnet.gradcheck.report import DETAILED, TOLERANCE, Report, TensorCheck
+from scratchnet.gradcheck.report import DETAILED, ENTRIES, TOLERANCE, Report, TensorCheck
 
 METHODS = ("auto", "complex", "central", "central4")
 VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # relative to the largest gradient; less is rounding
@@ -171,6 +170,10 @@ class Checker:
 
     def _diagnosed(self, measured: list["_Measured"], rng: np.random.Generator) -> list[TensorCheck]:
         """The checks, with failures diagnosed from the output backwards until there are enough bugs to report."""
+        if all(tensor.agrees for _, tensor in measured):
+            return [tensor for _, tensor in measured]
+        from scratchnet.gradcheck.diagnose import Suspect, diagnose  # noqa: PLC0415, needed by failures alone
+
         tensors, bugs = [], 0
         for at, tensor in reversed(measured):
             if not tensor.agrees and bugs < DETAILED:

@@ -14,12 +14,12 @@ import numpy as np
 
 from scratchnet.backend import Array, device_of, to_host
 from scratchnet.gradcheck.hints import hint, rearrangements, sums_of
-from scratchnet.gradcheck.numeric import STEPS, NoComplexError, central, complex_step, one_hot, one_sided
+from scratchnet.gradcheck.numeric import STEPS, NoComplexError, central, complex_step
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
-from scratchnet.gradcheck.report import TOLERANCE, Mismatch
+from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Mismatch
+from scratchnet.gradcheck.sides import one_hot, one_sided
 from scratchnet.gradcheck.where import describe
 
-ENTRIES = 2000  # larger tensors are sampled
 SAMPLE, BISECTIONS = 200, 3
 ONE_BY_ONE = STEPS[3:8]  # a shorter ladder, for many single entries
 TIES_TRIED, DIRECTIONS_TRIED, NUDGES = 50, 8, 10

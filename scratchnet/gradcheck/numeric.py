@@ -1,4 +1,4 @@
-"""Derivatives from forward alone: the complex step, central differences and one-sided derivatives.
+"""Derivatives from forward alone: the complex step, and central differences.
 
 Complex step (Squire and Trapp 1998): the imaginary part of forward(t + i h r) / h. Nothing is subtracted, so h can be
 1e-30 and the derivative is exact to rounding. forward must compute in complex128 and be analytic, except that it may
@@ -20,14 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, device_of, to_host
+from scratchnet.backend import Array, to_host
 from scratchnet.common.caches import gathered
 from scratchnet.gradcheck.point import Point, dot, norm
 
 COMPLEX_STEP = 1e-30
 STEPS = tuple(2e-2 * 4.0**-k for k in range(9))  # for central differences: 2e-2 to 3e-7 times the scale of the tensor
 SPOT_STEP = 2e-6
-ONE_SIDED_STEP = 1e-5
 SAME_BRANCH_STEPS = 4  # fewer steps leave no neighbours to compare with
 
 
@@ -42,24 +41,6 @@ class Difference(NamedTuple):
     error: float
     step: float
     crosses_kink: bool
-
-
-class Sides(NamedTuple):
-    """The right and left derivatives, and the interval that they allow for the derivative."""
-
-    right: float
-    left: float
-    lowest: float
-    highest: float
-
-    @property
-    def kinked(self) -> bool:
-        return self.highest - self.lowest > 1e-5 * max(abs(self.highest), abs(self.lowest))
-
-    def between(self, value: float, scale: float) -> bool:
-        """Is `value` in the interval, up to rounding? scale: a typical size of the derivatives, for the tolerance."""
-        slack = 1e-6 * max(abs(self.highest), abs(self.lowest), scale)
-        return self.lowest - slack <= value <= self.highest + slack
 
 
 def complex_step(point: Point, name: str, direction: Array, dy: Array, y: Array) -> float:
@@ -107,22 +88,6 @@ def spot_difference(point: Point, name: str, direction: Array, dy: Array) -> flo
     return slope(point, name, direction, dy, SPOT_STEP * scale_of(point.tensors[name]))[0]
 
 
-def one_sided(point: Point, name: str, direction: Array, dy: Array, y: Array) -> Sides:
-    """The right and left derivatives, (4 f(h) - 3 f(0) - f(2h)) / 2h with h > 0 and h < 0.
-
-    At a tie each output y[o] has both, and its derivative may lie anywhere between them; so the derivative of
-    sum(dy * y) lies between the sum of the smaller terms and the sum of the larger terms.
-    """
-    sides = []
-    for h in (ONE_SIDED_STEP, -ONE_SIDED_STEP):
-        h *= scale_of(point.tensors[name])
-        near, far = (point.at_step(name, k * h * direction)[0] for k in (1, 2))
-        sides.append(np.asarray(to_host(dy * (4 * near - 3 * y - far) / (2 * h))))
-    right, left = sides
-    lowest, highest = np.minimum(right, left).sum(), np.maximum(right, left).sum()
-    return Sides(float(right.sum()), float(left.sum()), float(lowest), float(highest))
-
-
 def scale_of(tensor: Array) -> float:
     """The root mean square of a tensor, the unit for its steps; 1 if the tensor is zero."""
     return norm(tensor) / max(1, tensor.size) ** 0.5 or 1.0
@@ -141,13 +106,6 @@ def same_bits(a: Array, b: Array) -> bool:
     """Equal in shape, dtype and every value; NaNs compare equal."""
     a, b = to_host(a), to_host(b)
     return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
-
-
-def one_hot(tensor: Array, index: tuple[int, ...]) -> Array:
-    """The direction along one entry."""
-    direction = np.zeros(tensor.shape)
-    direction[index] = 1.0
-    return device_of(tensor).upload(direction)
 
 
 def slope(point: Point, name: str, direction: Array, dy: Array, h: float) -> tuple[float, bool]:

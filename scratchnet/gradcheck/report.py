@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 TOLERANCE = {"complex": 1e-10, "central4": 1e-7, "central": 1e-6}
 METHOD_NAMES = {"complex": "complex step", "central4": "central differences, order 4", "central": "central differences"}
+ENTRIES = 2000  # that a diagnosis compares; larger tensors are sampled
 LINES, DETAILED, OK_LINES = 25, 3, 12
 
 

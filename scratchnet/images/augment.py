@@ -1,4 +1,4 @@
-"""Random distortions: the paper's affine ones (section 4.2), elastic ones, strokes thicker and thinner, and symmetries.
+"""Augmentation: the paper's affine distortions (section 4.2), elastic warps, thicker and thinner strokes, symmetries.
 
 A transform is T = (theta, rho_x, rho_y, s_x, s_y, t_x, t_y): rotation in degrees, shears, scales, and shifts in
 pixels. The paper gives the ranges, but neither the order nor the centre. Here, about the centre of the image,
@@ -13,18 +13,17 @@ import numpy as np
 from scratchnet.backend import Array, array_module, device_of
 from scratchnet.images.ink import expect_floats
 from scratchnet.images.warp import warp
-from scratchnet.ops import cuda
-from scratchnet.ops.cuda import stroke as cuda_stroke
+from scratchnet.ops.accelerated import accelerated
 
 IDENTITY = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
 SYMMETRIES = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AffineRanges:
-    """How far a transform may go; each component is drawn uniformly, and kept with `probability`, else neutral.
+    """The ranges of random transforms. Each component is drawn uniformly with `probability`, and is neutral otherwise.
 
-    The defaults are the paper's; shift is in pixels of a 105-pixel image and scales with the size.
+    The defaults are the paper's. rotation: degrees. shift: pixels in an image of 105 pixels, scaled with the size.
     """
 
     rotation: float = 10.0
@@ -33,8 +32,8 @@ class AffineRanges:
     shift: float = 2.0
     probability: float = 0.5
 
-    def draw(self, rng: np.random.Generator, count: int, image_size: int) -> np.ndarray:
-        """`count` random transforms (count, 7) float64 for images of `image_size` pixels."""
+    def draw(self, count: int, *, image_size: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw `count` random transforms, (count, 7) float64, for images of `image_size` pixels."""
         shift = self.shift * image_size / 105
         reach = np.array([self.rotation, self.shear, self.shear, self.scale, self.scale, shift, shift])
         offsets = rng.uniform(-1, 1, (count, 7)) * reach
@@ -43,23 +42,23 @@ class AffineRanges:
 
 @dataclass(frozen=True)
 class ElasticRanges:
-    """How far an elastic warp may go: smooth random shifts of the ink, which imitate how hands differ.
+    """The range of random elastic warps: smooth displacements of the ink, which imitate different handwriting.
 
-    The shifts in x, and those in y, are a series of the lowest K x K cosines over the image of S x S pixels, K = waves:
+    The shifts in x, and those in y, are a series of the K x K lowest cosines over the image of S x S pixels, K = waves:
 
         shift[i, j] = sum over k, l of B[i, k] coefficients[k, l] B[j, l],  so  B @ coefficients @ B.T       (1)
         B[i, 0] = 1,  B[i, k] = sqrt(2) cos(pi k (i + 0.5) / S)
 
-    The columns of B are orthogonal, with a mean square of 1, so the mean square of the shifts is the sum of the squared
-    coefficients. These are normal numbers, scaled until the root mean square of the shifts, over both axes and all
-    pixels, is s S, with the share s drawn uniformly from 0 to `amplitude` for each image.
+    The columns of B are orthogonal with mean square 1, so the mean square of the shifts is the sum of the squared
+    coefficients. These are normally distributed and then scaled so that the root mean square of the shifts, over both
+    axes and all pixels, is s S, where s is uniform from 0 to `amplitude` for each image.
     """
 
     amplitude: float = 0.05
     waves: int = 4
 
-    def draw(self, rng: np.random.Generator, count: int, image_size: int) -> np.ndarray:
-        """Coefficients in pixels, (count, 2, K, K) float64, for `count` images of `image_size` pixels."""
+    def draw(self, count: int, *, image_size: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw coefficients in pixels, (count, 2, K, K) float64, for `count` images of `image_size` pixels."""
         coefficients = rng.standard_normal((count, 2, self.waves, self.waves))
         mean_square = (coefficients**2).sum(axis=(1, 2, 3), keepdims=True) / 2  # over the axes
         share = rng.uniform(0, self.amplitude, (count, 1, 1, 1))
@@ -67,7 +66,7 @@ class ElasticRanges:
 
 
 def inverse_maps(transforms: np.ndarray, image_size: int) -> np.ndarray:
-    """(N, 7) transforms as maps from output to input pixels, (N, 2, 3), for `warp`."""
+    """Convert transforms (N, 7) to affine maps (N, 2, 3) from output to input pixels, for `warp`."""
     theta, rho_x, rho_y, s_x, s_y, t_x, t_y = transforms.T
     cos, sin, one = np.cos(np.deg2rad(theta)), np.sin(np.deg2rad(theta)), np.ones_like(theta)
     rotation = np.array([[cos, -sin], [sin, cos]]).transpose(2, 0, 1)
@@ -82,7 +81,7 @@ def inverse_maps(transforms: np.ndarray, image_size: int) -> np.ndarray:
 
 
 def elastic_shifts(coefficients: Array, image_size: int) -> Array:
-    """The shifts in pixels (N, 2, S, S), first in x and then in y, of coefficients (N, 2, K, K): `warp` adds them."""
+    """The shifts (N, 2, S, S) in pixels, x before y, of coefficients (N, 2, K, K), for `warp`; S = image_size."""
     waves = np.arange(coefficients.shape[-1])
     cosines = np.cos(np.pi * waves * (np.arange(image_size)[:, None] + 0.5) / image_size)
     basis = np.where(waves == 0, 1.0, np.sqrt(2)) * cosines  # (S, K)
@@ -90,35 +89,37 @@ def elastic_shifts(coefficients: Array, image_size: int) -> Array:
     return basis @ coefficients @ basis.T  # (1)
 
 
-def distort(images: Array, transforms: np.ndarray, elastic: np.ndarray | None = None) -> Array:
-    """Square images (N, S, S), each through its own transform (N, 7). The identity returns its image exactly.
+def distort(images: Array, transforms: np.ndarray, *, elastic: np.ndarray | None = None) -> Array:
+    """Apply to each of the square images (N, S, S), float, its own transform (N, 7). The identity is exact.
 
-    elastic: coefficients (N, 2, K, K) of an elastic warp on top; where they are zero, it changes nothing.
-    Raises ShapeError for images that are not float; their values may be any.
+    elastic: coefficients (N, 2, K, K) of an additional elastic warp; zeros change nothing. The values of the images are
+    not restricted. Returns (N, S, S). Raises ShapeError for images that are not float.
     """
     expect_floats("images", images)
     size, shifts = images.shape[-1], None
     if elastic is not None:
         shifts = elastic_shifts(device_of(images).upload(elastic.astype(images.dtype.name)), size)
-    return warp(images, inverse_maps(transforms, size), shifts)
+    return warp(images, inverse_maps(transforms, size), displacement=shifts)
 
 
 def thicken(images: Array, shares: np.ndarray) -> Array:
-    """Images (N, H, W) moved by their shares (N,), -1 to 1, towards thicker strokes, below zero towards thinner ones.
+    """Blend images (N, H, W), float, by their shares (N,) from -1 to 1, with thicker or, below zero, thinner strokes.
 
-    Thicker is the grey dilation, the largest of 3 x 3 neighbours; thinner the erosion, the smallest of them; outside
-    the image there is paper, 0. erode(y) = -dilate(-y), so with the share s and its sign g one formula does for both:
+    Thickening is a grey dilation, the maximum of 3 x 3 neighbours; thinning is an erosion, their minimum; outside the
+    image there is paper, 0. As erode(y) = -dilate(-y), one formula covers both, for the share s and its sign g:
 
         y + s (dilate(y) - y)  and  y + |s| (erode(y) - y)  are  y + s (dilate(g y) - g y)     (1)
 
     Raises ShapeError for images that are not float.
     """
     expect_floats("images", images)
-    xp = array_module(images)
-    s = device_of(images).upload(shares.astype(images.dtype.name))
-    if cuda.usable(images):
-        return cuda_stroke.thicken(images, s)
-    s = s[:, None, None]
+    return blend_with_thick(images, device_of(images).upload(shares.astype(images.dtype.name)))
+
+
+@accelerated
+def blend_with_thick(images: Array, shares: Array) -> Array:
+    """Equation (1) of `thicken`, with shares (N,) that are on the device of the images."""
+    xp, s = array_module(images), shares[:, None, None]
     signed = xp.sign(s) * images
     padded = xp.pad(signed, ((0, 0), (1, 1), (1, 1)))
     columns = xp.maximum(xp.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])  # (N, H, W + 2)
@@ -127,9 +128,10 @@ def thicken(images: Array, shares: np.ndarray) -> Array:
 
 
 def symmetry(images: Array, turns: int, mirrored: bool) -> Array:
-    """Images (..., H, W) turned by `turns` quarter turns, after a mirror image if asked for: one of SYMMETRIES.
+    """Rotate images (..., H, W) by `turns` quarter turns, after mirroring them if `mirrored`: one of SYMMETRIES.
 
-    A turned character is another character, so that a whole episode is turned alike: seven more alphabets for each.
+    A rotated character is a different character, so all images of an episode are treated alike: each alphabet yields
+    seven more.
     """
     xp = array_module(images)
     if mirrored:

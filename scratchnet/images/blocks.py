@@ -1,7 +1,7 @@
-"""The file of a picture without its optional blocks: what is left when a damaged note spoils a sound picture.
+"""Strip the optional blocks from image files, to rescue a sound picture from damaged metadata.
 
-PNG, JPEG, GIF and WebP files are rows of blocks. A few hold the picture; notes of the camera, colour profiles, texts
-and previews can be damaged, and a decoder that reads them all then refuses the whole.
+PNG, JPEG, GIF and WebP files are sequences of blocks. Only a few hold the picture; camera notes, colour profiles, texts
+and previews may be damaged, and a decoder that reads all of them then refuses the whole file.
 """
 
 import zlib
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 
 PNG, GIFS, JPEG = b"\x89PNG\r\n\x1a\n", (b"GIF87a", b"GIF89a"), b"\xff\xd8"
 PNG_PICTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-TRANSPARENT = {0: 2, 2: 6}  # bytes of a PNG's tRNS, by its type of colour; up to 256 with a palette
+TRANSPARENT = {0: 2, 2: 6}  # bytes of the tRNS chunk of a PNG, by colour type; up to 256 with a palette
 WEBP_PICTURE = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF")
-WEBP_FLAGS = 0x12  # of VP8X: alpha and animation, not profile, EXIF and XMP
+WEBP_FLAGS = 0x12  # of VP8X: keeps alpha and animation, clears profile, EXIF and XMP
 
 
 def without_notes(file: bytes) -> bytes:
-    """The file of a picture with only the blocks that draw it; one of another format as it is.
+    """The image file with only the blocks that make up the picture; files of other formats are returned unchanged.
 
-    Raises ValueError or IndexError when the blocks cannot be followed to the end of the picture.
+    Raises ValueError or IndexError if the blocks cannot be followed to the end of the picture.
     """
     if file.startswith(PNG):
         return PNG + b"".join(_png(file))
@@ -32,14 +32,14 @@ def without_notes(file: bytes) -> bytes:
 
 
 def _png(file: bytes) -> Iterator[bytes]:
-    """The chunks of the picture; of the others the transparent colours and the EXIF note, where they are whole."""
+    """The chunks of the picture and, if intact, the transparent colours and the EXIF note."""
     at, kind = len(PNG), b""
     while kind != b"IEND":
         length, kind = int.from_bytes(file[at : at + 4]), file[at + 4 : at + 8]
         end = at + 12 + length
         chunk = file[at:end]
         if len(chunk) < 12 + length:
-            raise ValueError("a chunk goes beyond the end of the file")
+            raise ValueError("a chunk extends beyond the end of the file")
         whole = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
         if kind in PNG_PICTURE or (whole and (kind == b"eXIf" or (kind == b"tRNS" and _fits(file[25], length)))):
             yield chunk
@@ -51,14 +51,14 @@ def _fits(colour_type: int, length: int) -> bool:
 
 
 def _jpeg(file: bytes) -> Iterator[bytes]:
-    """The segments without those of applications and comments; Adobe's stays, which says what the colours are."""
+    """All segments except those of applications and comments; Adobe's stays, as it gives the colour transform."""
     at = len(JPEG)
     while True:
-        while file[at + 1] == 0xFF:  # a filling byte
+        while file[at + 1] == 0xFF:  # a fill byte
             at += 1
         marker = file[at + 1]
         if file[at] != 0xFF:
-            raise ValueError("a segment does not begin where the one before ends")
+            raise ValueError("a segment does not begin where the previous one ends")
         if marker == 0xDA:  # the pixels
             yield file[at:]
             return
@@ -71,7 +71,7 @@ def _jpeg(file: bytes) -> Iterator[bytes]:
 
 
 def _gif(file: bytes) -> Iterator[bytes]:
-    """The header and the first image, with the extension that names its transparent colour."""
+    """The header and the first image, with the extension that gives its transparent colour."""
     at = 13 + _palette(file[10])
     yield file[:at]
     while file[at] == 0x21:
@@ -80,13 +80,13 @@ def _gif(file: bytes) -> Iterator[bytes]:
             yield file[at:end]
         at = end
     if file[at] != 0x2C:
-        raise ValueError("there is no image where one should be")
+        raise ValueError("the image is missing")
     pixels = at + 10 + _palette(file[at + 9])
     yield file[at : _sub_blocks_end(file, pixels + 1)] + b";"
 
 
 def _palette(flags: int) -> int:
-    """The bytes of a palette, of which a GIF's flags tell."""
+    """The size in bytes of a GIF palette, from its flags."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
@@ -97,7 +97,7 @@ def _sub_blocks_end(file: bytes, at: int) -> int:
 
 
 def _webp(file: bytes) -> Iterator[bytes]:
-    """The chunks of the picture, and what the extended header says of them."""
+    """The chunks of the picture, and the extended header with the flags of the others cleared."""
     at = 12
     while at + 8 <= len(file):
         kind, length = file[at : at + 4], int.from_bytes(file[at + 4 : at + 8], "little")
@@ -110,7 +110,7 @@ def _webp(file: bytes) -> Iterator[bytes]:
 
 
 def webp_size(head: bytes) -> tuple[int, int]:
-    """The width and height that the first 30 bytes of a WEBP claim; (0, 0) for any other file."""
+    """The width and height that the first 30 bytes of a WebP claim; (0, 0) for any other file."""
     kind, bits = head[8:16], int.from_bytes(head[21:25], "little")
     if head[:4] != b"RIFF":
         return 0, 0

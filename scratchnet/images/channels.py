@@ -1,6 +1,6 @@
-"""Pillow images of any mode as grey values or colours: scaled by their mode, so that white stays white.
+"""Convert Pillow images of any mode to grey values or colours, scaled by mode so that white stays white.
 
-On a transparent sheet a pen of any colour may have drawn, white among them. There the ink is what is opaque.
+On a transparent background the pen may have any colour, even white. There, whatever is opaque counts as ink.
 """
 
 import numpy as np
@@ -8,19 +8,19 @@ from PIL import Image, ImageCms
 
 from scratchnet.images.strokes import extent, stroke_width
 
-DEEP = ("I", "F")  # how the names of modes begin that have more than 8 bits a channel, and no fixed range
-WHITES = {"I": (1, 255, 1023, 4095, 16383, 65535), "F": (1, 255, 65535)}  # levels of white in use
-OVERSHOOT = 0.25  # of white, or of what is lightest: by how much resampling leaves the range
-HIDDEN = 26  # levels of 255: what is less opaque cannot be seen, and an alpha that varies by less hides nothing
-LOOK = 400  # pixels of the longer side of the copy on which it is decided what the alpha means
-ONE_COLOUR = 48  # levels of 255 by which ink of one colour varies at most
-STROKE = 0.2  # of the longer side: what is visible and thinner was drawn; what is broader is a sheet, cut out
+DEEP = ("I", "F")  # prefixes of modes with more than 8 bits per channel and no fixed range
+WHITES = {"I": (1, 255, 1023, 4095, 16383, 65535), "F": (1, 255, 65535)}  # values in use for white
+OVERSHOOT = 0.25  # of white, or of the lightest value: how far resampling may leave the range
+HIDDEN = 26  # of 255 levels of alpha: less is invisible, and an alpha that varies by less hides nothing
+LOOK = 400  # pixels: longer side of the copy used to decide what the alpha channel means
+ONE_COLOUR = 48  # of 255 levels: the most that ink of one colour varies
+STROKE = 0.2  # of the longer side: visible parts thinner than this are strokes, broader ones a cut-out sheet
 
 
 def grey_values(image: Image.Image) -> np.ndarray:
-    """The grey values of an image of any mode, (H, W) float32 from 0, black, to 1, white.
+    """The grey values (H, W), float32 from 0 for black to 1 for white, of an image of any mode.
 
-    What is transparent is white. Raises ValueError where the values of a mode without a fixed range fit none in use.
+    Transparent pixels are white. Raises ValueError if a mode has no fixed range and the values match none in use.
     """
     if image.mode.startswith(DEEP) and not image.has_transparency_data:
         return _scaled(image)
@@ -30,13 +30,15 @@ def grey_values(image: Image.Image) -> np.ndarray:
 
 
 def colours(image: Image.Image) -> Image.Image:
-    """An image of any mode as RGB, otherwise as `grey_values`: a sheet that was cut out lies on more of its paper."""
+    """An image of any mode as RGB, otherwise like `grey_values`; a cut-out sheet is laid on paper of its colour."""
     return _opaque(image).convert("RGB")
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """The image in 8 bits a channel and without transparency: ink on a transparent sheet as black on white, a sheet
-    that was cut out on more of its own paper."""
+    """The image in 8 bits per channel, without transparency.
+
+    Ink on a transparent background becomes black on white; a cut-out sheet is laid on paper of its own colour.
+    """
     image = _in_8_bits(image)
     if not image.has_transparency_data:
         return image
@@ -55,9 +57,9 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _paper_of_sheet(image: Image.Image, most: int) -> tuple[int, int, int] | None:
-    """The colour of the paper that was cut out; None where what is visible, up to an alpha of `most`, is ink.
+    """The paper colour of a cut-out sheet, or None if the visible part, up to an alpha of `most`, is ink.
 
-    Ink is of one colour, or thin.
+    Ink has a single colour, or it is thin.
     """
     scale = min(1.0, LOOK / max(image.size))
     size = [max(1, round(scale * length)) for length in image.size]
@@ -74,13 +76,13 @@ def _paper_of_sheet(image: Image.Image, most: int) -> tuple[int, int, int] | Non
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
-    """The image in a mode of 8 bits a channel that Pillow converts to any other."""
+    """The image in a mode of 8 bits per channel that Pillow can convert to any other."""
     if image.mode.startswith(DEEP):
         grey = Image.fromarray(np.rint(255 * _scaled(image)).astype(np.uint8))
-        if image.has_transparency_data:  # of one value
+        if image.has_transparency_data:  # of a single value
             grey.putalpha(Image.fromarray(np.asarray(image) != image.info["transparency"]).convert("L"))
         return grey
-    if image.mode == "La":  # grey, multiplied by its alpha
+    if image.mode == "La":  # grey, premultiplied by alpha
         return image.convert("LA")
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
@@ -89,9 +91,9 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> np.ndarray:
-    """The values of a mode without a fixed range, (H, W) float32 from 0 to 1.
+    """The values (H, W), float32 from 0 to 1, of an image in a mode without a fixed range.
 
-    White is the least level in use that holds them all: the 8 or 12 bits of a scanner may lie in 16.
+    White is the smallest value in use that covers them all: 16 bits may hold the 8 or 12 of a scanner.
     """
     values = np.asarray(image, np.float32)
     low, high = float(values.min()), float(values.max())
@@ -101,6 +103,6 @@ def _scaled(image: Image.Image) -> np.ndarray:
             return np.clip(values / np.float32(white), 0, 1)
     known = ", ".join(map(str, whites[:-1]))
     raise ValueError(
-        f"its values in mode {image.mode} go from {low:g} to {high:g}, expected 0 for black and {known} or "
+        f"its values in mode {image.mode} range from {low:g} to {high:g}, expected 0 for black and {known} or "
         f"{whites[-1]} for white: scale them"
     )

@@ -1,36 +1,53 @@
-"""What a network looks at of an image, by name: how it reads a file, and what it makes of an array of images."""
+"""Frames: how a network reads a picture and what part of an image it looks at, by name.
+
+Pillow is imported only when a picture is read, so networks and training on arrays do without it.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import numpy as np
-from PIL import Image
 
 from scratchnet.backend import Array
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
 from scratchnet.images.framing import frame_ink
-from scratchnet.images.photo import read_character
-from scratchnet.images.pictures import read_image
 from scratchnet.images.resize import resize
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Picture = Union["Image.Image", str, Path]
 
 
 class Frame(NamedTuple):
-    """read: the ink (H, W) float32 of a picture, on the host. fit: images (N, H, W) float as (N, size, size)."""
+    """read: a picture to ink (H, W), float32 on the host. fit: images (N, H, W), float, to (N, size, size)."""
 
-    read: Callable[[Image.Image | str | Path], np.ndarray]
+    read: Callable[[Picture], np.ndarray]
     fit: Callable[[Array, int], Array]
 
 
+def _read_page(picture: Picture) -> np.ndarray:
+    from scratchnet.images.pictures import read_image  # noqa: PLC0415  # imports Pillow
+
+    return read_image(picture)
+
+
+def _read_character(picture: Picture) -> np.ndarray:
+    from scratchnet.images.photo import read_character  # noqa: PLC0415  # imports Pillow
+
+    return read_character(picture)
+
+
 FRAMES = {
-    "page": Frame(read_image, resize),  # all of it, as it is
-    "ink": Frame(read_character, frame_ink),  # the window that its ink fills; a photo becomes clean ink first
+    "page": Frame(_read_page, resize),  # the whole image, unchanged
+    "ink": Frame(_read_character, frame_ink),  # the window filled by its ink; photos are cleaned first
 }
 
 
 def find_frame(name: Any) -> Frame:
-    """The frame called `name`. Raises ScratchnetError when there is none."""
+    """The frame called `name`, a key of FRAMES. Raises ScratchnetError for an unknown name."""
     if not isinstance(name, str) or name not in FRAMES:
         raise ScratchnetError(f"unknown frame {name!r}{hint(name, FRAMES)}: choose one of {', '.join(FRAMES)}")
     return FRAMES[name]

@@ -1,7 +1,7 @@
-"""Framing: the window of an image that its ink fills, so that it matters neither where nor how large it was drawn.
+"""Framing: crop and scale each image to its ink, so that position and size on the page do not matter.
 
-As a resize, a product from the left and one from the right for every image, but of a window of its own, and the sheet
-of paper has no end: what the window shows of the outside of the picture is paper.
+The network's "ink" frame. Like `resize`, it is a matrix product from the left and one from the right, but each image
+has its own window, and anything outside the picture counts as paper. It is preprocessing and has no backward.
 """
 
 import numpy as np
@@ -9,15 +9,15 @@ import numpy as np
 from scratchnet.backend import Array, array_module, device_of, for_each, to_host
 from scratchnet.images.resize import triangles, window_pixels
 
-SPREADS = 3.6  # side of the window in root mean squared distances of the ink from its centre of gravity
-LEAST_SIDE = 0.19  # of the picture's height: a dot must not be blown up to fill the frame
-BLOCK = 16  # images at a time, whose weights stay in a processor's cache
+SPREADS = 3.6  # side of the window, in root mean square distances of the ink from its centre of gravity
+LEAST_SIDE = 0.19  # of the height of the picture, so that a dot is not magnified to fill the frame
+BLOCK = 16  # images at a time, so that their weights stay in the cache of the processor
 
 
 def frame_ink(images: Array, size: int) -> Array:
-    """images (N, H, W) float, ink 1 and paper 0, each framed about its ink: (N, size, size).
+    """Frame each of the images (N, H, W), float, ink 1 and paper 0, to its ink: (N, size, size).
 
-    The window is a square about the centre of gravity of the ink. An image without any is resized whole.
+    The window is a square around the centre of gravity of the ink. An image without ink is resized as a whole.
     """
     xp, N = array_module(images), images.shape[0]
     low, high = (device_of(images).upload(edge.astype(images.dtype.name)) for edge in ink_windows(images))
@@ -37,8 +37,8 @@ def frame_ink(images: Array, size: int) -> Array:
 def ink_windows(images: Array) -> tuple[np.ndarray, np.ndarray]:
     """Where the windows of images (N, H, W) begin and end, in pixels from the top and from the left: (N, 2) each.
 
-    Centre and side by the moments of the ink: its centre of gravity, and SPREADS times the root of its mean squared
-    distance from there. A bounding box would follow the longest stray stroke.
+    Centre and side follow from the moments of the ink: its centre of gravity, and SPREADS times the root mean square
+    distance from it. A bounding box would follow the longest stray stroke.
     """
     shape = np.array(images.shape[1:])
     ink = to_host(array_module(images).concatenate([images.sum(axis=2), images.sum(axis=1)], axis=1))  # (N, H + W)
@@ -50,7 +50,7 @@ def ink_windows(images: Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mean_and_variance(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean position of the ink (N, lines) among the lines, and its variance: (N,) each, NaN without ink."""
+    """The mean and variance (N,) of the position of the ink (N, lines) along the lines; NaN without ink."""
     positions = np.arange(ink.shape[1]) + 0.5
     with np.errstate(invalid="ignore"):
         share = ink.astype(np.float64) / ink.sum(axis=1, keepdims=True, dtype=np.float64)
@@ -59,16 +59,16 @@ def _mean_and_variance(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _weights(low: Array, high: Array, size_in: int, size_out: int) -> Array:
-    """(N, size_out, size_in) weights of the input pixels in windows from low to high (N,) of an endless sheet."""
+    """Weights (N, size_out, size_in) of the input pixels in windows from low to high (N,) on endless paper."""
     centres, reach = window_pixels(low, high, size_out)
     return triangles(centres, reach, size_in) / _endless_sum(centres, reach)[:, :, None]
 
 
 def _endless_sum(centres: Array, reach: Array) -> Array:
-    """The sum of a triangle's weights over pixels without end: those before its centre, and those behind.
+    """The sum of the weights of each triangle over an endless row of pixels, on both sides of its centre.
 
-    The nearest on one side lies at a distance d, the others one pixel apart: n of them are within reach, and their
-    weights 1 - (d + k) / reach sum to n (1 - (d + (n - 1) / 2) / reach).
+    On one side, the nearest pixel lies at distance d and the others follow one pixel apart. The n pixels within reach
+    have weights 1 - (d + k) / reach, which sum to n (1 - (d + (n - 1) / 2) / reach).
     """
     xp = array_module(centres, reach)
     before = (centres - 0.5) % 1.0

@@ -1,18 +1,18 @@
-"""Arrays of drawings, looked at before anything is made of them: ink 1, paper 0, and numbers between.
+"""Checks of arrays of drawings before they are used: ink 1, paper 0, or values in between.
 
-An array (..., H, W) of bool or of floats holds drawings. Refused, on one line that names the drawing, are values
-outside of 0 to 1 by more than SLACK, NaN and infinity; arrays of whole numbers, with the line that converts them; and
-negatives, which have paper 1 and ink 0. A drawing counts as a negative when more than half of its pixels are over one
-half (its median is), and more than RIM of its outermost pixels: strokes seldom cover so much of a rim, and paper does.
-Of 48,080 drawings, Omniglot's and generated ones, none is taken for one, whole or cut to the window of its ink; and of
-their negatives at most 1 in 4,000 is not. A drawing cropped so tightly that its ink fills the rim needs a margin.
-Images of less than JUDGED pixels a side are not judged.
+Drawings are arrays (..., H, W) of bool or floats. Values outside 0 to 1 by more than SLACK, NaN and infinity are
+refused, with a message of one line that names the drawing; so are integer arrays, with the expression that converts
+them, and negatives, which have paper 1 and ink 0. A drawing counts as a negative if more than half of all its pixels,
+and more than RIM of its outermost pixels, are above one half: strokes seldom cover that much of the rim, paper does.
+Of 48,080 drawings, from Omniglot and generated ones, whole or cropped to their ink, none is mistaken for a negative; of
+their negatives, at most 1 in 4,000 is missed. A drawing cropped so tightly that its ink fills the rim needs a margin.
+Images of fewer than JUDGED pixels a side are never taken for negatives.
 
-A batch of `train_step` is judged for negatives as a whole: a distortion may make any one of its images nearly all ink.
+A batch of `train_step` is checked for negatives as a whole, because a distortion may leave one image nearly all ink.
 
-On the host a look costs a few passes over the images. A device that computes asynchronously is not waited for: there
-`expect_ink` looks at the dtype alone, `is_wrong` marks the images whose answer has to be NaN, and `BatchLook` reads
-what it found together with the loss.
+On the host, the checks cost a few passes over the images. On a device that computes asynchronously, nothing waits for
+it: there `expect_ink` checks the dtype only, `is_wrong` marks the images whose result must become NaN, and `BatchLook`
+reads its findings together with the loss.
 """
 
 from collections.abc import Callable
@@ -23,38 +23,39 @@ import numpy as np
 from scratchnet.backend import Array, array_module, device_of, to_host
 from scratchnet.errors import DataError, ShapeError
 
-SLACK = 1e-3  # what resampling and float16 may add
-RIM = 3 / 4
-JUDGED = 8  # pixels a side, at least, to be judged for a negative: smaller images are nearly all rim
-WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
+SLACK = 1e-3  # allowed for resampling and float16
+RIM = 3 / 4  # of the outermost pixels
+JUDGED = 8  # pixels a side; smaller images are nearly all rim
+WHITES = (255, 1023, 4095, 16383, 65535)  # for 8, 10, 12, 14 and 16 bits
 CHANNELS = (1, 3, 4)
 EXPECTED = "ink 1 and paper 0"
 
 
 class Look(NamedTuple):
-    """The lowest and the highest value of drawings, and whether they are negatives."""
+    """The lowest and highest values of drawings, and whether they are negatives: (N,), or () for all together."""
 
     low: Array
     high: Array
     is_negative: Array
 
     def out_of_range(self) -> Array:
-        """True for NaN as well."""
+        """Whether values lie outside 0 to 1; True for NaN as well."""
         return ~((self.low >= -SLACK) & (self.high <= 1 + SLACK))
 
     def is_wrong(self) -> Array:
+        """Whether the drawings are out of range or negatives."""
         return self.out_of_range() | self.is_negative
 
 
 def look(images: Array, together: bool = False) -> Look:
-    """What there is to see of images (N, H, W): one answer for each, (N,), or () for all of them together."""
+    """Inspect images (N, H, W): one result for each, (N,), or () for all of them together."""
     xp = array_module(images)
     over = images if images.dtype.kind == "b" else images > 0.5
     rim = xp.concatenate([over[:, 0], over[:, -1], over[:, :, 0], over[:, :, -1]], axis=1)
     flat, over = (each.reshape(len(images), -1) for each in (images, over))
     axis = None if together else 1
     if images.dtype.kind == "b":
-        flat = flat[:, :1]  # nothing else than False and True
+        flat = flat[:, :1]  # only False and True are possible
     is_negative = _covered(over, 1 / 2, axis) & _covered(rim, RIM, axis) & (min(images.shape[1:]) >= JUDGED)
     return Look(xp.min(flat, axis=axis), xp.max(flat, axis=axis), is_negative)
 
@@ -62,7 +63,7 @@ def look(images: Array, together: bool = False) -> Look:
 def expect_ink(name: str, images: Array, place: Callable[..., str] | None = None) -> None:
     """Raise DataError unless the images (..., H, W) are ink 1 and paper 0, and ShapeError for a dtype that cannot be.
 
-    place(*index): what to call the image at an index of the leading axes; "name[index]" where nothing is given.
+    place(*index): how to refer to the image at an index of the leading axes, by default "name[index]".
     """
     expect_ink_dtype(name, images)
     if not images.size or device_of(images).asynchronous:
@@ -74,7 +75,7 @@ def expect_ink(name: str, images: Array, place: Callable[..., str] | None = None
 
 
 def expect_ink_dtype(name: str, images: Array) -> None:
-    """Raise ShapeError, with the line that converts, unless the images are bool or float."""
+    """Raise ShapeError, with the expression that converts them, unless the images are bool or float."""
     kind = images.dtype.kind
     if kind in "bf":
         return
@@ -87,14 +88,14 @@ def expect_ink_dtype(name: str, images: Array) -> None:
 
 
 def expect_floats(name: str, images: Array) -> None:
-    """Raise ShapeError, with the line that converts, unless the images are float: what arithmetic needs of them."""
+    """Raise ShapeError, with the expression that converts them, unless the images are float, as arithmetic needs."""
     expect_ink_dtype(name, images)
     if images.dtype.kind == "b":
         raise ShapeError(f"{name} is bool, expected float, {EXPECTED}: write {_variable(name)}.astype('float32')")
 
 
 def expect_images(name: str, images: Array) -> None:
-    """`expect_ink` of a stack (N, H, W); a ShapeError names the layout where the shape gives it away."""
+    """`expect_ink` for a stack (N, H, W). A ShapeError also names the layout if the shape gives it away."""
     expect_ink_dtype(name, images)
     shape, variable = tuple(images.shape), _variable(name)
     if len(shape) == 3 and 0 not in shape[1:]:
@@ -111,15 +112,15 @@ def expect_images(name: str, images: Array) -> None:
 
 
 def is_wrong(images: Array) -> Array:
-    """Which of the images (N, H, W) `expect_ink` would refuse on the host: (N,) bool, without a wait for the device."""
+    """Which of the images (N, H, W) `expect_ink` would refuse: (N,) bool, without waiting for the device."""
     return look(images).is_wrong()
 
 
 class BatchLook:
-    """A look at the images a and b (..., H, W) of a training batch: at once on the host, with the loss on a device.
+    """Checks the images a and b (..., H, W) of a training batch: at once on the host, with the loss on a device.
 
-    Raises as `expect_ink` does, but judges negatives by all images of a and all of b, and leaves NaN and infinity to
-    the step, which looks for them everywhere.
+    Raises as `expect_ink` does, but decides on negatives by all images of a and all of b, and leaves NaN and infinity
+    to the training step, which looks for them everywhere.
     """
 
     def __init__(self, a: Array, b: Array) -> None:
@@ -128,14 +129,14 @@ class BatchLook:
             expect_ink_dtype(name, images)
         self.seen: list[Look] = []
         if any(images.ndim < 3 or not images.size for images in (a, b)):
-            return  # the network says what is wrong with the shapes
+            return  # the network reports wrong shapes
         self.seen = [look(images.reshape(-1, *images.shape[-2:]), together=True) for images in (a, b)]
         if not device_of(a).asynchronous:
             self._expect([_read(seen) for seen in self.seen])
             self.seen = []
 
     def read(self, *scalars: Array) -> list[float]:
-        """The numbers (), with one wait for their device, which brings what was seen of the images as well."""
+        """Transfer the scalars () to the host, together with the findings about the images, which may raise."""
         first = scalars[0]
         figures = [figure.astype(first.dtype) for seen in self.seen for figure in seen]
         numbers = to_host(array_module(first).stack([*scalars, *figures]))
@@ -157,24 +158,24 @@ class BatchLook:
 
 
 def _read(seen: Look) -> Look:
-    """On the host."""
+    """The same on the host."""
     return Look(*map(to_host, seen))
 
 
 def _covered(over: Array, share: float, axis: int | None) -> Array:
-    """Whether more than a share of `over` (N, pixels) is True."""
+    """Whether more than `share` of `over` (N, pixels) is True."""
     xp = array_module(over)
     pixels = over.size if axis is None else over.shape[1]
-    return xp.asarray(xp.count_nonzero(over, axis=axis)) > share * pixels  # NumPy 2.0 counts in Python's int
+    return xp.asarray(xp.count_nonzero(over, axis=axis)) > share * pixels  # NumPy 2.0 returns an int of Python
 
 
 def _refusal(name: str, images: Array, seen: Look, number: int, place: Callable[..., str] | None) -> DataError:
-    """Why the image that has this number is refused, and what to do about all of them."""
+    """The error that says why the image of this number is refused, and what to do about all of them."""
     index = [int(i) for i in np.unravel_index(number, images.shape[:-2])]
     which = place(*index) if place else f"{name}[{', '.join(map(str, index))}]"
     low, high = float(seen.low[number]), float(seen.high[number])
     if not (np.isfinite(low) and np.isfinite(high)):
-        return DataError(f"{which} has a NaN or an infinity in it, expected {EXPECTED}: leave it out")
+        return DataError(f"{which} has a NaN or an infinity, expected {EXPECTED}: leave it out")
     if seen.is_negative[number] and not seen.out_of_range()[number]:
         return DataError(
             f"{which} has paper 1 and ink 0, expected {EXPECTED}: write {_negated(name, images)}; "
@@ -190,11 +191,11 @@ def _negated(name: str, images: Array) -> str:
 
 
 def _scaling(name: str, images: Array) -> str:
-    """The expression that brings floats of another range to 0 to 1."""
+    """The expression that scales floats of another range to 0 to 1."""
     variable, values = _variable(name), to_host(images)
     values = values[np.isfinite(values)]
     low, high = values.min(), values.max()
-    if low >= -0.25 and high <= 1.25:  # what resampling overshoots
+    if low >= -0.25 and high <= 1.25:  # overshoot of resampling
         return f"{variable}.clip(0, 1)"
     if low >= -1 - SLACK and high <= 1 + SLACK:
         return f"({variable} + 1) / 2"
@@ -204,7 +205,7 @@ def _scaling(name: str, images: Array) -> str:
 
 
 def _conversion(name: str, numbers: np.ndarray) -> str:
-    """The expression that makes ink of whole numbers."""
+    """The expression that converts integers to ink."""
     variable, low, high = _variable(name), numbers.min(initial=0), numbers.max(initial=1)
     if low < 0:
         return f"({variable}.astype('float32') + {-int(low)}) / {int(high) - int(low)}"
@@ -214,7 +215,7 @@ def _conversion(name: str, numbers: np.ndarray) -> str:
 
 
 def _scaled(variable: str, values: np.ndarray) -> str:
-    """From 0 to white: most pixels are paper, and if it is white, the drawing is a negative."""
+    """The expression that scales from 0 to white. Most pixels are paper: if they are white, it also inverts."""
     high = int(np.ceil(values.max()))
     white = next((white for white in WHITES if high <= white), high)
     is_negative = 2 * np.count_nonzero(values > white / 2) > values.size
@@ -222,5 +223,5 @@ def _scaled(variable: str, values: np.ndarray) -> str:
 
 
 def _variable(name: str) -> str:
-    """What to call the array in an expression: its name, where that is one."""
+    """The name of the array in an expression, if it is an identifier."""
     return name if name.isidentifier() else "images"

@@ -1,22 +1,25 @@
-"""Straight thin lines along the rows of a binary picture, found by a Hough transform of the middles of thin runs."""
+"""Find thin straight lines along the rows of a binary picture, by a Hough transform of the middles of thin runs."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-SLOPE = 0.08  # how much lines are off the level at most: 4.6 degrees
-THIN = 0.06  # of the picture's side: what is thicker is no printed line
-SHORTEST = 0.15  # of the picture's side
-GAP = 0.04  # of the picture's side, for which a line may fade
-SEEN, SOLID = 0.35, 0.85  # of a line from border to border has to be seen, and of another
-LONE = 0.25  # of a line has to be seen with paper on both sides
-MOST = 0.25  # of the picture's side: so many lines are looked for
+SLOPE = 0.08  # the largest slope of a line: 4.6 degrees
+THIN = 0.06  # of the side of the picture: printed lines are thinner
+SHORTEST = 0.15  # of the side of the picture
+GAP = 0.04  # of the side of the picture: the longest gap in a faded line
+SEEN, SOLID = 0.35, 0.85  # the share of a line that must be visible, from border to border or otherwise
+LONE = 0.25  # the share of a line that must be visible with paper on both sides
+MOST = 0.25  # of the side of the picture in pixels: the most lines to look for
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line along the rows: its middle (W,) in every column, where it starts and ends, how thick it is, how far from
-    straight (root mean square), and the longest gap where it is dashed or fades; all in pixels."""
+    """A line along the rows, in pixels.
+
+    middle: (W,) its row in every column. start and end: its first column and the one after its last. width: its
+    thickness. rough: its root mean square deviation from a straight line. gap: the longest gap in it.
+    """
 
     middle: np.ndarray
     start: int
@@ -26,14 +29,15 @@ class Line:
     gap: int
 
     def at(self, column: float) -> float:
+        """The row of the line in this column."""
         return float(self.middle[int(np.clip(column, 0, len(self.middle) - 1))])
 
 
 def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
-    """The lines along the rows of the ink (H, W) bool that are up to `thickest` pixels thick, the clearest first.
+    """The lines along the rows of the ink (H, W) bool that are at most `thickest` pixels thick, the clearest first.
 
-    Every thin run of ink in a column votes, with its middle, for the lines through it; what a line has got is taken
-    away before the next is looked for.
+    The middle of every thin vertical run of ink votes for the lines through it. The votes of a line that has been found
+    are removed before the search for the next.
     """
     H, W = ink.shape
     side = max(H, W)
@@ -46,7 +50,7 @@ def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
     bins = np.rint(y - slopes[:, None] * (x - W / 2)).astype(np.int64) + reach  # (slopes, runs)
     bins += np.arange(len(slopes))[:, None] * offsets
     votes = np.bincount(bins.ravel(), minlength=len(slopes) * offsets)
-    free, found = np.ones(len(x), bool), list[Line]()
+    free, lines = np.ones(len(x), bool), list[Line]()
     for _ in range(round(MOST * side)):
         near = votes[:-2] + votes[1:-1] + votes[2:]
         best = int(near.argmax()) + 1
@@ -58,14 +62,14 @@ def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
         votes -= np.bincount(bins[:, taken].ravel(), minlength=len(votes))
         free &= ~taken
         if line := _line(ink, x[on_line], y[on_line], length[on_line], middle):
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def _followed(
     x: np.ndarray, y: np.ndarray, free: np.ndarray, path: np.ndarray, within: float, W: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the runs at (x, y) lie on a line near `path`, and its middle in every column (W,): paper may be bent."""
+    """Which of the runs at (x, y) lie on a line near `path`, and its middle (W,), a parabola because paper may bend."""
     on_line = free & (np.abs(y - path) <= within + 1)
     for degree in (1, 2):
         curve = np.polynomial.Polynomial.fit(x[on_line], y[on_line], degree, domain=[0, W])
@@ -76,13 +80,13 @@ def _followed(
 
 
 def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, middle: np.ndarray) -> Line | None:
-    """The line of thin runs of these lengths at (x, y), along `middle` (W,); None if it is too short or too faint."""
+    """The line of thin runs of these lengths at (x, y), along `middle` (W,), or None if it is too short or faint."""
     H, W = ink.shape
     width = float(np.median(length))
     is_alone = np.abs(length - width) <= max(1.0, 0.4 * width)
     alone = np.zeros(W, bool)
     alone[x[is_alone]] = True
-    seen = alone | ink[np.clip(np.rint(middle).astype(int), 0, H - 1), np.arange(W)]  # a stroke may cross it
+    seen = alone | ink[np.clip(np.rint(middle).astype(int), 0, H - 1), np.arange(W)]  # strokes may cross the line
     start, end = _longest(seen, round(GAP * max(H, W)) + 2)
     size = end - start
     needed = SEEN if size > (1 - 2 * GAP) * W else SOLID
@@ -100,7 +104,7 @@ def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, mid
 
 
 def _longest(seen: np.ndarray, gap: int) -> tuple[int, int]:
-    """The longest stretch of `seen` (W,) with no gap longer than `gap`, as its start and end."""
+    """The start and end of the longest stretch of `seen` (W,) without a gap longer than `gap`."""
     places = np.flatnonzero(seen)
     if not len(places):
         return 0, 0

@@ -1,22 +1,22 @@
-"""A photo or a scan of one character as clean ink: what a network that frames the ink reads.
+"""Turn a photo or a scan of one character into clean ink, the input of a network that frames the ink.
 
-A drawing of Omniglot is black on white, and one pen has drawn all of them. A user's own picture is dark on light or
-light on dark, in colours, under uneven light, with noise, and drawn with any pen. In order:
+Omniglot's drawings are black on white, all drawn with the same pen. A user's picture may be dark on light or light on
+dark, in any colours, unevenly lit and noisy, and drawn with any pen. The steps are:
 
-1.  `to_working_size`: a large picture is made smaller, a tiny one larger.
-2.  `contrast.local_paper`: the colour of the paper is the median of the surroundings, everywhere.
-3.  `contrast.departure`: each pixel departs from its paper by a share, in the direction of colours in which few depart
-    far. That is ink: darker or lighter, whichever there is less of.
+1.  `to_working_size`: shrink a large picture, enlarge a tiny one.
+2.  `contrast.local_paper`: estimate the colour of the paper everywhere as the median of the surroundings.
+3.  `contrast.departure`: measure how far each pixel departs from its paper, relative to it, in the direction of colour
+    in which few pixels depart far. Those are ink: darker or lighter, whichever is rarer.
 4.  `contrast.tell_apart`: ink departs more than half as far as ink does on average.
-5.  `contrast.paper_without`: twice more from 3, with the paper that is left when the ink is painted over.
-6.  `contrast.smoothed`: noise is blurred away as far as it is in the way. What has then no contrast is refused.
-7.  `contrast.ink_above_noise`: in a dim corner, ink has to rise above the noise there.
-8.  `without_ruling`: printed lines go, a box or a frame; then `without_edges`, `without_specks`: the rim of the table
-    and the dust, but not the dot on an i.
-9.  `close_up`: a character that is small in a large picture is looked at again, from near.
-10. `with_usual_pen`: a pen far thinner or thicker than Omniglot's is replaced by that one.
+5.  `contrast.paper_without`: repeat from 3 twice, with paper estimated after the ink is painted over.
+6.  `contrast.smoothed`: blur the noise away if there is too much of it. Refuse a picture without contrast.
+7.  `contrast.ink_above_noise`: in a dim corner, ink must rise above the local noise.
+8.  `without_ruling`: remove printed lines, boxes and frames; then, with `without_edges` and `without_specks`, the edge
+    of the table and dust, but not the dot on an i.
+9.  `close_up`: if the character is small in a large picture, start again with the part around it.
+10. `with_usual_pen`: redraw a character whose pen is far thinner or thicker than Omniglot's.
 
-What is clean already, as Omniglot's drawings are, comes out as it went in.
+A picture that is clean already, as Omniglot's drawings are, comes out unchanged.
 """
 
 from pathlib import Path
@@ -31,35 +31,36 @@ from scratchnet.images.pictures import name_of, read_colours
 from scratchnet.images.ruling import MANY, without_ruling
 from scratchnet.images.strokes import box_sizes, extent, grown, middle_lines, parts, pruned, stroke_width, thickened
 
-LARGEST, SMALLEST = 400, 100  # pixels of the longer side, to work with
-OUTLINED = 2.4  # clarity: of strokes out of focus 2.5, of light that fades on a blank page 2 to 2.7
-RIM = 0.5  # of its own length, or of a side of the picture: what lies along the border for longer was not drawn
-REST = 0.1  # of the longer side: the least that has to be left without it
-ALIKE = 0.75  # pens of one character, the thinner as a share of the thicker
-DUST = 0.3  # of a pen's width squared: what covers less is no dot
-PIECES = 30  # in how many a character may be
-FAR = 0.4  # of the picture: what is smaller is looked at from near
-PEN = 0.075  # of the character's longer side: Omniglot's pen, with 0.067 to 0.088 in half of its drawings
-TOO_THIN, TOO_THICK = 2 / 3, 7 / 4  # of that: a pen beyond is replaced, as in 3 % of them
-PAGE = 20  # pens: the side of Omniglot's page
-LEAST_PEN = 4  # pixels: what a dot is drawn with
-LINES = 180  # pixels of the longer side of what is thinned
+LARGEST, SMALLEST = 400, 100  # pixels: the working size of the longer side
+OUTLINED = 2.4  # clarity; strokes out of focus have 2.5, light that fades across a blank page 2 to 2.7
+RIM = 0.5  # of a part's length, or of a side: a part that follows the border for longer was not drawn
+REST = 0.1  # of the longer side: the least size of what remains without such parts
+ALIKE = 0.75  # ratio of stroke widths, thinner to thicker, that count as one pen
+DUST = 0.3  # of the squared width of the pen: the least area of a dot
+PIECES = 30  # the most parts of a character
+FAR = 0.4  # of the picture: smaller characters are enlarged
+PEN = 0.075  # of the longer side of a character: Omniglot's pen, 0.067 to 0.088 in half of its drawings
+TOO_THIN, TOO_THICK = 2 / 3, 7 / 4  # of PEN: pens outside this range are replaced, in 3 % of its drawings
+PAGE = 20  # widths of the pen: the side of Omniglot's page
+LEAST_PEN = 4  # pixels: used to draw a dot
+LINES = 180  # pixels: the longer side of a character while it is thinned
 
 
 class _NoCharacterError(Exception):
-    """Why there is no character in a picture."""
+    """A picture shows no character; the message says why."""
 
 
-def read_character(source: Path | str | BinaryIO | Image.Image, name: str = "") -> np.ndarray:
-    """The one character in a picture, (H, W) float32: ink 1 and paper 0, whatever it was drawn with, and on what.
+def read_character(source: Path | str | BinaryIO | Image.Image, *, name: str = "") -> np.ndarray:
+    """Read the one character in a picture as ink (H, W), float32, ink 1 and paper 0, whatever the pen and the paper.
 
-    Raises DataError when the picture cannot be read (as `read_image`), and when it shows no character.
+    source: a path, an open binary file or a Pillow image. name: what to call it in error messages. Raises DataError if
+    the picture cannot be read (as `read_image`), or if it shows no character.
     """
-    picture = read_colours(source, name)
+    picture = read_colours(source, name=name)
     try:
         ink, seen = find_character(to_working_size(picture))
         if near := close_up(picture, ink):
-            ink, seen = find_character(to_working_size(near), many=1)  # no stroke goes across all of it
+            ink, seen = find_character(to_working_size(near), many=1)  # there, no stroke spans the picture
         if seen < OUTLINED:
             raise _NoCharacterError("there is only light and shade, without an outline")
     except _NoCharacterError as why:
@@ -71,19 +72,18 @@ def read_character(source: Path | str | BinaryIO | Image.Image, name: str = "") 
 
 
 def to_working_size(picture: Image.Image) -> Image.Image:
-    """The picture at a size at which a step takes milliseconds, and at which lines are a few pixels wide."""
+    """The picture at a size at which each step takes milliseconds and lines are a few pixels wide."""
     longer = max(picture.size)
     scale = LARGEST / longer if longer > LARGEST else float(np.ceil(SMALLEST / longer))
     if scale == 1:
         return picture
     width, height = (max(1, round(scale * length)) for length in picture.size)
-    how = Image.Resampling.BILINEAR if scale < 1 else Image.Resampling.BICUBIC  # antialiased where it gets smaller
+    how = Image.Resampling.BILINEAR if scale < 1 else Image.Resampling.BICUBIC  # antialiased when shrinking
     return picture.resize((width, height), how)
 
 
 def find_character(picture: Image.Image, many: int = MANY) -> tuple[np.ndarray, float]:
-    """Where the ink of the character is, (H, W) bool, and with what clarity it is seen. Steps 2 to 8; `many` lines are
-    ruling."""
+    """Steps 2 to 8: the ink of the character, (H, W) bool, and its clarity; `many` parallel lines are ruling."""
     contrast = best_contrast(np.asarray(picture, np.float32) / 255)
     if contrast.ink < FAINTEST:
         raise _NoCharacterError("nothing stands out from the paper")
@@ -101,9 +101,9 @@ def find_character(picture: Image.Image, many: int = MANY) -> tuple[np.ndarray, 
 
 
 def without_edges(ink: np.ndarray) -> np.ndarray:
-    """The ink without what lies along the border, such as a table or a shadow, if a character is left inside.
+    """Remove parts along the border, such as a table or a shadow, if a character is left inside.
 
-    In a picture cut to the character, strokes lie along the border, too; but there, what is left touches it as well.
+    In a picture cropped to the character, strokes also follow the border; but there, the others touch it as well.
     """
     numbers = parts(ink)
     borders = numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]
@@ -119,28 +119,28 @@ def without_edges(ink: np.ndarray) -> np.ndarray:
 
 
 def _is_stroke(ink: np.ndarray, pen: float) -> bool:
-    """Whether ink along the border was drawn with this pen, and is no frame all around: then the picture was cut."""
+    """Whether ink along the border was drawn with this pen and does not form a frame: then the picture is cropped."""
     all_around = all(border.any() for border in (ink[0], ink[-1], ink[:, 0], ink[:, -1]))
     return not all_around and ALIKE * pen < stroke_width(ink) < pen / ALIKE
 
 
 def without_specks(ink: np.ndarray) -> np.ndarray:
-    """The ink without what is smaller than a dot of the pen."""
+    """Remove parts that are smaller than a dot of the pen."""
     numbers = parts(ink)
     areas = np.bincount(numbers.ravel())
     areas[0] = 0
     pen = stroke_width((areas > areas.max() / 20)[numbers])
     is_dot = areas >= max(DUST * pen**2, 4)
-    found = np.count_nonzero(is_dot)
-    if not found:
+    dots = np.count_nonzero(is_dot)
+    if not dots:
         raise _NoCharacterError("there are only specks")
-    if found > PIECES:
-        raise _NoCharacterError(f"there are {found} marks")
+    if dots > PIECES:
+        raise _NoCharacterError(f"there are {dots} marks")
     return is_dot[numbers]
 
 
 def close_up(picture: Image.Image, ink: np.ndarray) -> Image.Image | None:
-    """The part of the picture about the ink found on a smaller copy of it; None where the copy shows it well."""
+    """The part of the picture around the ink found in a smaller copy, or None if the copy shows it well enough."""
     scale = max(picture.size) / max(ink.shape)
     (top, left), size = extent(ink)
     if scale <= 1 or max(size) >= FAR * max(ink.shape):
@@ -153,9 +153,9 @@ def close_up(picture: Image.Image, ink: np.ndarray) -> Image.Image | None:
 
 
 def with_usual_pen(ink: np.ndarray) -> np.ndarray:
-    """The ink on a page of Omniglot's proportions, and if its pen is not like Omniglot's, redrawn: (S, S) float32.
+    """Place the ink (H, W) bool on a page of Omniglot's proportions, redrawn if the pen differs: (S, S) float32.
 
-    Strokes that are too thin are thickened; those that are too thick are thinned to lines first.
+    Strokes that are too thin are thickened; strokes that are too thick are first thinned to lines.
     """
     pen = stroke_width(ink)
     pens = pen / max(extent(ink)[1]) / PEN
@@ -163,24 +163,24 @@ def with_usual_pen(ink: np.ndarray) -> np.ndarray:
         return _on_page(ink.astype(np.float32), min(max(ink.shape), PAGE * pen))
     if pens > TOO_THICK:
         ink, pen = _lines(ink, pen), 1.0
-    between = max(extent(ink)[1]) - pen  # the middles of the outermost strokes; the character is one pen larger
+    between = max(extent(ink)[1]) - pen  # between the middles of the outermost strokes; the character is one pen larger
     new_pen = max(PEN / (1 - PEN) * between, LEAST_PEN)
     reach = int(np.ceil(new_pen))
     return _on_page(thickened(np.pad(ink, reach), (new_pen - pen) / 2), PAGE * new_pen)
 
 
 def _lines(ink: np.ndarray, pen: float) -> np.ndarray:
-    """The middle lines of the strokes, at a scale at which they are LINES pixels high or wide."""
+    """The centre lines of the strokes, scaled so that the character is LINES pixels high or wide."""
     (top, left), (height, width) = extent(ink)
     scale, rim = LINES / max(height, width), int(np.ceil(pen))
     whole = np.pad(ink[top : top + height, left : left + width], rim).astype(np.float32)
     shape = [max(1, round(scale * length)) for length in whole.shape]
-    smooth = blurred(resampled(whole, shape), max(0.5, scale * pen / 8)) > 0.5  # a rough outline makes branches
+    smooth = blurred(resampled(whole, shape), max(0.5, scale * pen / 8)) > 0.5  # a rough outline would cause branches
     return pruned(middle_lines(smooth), int(scale * pen / 2))
 
 
 def _on_page(ink: np.ndarray, page: float) -> np.ndarray:
-    """The ink in the middle of a square page of so many pixels, or as many as it needs."""
+    """The ink in the middle of a square page of `page` pixels a side, or more if it needs them."""
     (top, left), size = extent(ink > 0)
     side = max(*size, round(page))
     sheet = np.zeros((side, side), np.float32)

@@ -1,4 +1,4 @@
-"""Pictures as arrays of ink: 1 where the pen was, 0 where the paper shows."""
+"""Read pictures as arrays of ink: 1 where the pen was, 0 where the paper shows."""
 
 import io
 import math
@@ -17,14 +17,15 @@ from scratchnet.images.blocks import webp_size, without_notes
 from scratchnet.images.channels import colours, grey_values
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
-MAX_PIXELS = 64_000_000  # as of telephones; a few kilobytes of PNG can claim gigabytes of pixels
-LARGE = 1 << 24  # pixels, of which as many are looked at, at most
-FULL_MODES = {"1": "L", "P": "RGB", "I;16": "I", "I;16L": "I", "I;16B": "I", "I;16N": "I"}  # that can be averaged
-MAX_WEBP, WEBP_DENSITY = 1 << 23, 100  # pixels, and how many more for each byte: no photo of a sheet is as dense
-MAX_SIDE = 32_000  # pixels; every row costs memory of its own
-MAX_BYTES = 1 << 26  # of a file that is searched for what spoils it
+MAX_PIXELS = 64_000_000  # phone cameras reach this; a few kilobytes of PNG can claim gigabytes of pixels
+LARGE = 1 << 24  # pixels; larger pictures are averaged down
+# Modes that Pillow cannot average, and those to convert them to first.
+FULL_MODES = {"1": "L", "P": "RGB", "I;16": "I", "I;16L": "I", "I;16B": "I", "I;16N": "I"}
+MAX_WEBP, WEBP_DENSITY = 1 << 23, 100  # pixels, plus this many per byte; photos of paper have fewer
+MAX_SIDE = 32_000  # pixels; Pillow allocates memory for every row
+MAX_BYTES = 1 << 26  # of a file that is searched for damaged blocks
 
-ORIENTATION = 0x0112  # the EXIF note of how the camera was held
+ORIENTATION = 0x0112  # the EXIF tag for how the camera was held
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,15 +39,16 @@ TURNS = {
 Source = Path | str | BinaryIO | Image.Image
 
 
-def read_image(source: Source, name: str = "") -> np.ndarray:
-    """The ink of a picture: (H, W) float32 in [0, 1], black 1 and white 0.
+def read_image(source: Source, *, name: str = "") -> np.ndarray:
+    """Read a picture as ink: (H, W) float32 in [0, 1], black 1 and white 0.
 
-    Colours become grey, and values are scaled by the picture's mode, as `channels` says. On a transparent sheet the ink
-    is what is opaque. A photograph is turned upright as its EXIF note says, if that can be read. Of an animation the
-    first frame counts. `name` stands for `source` in error messages.
+    source: a path, an open binary file or a Pillow image. Colours become grey, and values are scaled by the mode of the
+    picture (see `images.channels`). On a transparent background, the opaque pixels are the ink. Photographs are turned
+    upright by their EXIF orientation, if it can be read. Of an animation, the first frame is used. name: what to call
+    the picture in error messages.
 
-    Raises DataError when the picture is missing, damaged, of another format, larger than MAX_PIXELS or MAX_SIDE, or its
-    values fit no scale in use.
+    Raises DataError if the picture is missing, damaged, of an unknown format, or larger than MAX_PIXELS or MAX_SIDE, or
+    if its values match no known scale.
     """
     name = name or name_of(source)
     with _refusals(name):
@@ -54,23 +56,23 @@ def read_image(source: Source, name: str = "") -> np.ndarray:
         return np.subtract(1, grey, out=grey)
 
 
-def read_colours(source: Source, name: str = "") -> Image.Image:
-    """A picture in colours (Pillow's mode RGB), otherwise as `read_image` reads it."""
+def read_colours(source: Source, *, name: str = "") -> Image.Image:
+    """Read a picture in colour, as a Pillow image of mode RGB; otherwise like `read_image`, also in what it raises."""
     name = name or name_of(source)
     with _refusals(name):
         return colours(_decode(source, name))
 
 
-def read_bitmap(source: Source, name: str = "") -> np.ndarray:
-    """A one-bit picture, such as Omniglot's: (H, W) bool, True where there is ink; greys count from one half.
+def read_bitmap(source: Source, *, name: str = "") -> np.ndarray:
+    """Read a black-and-white picture, such as Omniglot's: (H, W) bool, True where the ink is above one half.
 
     Raises DataError as `read_image` does.
     """
-    return read_image(source, name) > 0.5
+    return read_image(source, name=name) > 0.5
 
 
 def name_of(source: Source) -> str:
-    """What to call a picture in a message: its path, if it has one."""
+    """The name of a picture for messages: its path, if it has one."""
     if isinstance(source, Path | str):
         return str(source)
     return str(getattr(source, "filename", "") or getattr(source, "name", "") or "the image")
@@ -78,7 +80,7 @@ def name_of(source: Source) -> str:
 
 @contextmanager
 def _refusals(name: str) -> Iterator[None]:
-    """Whatever goes wrong with the picture called `name` as a DataError on one line."""
+    """Turn whatever goes wrong with the picture called `name` into a DataError of one line."""
     try:
         yield
     except DataError:
@@ -87,20 +89,20 @@ def _refusals(name: str) -> Iterator[None]:
         raise DataError(f"there is no file {name}: check the path") from cause
     except IsADirectoryError as cause:
         raise DataError(f"{name} is a folder, expected an image file: give one of the files in it") from cause
-    except Image.DecompressionBombError as cause:  # so vast that Pillow refuses it before we can
-        raise DataError(f"{name} has far more than {MAX_PIXELS:,} pixels: scale it to size") from cause
+    except Image.DecompressionBombError as cause:  # so large that Pillow refuses it before we can
+        raise DataError(f"{name} has far more than {MAX_PIXELS:,} pixels: scale it down") from cause
     except UnidentifiedImageError as cause:
         known = ", ".join(FORMATS)
-        raise DataError(f"{name} is empty or no image of a known format ({known}): save it again as PNG") from cause
+        raise DataError(f"{name} is empty or not an image in a known format ({known}): save it again as PNG") from cause
     except Exception as cause:  # damage makes decoders fail in many ways, among them SyntaxError and struct.error
-        if isinstance(cause, OSError) and cause.strerror:  # of the system, not of a decoder
+        if isinstance(cause, OSError) and cause.strerror:  # from the system, not from a decoder
             raise DataError(f"{name} cannot be read ({cause.strerror}): give an image file that can") from cause
         reason = " ".join(str(cause).split())[:200]
         raise DataError(f"{name} cannot be read ({type(cause).__name__}: {reason}): save it again as PNG") from cause
 
 
 def _decode(source: Source, name: str) -> Image.Image:
-    """The decoded picture; from its bare pixels, if what a file notes of them is damaged."""
+    """The decoded picture; if that fails, decoded again without its metadata, which may be damaged."""
     if isinstance(source, Path | str):
         expect_file(source)
     try:
@@ -114,14 +116,14 @@ def _decode(source: Source, name: str) -> Image.Image:
 
 
 def _loaded(source: Source, name: str) -> Image.Image:
-    """The decoded picture, upright, refused by the size in its header before a pixel is decoded."""
+    """The decoded picture, turned upright. Its size is checked by the header before any pixel is decoded."""
     _expect_likely_webp(source, name)
     with warnings.catch_warnings(action="ignore"), _opened(source) as image:
         width, height = image.size
         if not 0 < width * height <= MAX_PIXELS or max(image.size) > MAX_SIDE:
             raise DataError(
                 f"{name} is {width} x {height} pixels, expected 1 to {MAX_PIXELS:,} in all and up to "
-                f"{MAX_SIDE:,} a side: scale it to size"
+                f"{MAX_SIDE:,} a side: scale it down"
             )
         image.load()
         turn = _turn(image)
@@ -130,9 +132,9 @@ def _loaded(source: Source, name: str) -> Image.Image:
 
 
 def _expect_likely_webp(source: Source, name: str) -> None:
-    """Refuse a WEBP that claims more pixels than its bytes can hold.
+    """Refuse a WebP that claims more pixels than its bytes can plausibly hold.
 
-    Pillow's decoder takes eight bytes a pixel as soon as the file is open, whatever else is in it.
+    Pillow's decoder allocates eight bytes per pixel as soon as the file is opened, whatever it contains.
     """
     if isinstance(source, Image.Image):
         return
@@ -145,12 +147,12 @@ def _expect_likely_webp(source: Source, name: str) -> None:
     if pixels > limit:
         raise DataError(
             f"{name} has {pixels:,} pixels, expected up to {limit:,} in a WEBP of {size:,} bytes: "
-            "scale it, or save it as PNG"
+            "scale it down, or save it as PNG"
         )
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """The picture, averaged over squares of its pixels where it has more than LARGE: a small file can hold as many."""
+    """The picture, averaged over squares of pixels if it has more than LARGE, since small files can hold that many."""
     factor = math.ceil(math.sqrt(image.width * image.height / LARGE))
     if factor == 1:
         return image
@@ -165,7 +167,7 @@ def _reduced(image: Image.Image) -> Image.Image:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns the picture upright, by its EXIF note: None where that says nothing, or nothing that can be read."""
+    """The transposition that turns the picture upright by its EXIF orientation, or None if there is none to read."""
     try:
         return TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damage makes parsers fail in many ways
@@ -173,14 +175,14 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _opened(source: Source) -> AbstractContextManager[Image.Image]:
-    """The picture with only its header read; a file opened here is closed at the end, the caller's own is not."""
+    """The picture with only its header read. A file opened here is closed at the end; one of the caller stays open."""
     return nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS)
 
 
 def _content(source: Source) -> bytes:
-    """The bytes of a file, as far as notes are worth to be searched for in them."""
+    """The first MAX_BYTES bytes of a file."""
     if isinstance(source, Image.Image):
-        raise ValueError("has no file")
+        raise ValueError("there is no file")
     if isinstance(source, Path | str):
         with open(source, "rb") as file:
             return file.read(MAX_BYTES)

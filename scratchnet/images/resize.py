@@ -1,7 +1,8 @@
-"""Resizing as two matrix products: y = R_h x R_w', one for the rows and one for the columns.
+"""Resizing as two matrix products, y = R_h x R_w', one for the rows and one for the columns.
 
-The weights are those of an antialiased linear resize, the "bilinear" of Pillow: a triangle as wide as an output
-pixel (never narrower than an input pixel), normalised where the border cuts it.
+The network's "page" frame. The weights are those of an antialiased linear resize, Pillow's "bilinear": a triangle that
+reaches one output pixel to either side (at least one input pixel), normalised where the border cuts it off. It is
+preprocessing and has no backward.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from scratchnet.backend import Array, array_module, device_of
 
 
 def resize(images: Array, size: int) -> Array:
-    """images (N, H, W) float at size x size pixels: (N, size, size). The same array if it has that size already."""
+    """Resize images (N, H, W), float, to (N, size, size). Returns the same array if it already has that size."""
     if images.shape[1:] == (size, size):
         return images
     xp = array_module(images)
@@ -21,16 +22,16 @@ def resize(images: Array, size: int) -> Array:
 
 
 def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
-    """(size_out, size_in) float64 weights with rows that sum to one: the window is the whole picture."""
+    """Weights (size_out, size_in), float64, for the whole picture as the window; each row sums to one."""
     centres, reach = window_pixels(np.zeros(1), np.full(1, float(size_in)), size_out)
     weights = triangles(centres, reach, size_in)[0]
     return weights / weights.sum(axis=1, keepdims=True)
 
 
 def window_pixels(low: Array, high: Array, size_out: int) -> tuple[Array, Array]:
-    """The windows from low to high (N,), in input pixels, cut into size_out pixels each.
+    """Divide windows from low to high (N,), in input pixels, into size_out pixels each.
 
-    Returns the centres (N, size_out) of the pixels, and how far their triangles reach to either side, (N, 1).
+    Returns the centres (N, size_out) of the pixels, and the reach (N, 1) of their triangles to either side.
     """
     xp = array_module(low, high)
     pixel = (high - low)[:, None] / size_out
@@ -39,7 +40,7 @@ def window_pixels(low: Array, high: Array, size_out: int) -> tuple[Array, Array]
 
 
 def triangles(centres: Array, reach: Array, size_in: int) -> Array:
-    """The weights (N, size_out, size_in) of size_in input pixels in triangles about `centres`, not normalised."""
+    """The unnormalised weights (N, size_out, size_in) of the input pixels in triangles around `centres`."""
     xp = array_module(centres, reach)
     centres_in = xp.arange(size_in, dtype=centres.dtype) + 0.5
     distance = xp.abs(centres[:, :, None] - centres_in)

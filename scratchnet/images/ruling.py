@@ -1,12 +1,11 @@
-"""Lines that are no character: ruled lines, squared paper, a box or a frame around it, found and taken away.
+"""Find and remove lines that are not part of the character: ruled lines, squared paper, a box or a frame around it.
 
-A printed line is straight, thin and equally wide. But so are the strokes of many a character, and boxes, bars and
-crosses are characters. A printed line differs from a stroke in that it nowhere simply ends: both its ends lie on the
-border of the picture, or make corners with other such lines; and in that without it a whole character is left, at a
-distance from the border. Many parallel lines from border to border are ruling in any case. Where in doubt, the ink
-stays as it is.
+A printed line is straight, thin and of constant width. But so are the strokes of many characters, and boxes, bars and
+crosses are characters. A printed line differs from a stroke in two ways: it has no free end, as both ends lie on the
+border of the picture or form corners with other such lines; and without it a whole character is left, at a distance
+from the border. Many parallel lines from border to border are always ruling. When in doubt, the ink is left unchanged.
 
-Lines are looked for along the rows; those along the columns are found in the transposed picture.
+The search is for lines along the rows; lines along the columns are found in the transposed picture.
 """
 
 from collections.abc import Sequence
@@ -17,37 +16,38 @@ import numpy as np
 from scratchnet.images.lines import Line, find_lines
 from scratchnet.images.strokes import box_sizes, extent, parts, stroke_width
 
-STRAIGHT = 0.45  # pixels off a straight line, root mean square: printed lines 0.3, and strokes by hand 0.3 to 1.3
-EDGE = 0.003  # of the picture's side: a line that runs off the picture ends no farther from its border
-MANY = 3  # parallel lines from border to border are ruling, whatever else there is
-REST = 0.03  # of the picture's side: the least that is left of a character
-FILLS = 0.2  # of a box: the least that is written into it
-NEAR_BORDER = 0.1  # of the picture's side: a box as near was printed
-OTHER_PEN = 0.72  # a box with a line thinner than that share of the pen, or the reverse, was printed
-RULED = 0.8  # of a character drawn with a ruler are straight lines along the rows and columns
+STRAIGHT = 0.45  # pixels, root mean square deviation from straight; printed lines have 0.3, pen strokes 0.3 to 1.3
+EDGE = 0.003  # of the side of the picture: a line that leaves it ends at most this far from its border
+MANY = 3  # this many parallel lines from border to border are always ruling
+REST = 0.03  # of the side of the picture: the least size of a character
+FILLS = 0.2  # of a box: the least size of the writing in it
+NEAR_BORDER = 0.1  # of the side of the picture: a box this near to the border was printed
+OTHER_PEN = 0.72  # a box whose lines are thinner than this share of the pen, or the reverse, was printed
+RULED = 0.8  # the share of straight lines along rows and columns in a character drawn with a ruler
 
 
 class Ruling(NamedTuple):
-    """Lines along the rows of the picture, and along those of the transposed picture."""
+    """Lines along the rows of the picture, and lines along its columns, which are rows of the transposed picture."""
 
     rows: list[Line]
     columns: list[Line]
 
 
 def without_ruling(ink: np.ndarray, faint: np.ndarray, many: int = MANY) -> np.ndarray:
-    """The ink (H, W) bool without printed lines, strokes that cross them mended; as it is where there are none.
+    """Remove printed lines from the ink (H, W) bool, repairing the strokes that cross them.
 
-    Lines are followed in `faint` (H, W), which holds the ink and what else there is a trace of. So `many` parallel
-    lines from border to border are ruling. Raises ValueError where there are only lines.
+    faint: (H, W) bool, the ink and fainter traces, in which the lines are followed. many: this many parallel lines from
+    border to border are ruling. Returns the ink unchanged if there are no such lines. Raises ValueError if there are
+    only lines.
     """
-    found = Ruling(find_lines(faint), find_lines(faint.T))
-    if max(_spanning(_inside(found, ink.shape), ink.shape)) >= many:
-        left, _ = _without(ink, _thin_ruling(faint, found))
+    lines = Ruling(find_lines(faint), find_lines(faint.T))
+    if max(_spanning(_inside(lines, ink.shape), ink.shape)) >= many:
+        left, _ = _without(ink, _thin_ruling(faint, lines))
         if not left.any() or max(extent(left)[1]) < REST * max(ink.shape):
             raise ValueError("there are only ruled lines")
         return left
-    ruling = _anchored(found, ink.shape)
-    if min(map(len, ruling)) < 2:  # no frame: what lies along the border may be a stroke of a picture cut to its ink
+    ruling = _anchored(lines, ink.shape)
+    if min(map(len, ruling)) < 2:  # no frame: lines along the border may be strokes of a picture cropped to its ink
         ruling = _inside(ruling, ink.shape)
     if not any(ruling):
         return ink
@@ -55,25 +55,25 @@ def without_ruling(ink: np.ndarray, faint: np.ndarray, many: int = MANY) -> np.n
     if not left.any() or not _is_character(left):
         return ink
     if _is_printed_box(left, bands, ruling):
-        return without_ruling(left, faint & ~bands, many)  # a frame may be a double one
+        return without_ruling(left, faint & ~bands, many)  # the frame may be double
     return left if _reaches_border(_inside(ruling, ink.shape), ink.shape) else ink
 
 
 def _anchored(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
-    """The straight lines of which both ends lie on the border, or make a corner with other such lines."""
+    """The straight lines whose ends both lie on the border or form a corner with other such lines."""
     H, W = shape
-    kept, found = Ruling(*([line for line in lines if line.rough <= STRAIGHT] for lines in ruling)), None
-    while kept != found:
-        found = kept
+    kept, before = Ruling(*([line for line in lines if line.rough <= STRAIGHT] for lines in ruling)), None
+    while kept != before:
+        before = kept
         kept = Ruling(
-            [line for line in found.rows if _is_anchored(line, found.columns, H)],
-            [line for line in found.columns if _is_anchored(line, found.rows, W)],
+            [line for line in before.rows if _is_anchored(line, before.columns, H)],
+            [line for line in before.columns if _is_anchored(line, before.rows, W)],
         )
     return kept
 
 
 def _inside(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
-    """The lines that do not lie along the border."""
+    """The lines that do not follow the border."""
     return Ruling(
         *(
             [line for line in lines if not _lies_along(line, length)]
@@ -83,12 +83,12 @@ def _inside(ruling: Ruling, shape: tuple[int, int]) -> Ruling:
 
 
 def _spanning(ruling: Ruling, shape: tuple[int, int]) -> list[int]:
-    """How many lines go from border to border, along the rows and along the columns."""
+    """The number of lines from border to border, along the rows and along the columns."""
     return [sum(_spans(line, length) for line in lines) for lines, length in zip(ruling, shape, strict=True)]
 
 
 def _reaches_border(ruling: Ruling, shape: tuple[int, int]) -> bool:
-    """Whether a line ends on the border."""
+    """Whether any line ends on the border."""
     return any(
         _on_border(line, end, length)
         for lines, length in zip(ruling, shape, strict=True)
@@ -98,17 +98,19 @@ def _reaches_border(ruling: Ruling, shape: tuple[int, int]) -> bool:
 
 
 def _thin_ruling(ink: np.ndarray, ruling: Ruling) -> Ruling:
-    """The lines of ruled paper, looked for once more now that it is known how thick they are: so that strokes that
-    lie upon them do not hide them."""
+    """The lines of ruled paper, searched for again now that their thickness is known.
+
+    So strokes that lie on them do not hide them.
+    """
     width = np.median([line.width for lines in ruling for line in lines])
     thickest = 1.5 * width + 1
     H, W = ink.shape
-    found = Ruling(find_lines(ink, thickest), find_lines(ink.T, thickest))
-    return Ruling([line for line in found.rows if _spans(line, H)], [line for line in found.columns if _spans(line, W)])
+    lines = Ruling(find_lines(ink, thickest), find_lines(ink.T, thickest))
+    return Ruling([line for line in lines.rows if _spans(line, H)], [line for line in lines.columns if _spans(line, W)])
 
 
 def _without(ink: np.ndarray, ruling: Ruling) -> tuple[np.ndarray, np.ndarray]:
-    """The ink (H, W) without the lines, and the bands that they covered."""
+    """The ink (H, W) without the lines, and the bands (H, W) that they covered."""
     left, rows = _taken_away(ink, ruling.rows)
     left, columns = _taken_away(left.T, ruling.columns)
     bands = rows | columns.T
@@ -116,7 +118,7 @@ def _without(ink: np.ndarray, ruling: Ruling) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _reach(side: int) -> float:
-    """How many pixels off a line may end."""
+    """The largest distance in pixels between the end of a line and what it is taken to meet."""
     return max(2.0, 0.015 * side)
 
 
@@ -135,7 +137,7 @@ def _on_border(line: Line, column: int, height: int) -> bool:
 
 
 def _meets(line: Line, column: int, other: Line) -> bool:
-    """Whether the line makes a corner at this column with a line `other` across. Strokes end on ruled lines as well."""
+    """Whether the line forms a corner at this column with a line `other` across; strokes also end on ruled lines."""
     row = line.at(column)
     reach = _reach(max(len(line.middle), len(other.middle))) + (line.width + other.width) / 2
     return abs(other.at(row) - column) <= reach and min(abs(row - other.start), abs(row - other.end + 1)) <= reach
@@ -146,13 +148,13 @@ def _spans(line: Line, height: int) -> bool:
 
 
 def _lies_along(line: Line, height: int) -> bool:
-    """Whether the line lies along the upper or lower border."""
+    """Whether the line follows the upper or lower border."""
     middle = float(np.median(line.middle[line.start : line.end]))
     return min(middle, height - 1 - middle) <= line.width / 2 + _reach(max(height, len(line.middle)))
 
 
 def _is_character(left: np.ndarray) -> bool:
-    """Whether what is left is large enough, and keeps away from the border."""
+    """Whether the remaining ink is large enough and at a distance from the border."""
     (top, first), size = extent(left)
     H, W = left.shape
     margin = min(top, first, H - top - size[0], W - first - size[1])
@@ -160,7 +162,7 @@ def _is_character(left: np.ndarray) -> bool:
 
 
 def _is_printed_box(left: np.ndarray, bands: np.ndarray, ruling: Ruling) -> bool:
-    """Whether the lines are a box around what is left of the ink, and not strokes of it."""
+    """Whether the lines form a printed box around the remaining ink, rather than being strokes of it."""
     if min(len(ruling.rows), len(ruling.columns)) < 2:
         return False
     box, (top, first), size = extent(bands), *extent(left)
@@ -182,13 +184,13 @@ def _is_printed_box(left: np.ndarray, bands: np.ndarray, ruling: Ruling) -> bool
 
 
 def _is_drawn_with_ruler(ink: np.ndarray) -> bool:
-    """Whether there is nothing but straight lines along the rows and columns, as in a character that is a box."""
+    """Whether there are only straight lines along the rows and columns, as in a character that is a box."""
     left, _ = _without(ink, Ruling(find_lines(ink), find_lines(ink.T)))
     return bool(left.sum() < (1 - RULED) * ink.sum())
 
 
 def _around(bands: np.ndarray) -> np.ndarray:
-    """The bands (H, W) bool, two pixels broader on every side."""
+    """The bands (H, W) bool, widened by two pixels on every side."""
     padded = np.pad(bands, 2)
     H, W = bands.shape
     moves = ((0, 0), (-2, 0), (2, 0), (0, -2), (0, 2))
@@ -196,7 +198,7 @@ def _around(bands: np.ndarray) -> np.ndarray:
 
 
 def _taken_away(ink: np.ndarray, lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray]:
-    """The ink (H, W) without lines along the rows, and the bands that they covered."""
+    """The ink (H, W) without these lines along the rows, and the bands that they covered."""
     H, W = ink.shape
     left, bands = ink.copy(), np.zeros_like(ink)
     columns = np.arange(W)
@@ -222,8 +224,10 @@ def _at(ink: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _between(above: np.ndarray, below: np.ndarray, step: int, steps: int) -> np.ndarray:
-    """Where strokes cross a line, (W,) bool, at a step of the way from ink `above` it to ink `below` it: wherever a
-    straight stroke of any slope up to 45 degrees joins the two."""
+    """Where strokes cross a line, (W,) bool, at `step` of the `steps` rows between ink `above` it and `below` it.
+
+    That is wherever a straight stroke of any slope up to 45 degrees joins the two.
+    """
     if not above.any() or not below.any():
         return np.zeros_like(above)
     crossing = np.zeros_like(above)
@@ -243,7 +247,7 @@ def _shifted(values: np.ndarray, by: int) -> np.ndarray:
 
 
 def _without_remnants(left: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """Without the thin parts that lie along the bands: the rough edges of lines."""
+    """Remove thin parts along the bands, which are the rough edges of lines."""
     numbers = parts(left)
     along = np.bincount(numbers[_around(bands)], minlength=numbers.max() + 1)
     areas = np.bincount(numbers.ravel(), minlength=numbers.max() + 1)

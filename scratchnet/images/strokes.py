@@ -1,43 +1,43 @@
-"""Strokes of a binary picture: its parts, the width of the pen, the lines along the middle, and drawing them anew.
+"""Strokes of a binary picture: connected parts, stroke width, centre lines, and thickening.
 
-Pictures are (H, W) bool, ink True, with paper all around; pixels that touch at a corner hang together.
+Pictures are (H, W) bool, ink True, with paper all around. Pixels that touch at a corner are connected.
 """
 
 from functools import reduce
 
 import numpy as np
 
-AROUND = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]  # clockwise from the one above
+AROUND = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]  # clockwise from above
 
 
 def neighbours(picture: np.ndarray) -> np.ndarray:
-    """The eight neighbours of every pixel, clockwise from the one above: (8, H, W), 0 or False outside."""
+    """The eight neighbours of every pixel, clockwise from above: (8, H, W), 0 or False outside."""
     H, W = picture.shape
     padded = np.pad(picture, 1)
     return np.stack([padded[1 + dy : 1 + dy + H, 1 + dx : 1 + dx + W] for dy, dx in AROUND])
 
 
 def grown(ink: np.ndarray, pixels: int = 1) -> np.ndarray:
-    """The ink with all its neighbours, and theirs, so many times."""
+    """The ink (H, W) bool dilated by this many pixels, in all eight directions."""
     for _ in range(pixels):
         ink = ink | neighbours(ink).any(axis=0)
     return ink
 
 
 def parts(ink: np.ndarray) -> np.ndarray:
-    """The connected parts by number: (H, W) int64, 0 for paper, from 1 on for ink.
+    """Label the connected parts: (H, W) int64, 0 for paper, parts from 1 on.
 
-    Pixels that touch are hooked together, the later to the earlier, and every chain of hooks is shortened to its end,
-    until nothing changes: a number of rounds that grows as the logarithm of the longest part.
+    Union-find on whole arrays: of two pixels that touch, the later root is hooked to the earlier one, and every chain
+    is shortened to its root, until nothing changes. The number of rounds grows as the logarithm of the longest part.
     """
     pixels = np.arange(1, np.count_nonzero(ink) + 1)
     numbers = np.zeros(ink.shape, np.int64)
     numbers[ink] = pixels
     here, there = [], []
-    for beside in neighbours(numbers)[2:6]:  # each pair once
-        touching = (numbers > 0) & (beside > 0)
+    for neighbour in neighbours(numbers)[2:6]:  # every pair once
+        touching = (numbers > 0) & (neighbour > 0)
         here.append(numbers[touching])
-        there.append(beside[touching])
+        there.append(neighbour[touching])
     one, other = np.concatenate(here), np.concatenate(there)
     root = np.concatenate([[0], pixels])
     while (root[one] != root[other]).any():
@@ -50,7 +50,7 @@ def parts(ink: np.ndarray) -> np.ndarray:
 
 
 def box_sizes(numbers: np.ndarray) -> np.ndarray:
-    """The height and the width of every part, by its number; of 0, the paper, none: (1 + parts, 2) int64."""
+    """The height and width of every part, by label: (1 + parts, 2) int64; label 0, the paper, has size 0."""
     places, part = np.argwhere(numbers), numbers[numbers > 0]
     first = np.full((numbers.max() + 1, 2), max(numbers.shape))
     end = np.zeros_like(first)
@@ -60,16 +60,16 @@ def box_sizes(numbers: np.ndarray) -> np.ndarray:
 
 
 def extent(ink: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Where the ink begins, (row, column), and its height and width. Some ink is needed."""
+    """The bounding box of the ink, which must not be empty: its first row and column, and its height and width."""
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     return (int(rows[0]), int(columns[0])), (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
 
 
 def stroke_width(ink: np.ndarray) -> float:
-    """How wide the pen is, in pixels: the area over half of the outline. 0 without ink.
+    """The width of the pen in pixels: the area divided by half the length of the outline; 0 without ink.
 
-    The length of the outline is Crofton's: lines in four directions cross it as often as it is long, whatever its
-    direction.
+    The length is by Crofton's formula: the number of crossings with lines in four directions, which is proportional to
+    the length whatever the direction of the outline.
     """
     padded = np.pad(ink, 1)
     straight = np.count_nonzero(padded[1:] != padded[:-1]) + np.count_nonzero(padded[:, 1:] != padded[:, :-1])
@@ -81,15 +81,15 @@ def stroke_width(ink: np.ndarray) -> float:
 
 
 def middle_lines(ink: np.ndarray) -> np.ndarray:
-    """The strokes thinned to lines one pixel wide (Zhang and Suen 1984); of a dot, one pixel stays.
+    """Thin the strokes to lines one pixel wide (Zhang and Suen 1984); one pixel remains of a dot.
 
-    Two passes in turn, one from the south-east and one from the north-west, take away the pixels of the outline
-    without which nothing comes apart and no line gets shorter.
+    Two alternating passes, from the south-east and from the north-west, remove the pixels of the outline that neither
+    hold parts together nor end a line.
     """
     lines = ink
     while True:
         before = lines
-        for north, east, south, west in ((0, 2, 4, 6), (4, 6, 0, 2)):  # the second pass is the first, turned around
+        for north, east, south, west in ((0, 2, 4, 6), (4, 6, 0, 2)):  # the second pass is the first, turned round
             around = neighbours(lines)
             count, edges = _count_and_edges(around)
             outer = ~(around[east] & around[south] & (around[north] | around[west]))
@@ -99,10 +99,10 @@ def middle_lines(ink: np.ndarray) -> np.ndarray:
 
 
 def pruned(lines: np.ndarray, length: int) -> np.ndarray:
-    """Lines without their branches of up to `length` pixels, which thinning leaves where an outline was rough.
+    """Remove branches of at most `length` pixels, which thinning leaves where an outline is rough.
 
-    All ends are taken back by so many pixels; then the ends that there are grow again along the lines. What would
-    be gone altogether stays as it was.
+    All ends are shortened by `length` pixels; the remaining ends then grow back along the lines. Lines that would
+    vanish are kept.
     """
     short = lines
     for _ in range(length):
@@ -114,13 +114,13 @@ def pruned(lines: np.ndarray, length: int) -> np.ndarray:
 
 
 def thickened(ink: np.ndarray, radius: float) -> np.ndarray:
-    """All that is within `radius` pixels of ink, antialiased: (H, W) float32.
+    """Everything within `radius` pixels of ink (H, W) bool, antialiased: (H, W) float32.
 
-    From the distance to the ink in the same row follows the one in the plane: dx^2 + dy^2 at its least over the rows.
+    The distance in the plane follows from the distance dx to the ink in each row: the minimum of dx^2 + dy^2 over rows.
     """
     reach = int(np.ceil(radius + 0.5))
     steps = range(-reach, reach + 1)
-    far = np.where(np.pad(ink, reach), 0.0, reach + 1.0)  # what np.roll brings around is paper
+    far = np.where(np.pad(ink, reach), 0.0, reach + 1.0)  # so that np.roll wraps around paper only
     dx = reduce(np.minimum, (np.roll(far, step, axis=1) + abs(step) for step in steps))
     squared = reduce(np.minimum, (np.roll(dx * dx, step, axis=0) + step * step for step in steps))
     covered = np.clip(radius + 0.5 - np.sqrt(squared), 0, 1)[reach:-reach, reach:-reach]
@@ -128,18 +128,18 @@ def thickened(ink: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _count_and_edges(around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many neighbours (8, H, W) are ink, and how often, once around, ink follows paper: (H, W) each."""
+    """How many neighbours (8, H, W) are ink, and how often ink follows paper once around: (H, W) each."""
     return around.sum(axis=0), (~around & np.roll(around, -1, axis=0)).sum(axis=0)
 
 
 def _ends(lines: np.ndarray) -> np.ndarray:
-    """Where lines end: pixels with one neighbour, or up to three in a row, where the end meets another line."""
+    """The ends of lines: pixels with one neighbour, or with two or three adjacent ones, where an end meets a line."""
     count, edges = _count_and_edges(neighbours(lines))
     return lines & (edges == 1) & (count <= 3)
 
 
 def _lost(ink: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """The parts of the ink of which no pixel is left."""
+    """The parts of the ink that have no pixel in `left`."""
     numbers = parts(ink)
     lost = np.ones(numbers.max() + 1, bool)
     lost[0] = False
@@ -148,7 +148,7 @@ def _lost(ink: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 
 def _middles(ink: np.ndarray) -> np.ndarray:
-    """Of every part, the pixel nearest to its middle."""
+    """The pixel of every part that is nearest to its centre of gravity."""
     numbers, middles = parts(ink), np.zeros(ink.shape, bool)
     for number in range(1, numbers.max() + 1):
         pixels = np.argwhere(numbers == number)

@@ -1,30 +1,32 @@
-"""A batch of images, each through an affine map and a field of shifts of its own, by bilinear interpolation.
+"""Warp each image of a batch by its own affine map and displacement field, with bilinear interpolation.
 
-Inverse-mapped: each output pixel looks up where it came from, so the result has no holes.
+The mapping is inverse: each output pixel looks up where it came from, so the result has no holes. It serves data
+augmentation and has no backward.
 """
 
 import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of
-from scratchnet.ops import cuda
-from scratchnet.ops.cuda import warp as cuda_warp
+from scratchnet.ops.accelerated import accelerated
 
 
-def warp(images: Array, inverse: np.ndarray, displacement: Array | None = None) -> Array:
-    """images (N, H, W) float through N affine maps; outside the image there is paper, 0. Returns (N, H, W).
+def warp(images: Array, inverse: np.ndarray, *, displacement: Array | None = None) -> Array:
+    """Warp images (N, H, W), float, by N affine maps; outside the image there is paper, 0. Returns (N, H, W).
 
-    inverse: (N, 2, 3) on the host, from output to input: the value at output pixel (x, y) is read at
+    inverse: (N, 2, 3) on the host, from output to input: the value of output pixel (x, y) is read at
     inverse @ (x, y, 1), with x to the right, y down and the centre of the first pixel at (0, 0).
-    displacement: (N, 2, H, W) in pixels, of the dtype and on the device of the images: what is added to the x and the
-    y at which each output pixel is read. The identity returns the input exactly, and so does a displacement of zero.
-    Raises BackendError when the displacement is on another device.
+    displacement: (N, 2, H, W) in pixels, added to the x and y at which each output pixel is read; of the same dtype and
+    on the same device as the images. The identity and a displacement of zero are exact.
+    Raises BackendError if the displacement is on a different device.
     """
-    arrays = [images] if displacement is None else [images, displacement]
-    xp = array_module(*arrays)
-    maps = device_of(images).upload(inverse.astype(images.dtype.name))
-    if cuda.usable(*arrays):
-        return cuda_warp.warp(images, maps, displacement)
-    N, H, W = images.shape
+    array_module(*([images] if displacement is None else [images, displacement]))
+    return sample(images, device_of(images).upload(inverse.astype(images.dtype.name)), displacement)
+
+
+@accelerated
+def sample(images: Array, maps: Array, displacement: Array | None) -> Array:
+    """`warp` by maps (N, 2, 3) that are on the device of the images."""
+    xp, (N, H, W) = array_module(images), images.shape
     maps = maps[:, :, :, None, None]  # (N, 2, 3, 1, 1)
     columns = xp.arange(W, dtype=images.dtype)[None, None, :]
     rows = xp.arange(H, dtype=images.dtype)[None, :, None]
@@ -32,7 +34,7 @@ def warp(images: Array, inverse: np.ndarray, displacement: Array | None = None) 
     if displacement is not None:
         x, y = x + displacement[:, 0], y + displacement[:, 1]
 
-    # A border of two pixels of paper on every side: a look-up outside is clipped into it and reads 0.
+    # Two pixels of paper on every side: look-ups outside are clipped to this border and read 0.
     paper = 2
     padded = xp.pad(images, ((0, 0), (paper, paper), (paper, paper)))
     x = xp.clip(x, -paper + 0.5, W + 0.5)

@@ -3,16 +3,8 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "SiameseNet",
-    "build",
-    "compact",
-    "describe",
-    "koch2015",
-    "networks",
-    "options_of",
-    "parameter_count",
-    "siamese",
-]
+    "SiameseNet", "build", "compact", "describe", "koch2015", "networks", "options_of", "parameter_count", "siamese",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.models import networks, siamese
@@ -21,16 +13,7 @@ if TYPE_CHECKING:
 else:
     from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(
-        __name__,
-        __all__,
-        {
-            "SiameseNet": "siamese",
-            "koch2015": "networks",
-            "compact": "networks",
-            "build": "networks",
-            "describe": "networks",
-            "options_of": "networks",
-            "parameter_count": "networks",
-        },
-    )
+    __getattr__, __dir__ = lazily(__name__, __all__, {
+        "SiameseNet": "siamese", "koch2015": "networks", "compact": "networks", "build": "networks",
+        "describe": "networks", "options_of": "networks", "parameter_count": "networks",
+    })  # fmt: skip

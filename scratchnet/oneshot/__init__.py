@@ -1,73 +1,28 @@
-"""One-shot classification: trials, scorers, baselines, verification, and the tasks that judge a network."""
+"""One-shot classification: trials, scorers, baselines, verification, and the tasks on a network's card."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "BASELINES",
-    "Embedded",
-    "Ensemble",
-    "ModifiedHausdorff",
-    "PixelNearestNeighbour",
-    "Result",
-    "Run",
-    "Scorer",
-    "WarpedQueries",
-    "best_threshold",
-    "calibrated",
-    "count_correct",
-    "evaluate",
-    "official_runs",
-    "sample_runs",
-    "tasks",
-    "trials",
-    "verification",
-    "wilson_interval",
-]
+    "BASELINES", "Embedded", "Ensemble", "ModifiedHausdorff", "PixelNearestNeighbour", "Result", "Run", "Scorer",
+    "Verifier", "WarpedQueries", "baselines", "best_threshold", "calibrated", "count_correct", "evaluate",
+    "official_runs", "sample_runs", "scorers", "tasks", "trials", "verification", "verify", "wilson_interval",
+]  # fmt: skip
 
 if TYPE_CHECKING:
-    from scratchnet.oneshot import tasks, trials
+    from scratchnet.oneshot import baselines, scorers, tasks, trials, verification
+    from scratchnet.oneshot.baselines import BASELINES, ModifiedHausdorff, PixelNearestNeighbour
+    from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
     from scratchnet.oneshot.trials import (
-        BASELINES,
-        Embedded,
-        Ensemble,
-        ModifiedHausdorff,
-        PixelNearestNeighbour,
-        Result,
-        Run,
-        Scorer,
-        WarpedQueries,
-        best_threshold,
-        calibrated,
-        count_correct,
-        evaluate,
-        official_runs,
-        sample_runs,
-        verification,
-        wilson_interval,
-    )
+        Result, Run, Scorer, count_correct, evaluate, official_runs, sample_runs, wilson_interval,
+    )  # fmt: skip
+    from scratchnet.oneshot.verification import Verifier, best_threshold, calibrated, verify
 else:
     from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(
-        __name__,
-        __all__,
-        {
-            "Scorer": "trials",
-            "Run": "trials",
-            "Result": "trials",
-            "wilson_interval": "trials",
-            "evaluate": "trials",
-            "count_correct": "trials",
-            "official_runs": "trials",
-            "sample_runs": "trials",
-            "Embedded": "trials",
-            "Ensemble": "trials",
-            "WarpedQueries": "trials",
-            "PixelNearestNeighbour": "trials",
-            "ModifiedHausdorff": "trials",
-            "BASELINES": "trials",
-            "best_threshold": "trials",
-            "verification": "trials",
-            "calibrated": "trials",
-        },
-    )
+    __getattr__, __dir__ = lazily(__name__, __all__, {
+        "BASELINES": "baselines", "ModifiedHausdorff": "baselines", "PixelNearestNeighbour": "baselines",
+        "Embedded": "scorers", "Ensemble": "scorers", "WarpedQueries": "scorers", "Result": "trials", "Run": "trials",
+        "Scorer": "trials", "count_correct": "trials", "evaluate": "trials", "official_runs": "trials",
+        "sample_runs": "trials", "wilson_interval": "trials", "Verifier": "verification",
+        "best_threshold": "verification", "calibrated": "verification", "verify": "verification",
+    })  # fmt: skip

@@ -6,20 +6,9 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "accelerated",
-    "choose",
-    "conv",
-    "cuda",
-    "definitions",
-    "dense",
-    "fast",
-    "finite",
-    "norm",
-    "pixels",
-    "pool",
-    "update",
-    "windows",
-]
+    "accelerated", "choose", "conv", "cuda", "definitions", "dense", "fast", "finite", "norm", "pixels", "pool",
+    "update", "windows",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, pixels, pool, update, windows

@@ -66,13 +66,3 @@ def unpad(dx: Array, padding: Pair) -> Array:
     """The backward of `pad`: the gradient of what was padded, without the zeros around it."""
     p, q = padding
     return dx[p : dx.shape[0] - p, q : dx.shape[1] - q]
-
-
-def to_torch(weight: Array) -> Array:
-    """(kh, kw, C, O) in PyTorch's order (O, C, kh, kw)."""
-    return weight.transpose(3, 2, 0, 1)
-
-
-def from_torch(weight: Array) -> Array:
-    """PyTorch's (O, C, kh, kw) in our order (kh, kw, C, O)."""
-    return weight.transpose(2, 3, 1, 0)

@@ -23,7 +23,7 @@ class SGD:
         w <- w + v
 
     weight_decay means what it does in PyTorch: weight_decay w is the gradient of weight_decay / 2 |w|^2, so the
-    paper's penalty lambda |w|^2 (`losses.l2_penalty`) is weight_decay = 2 lambda. The decay is coupled: it passes
+    paper's penalty lambda |w|^2 (`optim.l2_penalty`) is weight_decay = 2 lambda. The decay is coupled: it passes
     through the momentum and is scaled by the learning rate. (The paper prints + 2 lambda |w|, with the wrong sign and
     unscaled.) It applies to the parameters called "weight", batch norm's among them, and never to biases.
 

@@ -5,18 +5,9 @@ from scratchnet.planted.bug import CATALOGUE, PlantedBug
 from scratchnet.planted.trials import Outcome, Quiz, correct_cases, hunt, make_quiz
 
 __all__ = [
-    "CATALOGUE",
-    "Outcome",
-    "PlantedBug",
-    "Quiz",
-    "contract",
-    "correct_cases",
-    "hunt",
-    "make_quiz",
-    "maps",
-    "siamese",
+    "CATALOGUE", "Outcome", "PlantedBug", "Quiz", "contract", "correct_cases", "hunt", "make_quiz", "maps", "siamese",
     "vectors",
-]
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,8 @@ import numpy as np
 from scratchnet.backend import Array, Params, device_of
 from scratchnet.layers import Conv2d, Linear, WeightedL1
 from scratchnet.layers.protocol import add_prefix, strip_prefix
-from scratchnet.losses import PairCrossEntropy, l2_penalty
+from scratchnet.losses import PairCrossEntropy
+from scratchnet.optim.penalty import l2_penalty
 
 BackwardResult = tuple[Any, Params]  # (dinputs, grads): dx or (dx1, dx2), and the parameter gradients by name
 

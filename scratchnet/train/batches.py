@@ -35,7 +35,7 @@ class PairBatches:
 
     def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
-        self.pairs = sample_pairs(drawings.numbers, recipe.pairs, stream(recipe.seed, PAIRS))
+        self.pairs = sample_pairs(drawings.numbers, recipe.pairs, rng=stream(recipe.seed, PAIRS))
         self.copies = 1 + recipe.fixed_distortions
         self._ordered: tuple[int, np.ndarray] | None = None
         self.steps = len(self.pairs) * self.copies // recipe.batch_size
@@ -46,7 +46,9 @@ class PairBatches:
             )
         if recipe.fixed_distortions:
             count = 2 * len(self.pairs) * recipe.fixed_distortions
-            drawn = AffineRanges().draw(stream(recipe.seed, DISTORTIONS), count, drawings.images.shape[-1])
+            drawn = AffineRanges().draw(
+                count, image_size=drawings.images.shape[-1], rng=stream(recipe.seed, DISTORTIONS)
+            )
             plain = np.broadcast_to(IDENTITY, (2, len(self.pairs), 1, 7))
             copies = drawn.reshape(2, len(self.pairs), recipe.fixed_distortions, 7)
             self.transforms = np.concatenate([plain, copies], axis=2)  # (twin, pair, copy, 7)
@@ -100,7 +102,9 @@ class EpisodeBatches:
         return Batch(twins[0][:, :, None, :, None], twins[1][:, None, :, None], self.target, images.shape[0])
 
     def _sample(self, episodes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return sample_episodes(self.drawings.numbers, episodes, self.recipe.n_way, rng, self.recipe.hands)
+        return sample_episodes(
+            self.drawings.numbers, episodes, n_way=self.recipe.n_way, rng=rng, hands=self.recipe.hands
+        )
 
 
 def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
@@ -108,9 +112,13 @@ def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> A
     N, S = images.shape[:2]
     if recipe.distort or recipe.elastic:
         affine = AffineRanges() if recipe.distort else AffineRanges(probability=0)
-        transforms = affine.draw(stream(recipe.seed, FRESH_DISTORTIONS, epoch, step), N, S)
+        transforms = affine.draw(N, image_size=S, rng=stream(recipe.seed, FRESH_DISTORTIONS, epoch, step))
         rng = stream(recipe.seed, ELASTIC, epoch, step)
-        images = distort(images, transforms, ElasticRanges(recipe.elastic).draw(rng, N, S) if recipe.elastic else None)
+        images = distort(
+            images,
+            transforms,
+            elastic=ElasticRanges(recipe.elastic).draw(N, image_size=S, rng=rng) if recipe.elastic else None,
+        )
     if recipe.stroke:
         shares = stream(recipe.seed, STROKES, epoch, step).uniform(-recipe.stroke, recipe.stroke, N)
         images = thicken(images, shares)

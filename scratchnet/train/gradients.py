@@ -87,12 +87,3 @@ def add_piece(
         else:
             total[name] = gradient
     return share * value, statistics
-
-
-def memory_advice(net: Trainable, N: int, pieces: int = 1) -> str:
-    """What to do when memory runs out in a step on N pairs or episodes in that many pieces."""
-    if N == 1:
-        return "batch_size is already 1: use a smaller network or another device"
-    half = f"lower batch_size to {N // 2}"
-    whole = 2 * pieces > N or any(".running_" in name for name in net.params)
-    return half if whole else f"{half}, or split it into {2 * pieces} pieces, as --memory does"

@@ -1,4 +1,19 @@
-"""The loop around the training step: epochs, validation, and saving."""
+"""The loop around the training step: epochs, validation, and saving.
+
+A run folder holds recipe.json; weights.npz, the best network so far, or the last one where there is no validation;
+state.npz, from which the run is resumed; and log.jsonl, one line per epoch. Every file is written whole or not at all.
+Where the recipe asks for a running average of the weights, the network with the averaged weights is validated, written
+and returned, and training goes on with the others.
+
+One process trains in a folder: the lock file .lock keeps others out while it runs. state.npz is written at the end of
+each epoch, every few minutes within one, and on SIGINT, SIGTERM or SIGHUP; a kill loses the steps since then. It
+records a digest of the drawings, since a run is not resumed on others, and the environment: a change gives a warning.
+
+The random numbers of a batch depend only on the seed, the epoch and the step, so a run that was stopped and resumed
+ends with the same bits as one that was not, on the same machine with the same number of threads. Their weights.npz are
+the same file, as only the log holds times. Under a memory limit they agree up to rounding, since the pieces of a batch
+depend on how much memory the process holds when it starts.
+"""
 
 import json
 import time
@@ -18,8 +33,7 @@ from scratchnet.oneshot import trials as oneshot
 from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batches, stream
 from scratchnet.train.environment import differences
 from scratchnet.train.folder import RECIPE, STATE, run_folder
-from scratchnet.train.gradients import memory_advice
-from scratchnet.train.memory_plan import GIB, Plan, plan
+from scratchnet.train.memory_plan import GIB, Plan, memory_advice, plan
 from scratchnet.train.progress import Display
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
@@ -36,7 +50,7 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     """
     if recipe.data == "glyphs":
         return glyph_split(recipe.image_size)
-    return background_split(data, recipe.validation_alphabets, recipe.drawers)
+    return background_split(data, validation=recipe.validation_alphabets, drawers=recipe.drawers)
 
 
 def train(
@@ -101,7 +115,7 @@ def train(
                 run, stepper, split, validation_runs, display, stop, max_minutes=max_minutes, save_every=save_every
             )
     del run, stepper  # makes room for the network to return
-    return load_model(out, place)
+    return load_model(out, device=place)
 
 
 def _train_epochs(
@@ -149,8 +163,8 @@ def _train_epochs(
 
 def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory_gib: float | None) -> Batches:
     """The batches of a run; its drawings live where the network does, if there is room."""
-    drawings = Drawings.of(split.train, net.image_size, net.frame)
-    drawings = drawings.to_device(net.device, inf if memory_gib is None else GIB * memory_gib)
+    drawings = Drawings.of(split.train, net.image_size, frame=net.frame)
+    drawings = drawings.to_device(net.device, memory=inf if memory_gib is None else GIB * memory_gib)
     return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
 
 
@@ -162,7 +176,7 @@ def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
         raise DataError("no alphabets to validate by: the split has none, and the recipe asks for some")
     n_way = min(recipe.n_way, max(alphabet.characters for alphabet in split.validation))
     rng = stream(recipe.seed, VALIDATION)
-    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng, n_way)
+    return oneshot.sample_runs(split.validation, -(-recipe.validation_trials // n_way), rng=rng, n_way=n_way)
 
 
 def _plan_pieces(run: TrainingRun, batches: Batches, memory_gib: float | None) -> Plan | None:

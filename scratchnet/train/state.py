@@ -18,6 +18,7 @@ from scratchnet.files.reading import read_file, reason
 from scratchnet.models.networks import build, describe
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot import verification
 from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import CALIBRATION, stream
@@ -101,7 +102,7 @@ class TrainingRun:
         recipe, net = self.recipe, self.result
         if recipe.objective == "episodes":
             alphabets = split.validation if recipe.validates else split.train
-            net = oneshot.calibrated(net, alphabets, CALIBRATION_PAIRS, stream(recipe.seed, CALIBRATION))
+            net = verification.calibrated(net, alphabets, pairs=CALIBRATION_PAIRS, rng=stream(recipe.seed, CALIBRATION))
         notes = {name: value for name, value in self.progress.history[-1].items() if name not in TIMES}
         save_model(self.out / WEIGHTS, net, recipe=recipe.as_dict(), **notes)
 
@@ -133,7 +134,7 @@ class TrainingRun:
         Raises CheckpointError when there is no such run, or when it was trained with another recipe or on other data.
         """
         path = self.out / STATE
-        arrays, saved = load_arrays(path, lambda _: len(PARTS) * bytes_of(self.net.params))
+        arrays, saved = load_arrays(path, most=lambda _: len(PARTS) * bytes_of(self.net.params))
         _expect_notes_of(saved, self.recipe, path)
         if saved.get("data", self.data) != self.data:
             raise CheckpointError(

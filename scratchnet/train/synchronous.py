@@ -10,7 +10,8 @@ from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import new_flag
 from scratchnet.optim.sgd import SGD
 from scratchnet.train.diagnosis import diagnosis
-from scratchnet.train.gradients import Batch, gradients, memory_advice
+from scratchnet.train.gradients import Batch, gradients
+from scratchnet.train.memory_plan import memory_advice
 from scratchnet.train.step import flag_step
 
 

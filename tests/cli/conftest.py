@@ -4,13 +4,15 @@ import functools
 import sys
 
 import pytest
-from commands import BASELINES, TINY, Answer, drawing, everything_in
+from commands import TINY, Answer, drawing
+from helpers import everything_in
 
 from scratchnet.cli import main
 from scratchnet.data import splits
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.baselines import BASELINES, ModifiedHausdorff
 
+SLOW = "modified Hausdorff distance"
 draw_alphabets_once = functools.cache(generate_alphabets)
 
 
@@ -21,13 +23,13 @@ def few_glyphs():
         for name, count in (("GLYPH_TRAIN", 3), ("GLYPH_VALIDATION", 2), ("GLYPH_TEST", 2)):
             patch.setattr(splits, name, count)
         patch.setattr(splits, "generate_alphabets", draw_alphabets_once)
-        patch.setattr(oneshot, "BASELINES", {"pixel nearest neighbour": BASELINES["pixel nearest neighbour"]})
+        patch.delitem(BASELINES, SLOW)
         yield
 
 
 @pytest.fixture
 def all_baselines(monkeypatch):
-    monkeypatch.setattr(oneshot, "BASELINES", BASELINES)
+    monkeypatch.setitem(BASELINES, SLOW, ModifiedHausdorff())
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ def test_evaluate_takes_bundled_networks_by_name(ask, bundle, tiny_net):
 
 def test_an_unknown_name_lists_the_bundled_ones(refused, bundle, tiny_net):
     bundle("one", tiny_net)
-    assert "three is no file" in refused("evaluate", "three")
+    assert "three does not exist" in refused("evaluate", "three")
     assert "bundled network (one)" in refused("evaluate", "three")
 
 

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from commands import BASELINES
 
 from scratchnet.checkpoint import load_model_with_notes, save_model
 from scratchnet.models.networks import compact
 from scratchnet.oneshot import tasks as figures
+from scratchnet.oneshot.baselines import BASELINES
 from scratchnet.oneshot.trials import count_correct
 
 
@@ -133,7 +133,7 @@ def test_the_pairs_of_a_seed_do_not_depend_on_the_trials(ask, run):
 def test_an_ensemble_is_judged_by_its_mean_scores(ask, run, other):
     results = ask("evaluate", run, other, "--on", "glyphs", "--trials", "100", "--json").json["results"]
     nets, notes = zip(*(load_model_with_notes(model) for model in (run, other)), strict=True)
-    alphabets = figures.unseen("glyphs", None, [notes[0]["recipe"]]).trials
+    alphabets = figures.unseen("glyphs", data=None, recipes=[notes[0]["recipe"]]).trials
     task = figures.random_task("glyphs", alphabets, trials=100, seed=0)
     correct = sum(
         count_correct(sum(net.scores(each.query, each.support) for net in nets), each.support_labels, each.query_labels)

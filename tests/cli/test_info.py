@@ -22,9 +22,9 @@ def test_download_fetches_the_named_files_into_the_named_folder(
 ):
     asked = []
 
-    def fetch(where, which, progress):
-        asked.append((tmp_path / where, sorted(which)))
-        for name in which:
+    def fetch(where, *, names, progress):
+        asked.append((tmp_path / where, sorted(names)))
+        for name in names:
             progress(name, 0, 10)
             progress(name, 10, 10)
 

@@ -44,13 +44,13 @@ def truncate(folder):
     ("spoil", "message"),
     [
         (resaved(set_nan), "has a NaN or an infinity in head.weight"),
-        (resaved(widen), "it belongs to another architecture"),
+        (resaved(widen), "it belongs to a different architecture"),
         (resaved(forget), "has no head.bias"),
         (flip, "use another copy"),
         (truncate, "use another copy"),
         (lambda folder: (folder / WEIGHTS).write_text("weights\n"), "use another copy"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b""), "use another copy"),
-        (lambda folder: (folder / WEIGHTS).unlink(), "is no file: expected a saved network or a run folder"),
+        (lambda folder: (folder / WEIGHTS).unlink(), "does not exist: expected a saved network or a run folder"),
     ],
     ids=["NaN", "wider", "missing array", "flipped byte", "truncated", "text", "empty", "missing"],
 )

@@ -79,7 +79,7 @@ def test_a_real_process_prints_its_answer_and_returns_its_code(tmp_path):
 
 
 def test_an_interrupt_outside_training_exits_130(ask, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(options, "load_model", interrupted)

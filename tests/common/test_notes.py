@@ -1,4 +1,4 @@
-"""Notes are JSON of a bounded size and of the types expected, whoever wrote them; anything else is a ValueError."""
+"""Notes are JSON of bounded size and of the expected types; anything else is a ValueError."""
 
 import tracemalloc
 
@@ -22,16 +22,16 @@ def test_notes_come_back_as_they_were():
         (b"", "Expecting value"),
         (b"{", "Expecting property name"),
         (b'"\xff"', "invalid start byte"),
-        (b"NaN", "NaN is among the notes"),
-        (b"[-Infinity]", "-Infinity is among the notes"),
+        (b"NaN", "the notes contain NaN"),
+        (b"[-Infinity]", "the notes contain -Infinity"),
         (b"1e999", "1e999 is too large a number"),
         (b"1" * 41, "a number of 41 digits"),
-        (b'{"a": 1, "b": 2, "a": 3}', '"a" is there twice'),
+        (b'{"a": 1, "b": 2, "a": 3}', '"a" appears twice'),
         (b"[" * 17 + b"]" * 17, "nested too deeply"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
-        (b" " * (MAX_BYTES + 1), "too many"),
-        (b"[" + b"0," * 600_000 + b"0]", "too many"),
+        (b" " * (MAX_BYTES + 1), "too large"),
+        (b"[" + b"0," * 600_000 + b"0]", "too large"),
     ],
 )
 def test_what_is_no_sound_json_is_refused(text, message):
@@ -76,7 +76,7 @@ def test_what_could_not_be_read_again_is_not_written(value):
         ({"best": []}, "the state.best is [], expected a number"),
         ({"losses": {"0": 1}}, 'the state.losses is {"0": 1}, expected a list'),
         ({"losses": [1, "x"]}, 'the state.losses[1] is "x", expected a number'),
-        ({"name": 3}, "the state.name is 3, expected a text"),
+        ({"name": 3}, "the state.name is 3, expected a string"),
         ({"more": {"on": 1}}, "the state.more.on is 1, expected true or false"),
         ({"more": {}}, "the state.more has no on"),
         ({"more": {"on": "\n\x1b[31m" * 100}}, "expected true or false"),

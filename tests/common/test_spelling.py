@@ -78,7 +78,7 @@ CALLS = {
     "method": (lambda: gradcheck.check(ReLU(), {}, np.ones(3), method="compelx"), "complex"),
     "storage": (lambda: save_model("x.npz", compact(image_size=8), storage="flaot16"), "float16"),
     "bundled network": (lambda: load_model("omnigolt"), "omniglot"),
-    "archive": (lambda: download("x", ["images_backgroud.zip"]), "images_background.zip"),
+    "archive": (lambda: download("x", names=["images_backgroud.zip"]), "images_background.zip"),
     "archive to verify": (lambda: verify("images_backgroud.zip"), "images_background.zip"),
     "alphabet": (lambda: pick(NAMES, [NAMES[1].name[:-1]]), NAMES[1].name),
 }

@@ -1,4 +1,4 @@
-"""Zips and folders that claim more than they hold, or hold what is no file: refused before it is read."""
+"""Zips and folders that claim more than they hold, or hold something other than files, are refused unread."""
 
 import io
 import os
@@ -41,13 +41,13 @@ def test_drawings_of_many_pixels_together_are_refused(tmp_path):
     drawing = blank(1000, 1000)
     files = {FIRST.replace("_01", f"_{i:02}"): drawing for i in range(1, 70)}
     with little_memory():
-        assert "too many for drawings" in refusal_of(load_omniglot, pack(tmp_path / "a.zip", files))
-        assert "too many for drawings" in refusal_of(load_omniglot, unpack(tmp_path / "folder", files))
+        assert "too many pixels for drawings" in refusal_of(load_omniglot, pack(tmp_path / "a.zip", files))
+        assert "too many pixels for drawings" in refusal_of(load_omniglot, unpack(tmp_path / "folder", files))
 
 
 def test_a_zip_of_zeros_is_refused(files, tmp_path):
     zeros = {f"images_background/{i}": bytes(1 << 22) for i in range(20)}
-    assert "unpacks to far more bytes" in refusal_of(load_omniglot, pack(tmp_path / "a.zip", files | zeros))
+    assert "unpack to far more than expected" in refusal_of(load_omniglot, pack(tmp_path / "a.zip", files | zeros))
 
 
 def test_a_vast_file_in_a_folder_is_not_read_whole(files, tmp_path):
@@ -61,7 +61,7 @@ def test_a_vast_file_in_a_folder_is_not_read_whole(files, tmp_path):
 
 @pytest.fixture(params=["pipe", "socket", "device", "dangling link"])
 def no_file(request, monkeypatch):
-    """Makes at a path what would wait for ever, never end, or lead nowhere."""
+    """Make something at a path that would block, never end, or lead nowhere."""
 
     def make(path):
         path.unlink(missing_ok=True)

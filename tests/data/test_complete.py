@@ -93,7 +93,7 @@ def test_pictures_of_a_run_that_no_labels_name_are_refused(lost, runs, tmp_path)
         runs["run02/class_labels.txt"] = runs["run02/class_labels.txt"].split(b"\n")[0]
     message = refusal_of(read_runs, pack(tmp_path / "a.zip", runs))
     assert "run02/test/item" in message
-    assert "no class_labels.txt names" in message
+    assert "no class_labels.txt lists" in message
     assert "run02" in refusal_of(read_runs, unpack(tmp_path / "folder", runs))
 
 

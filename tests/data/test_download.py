@@ -27,7 +27,7 @@ PART = f"{NAME}.part"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` at every path, and remembers what was asked for."""
+    """Serves `content` at every path, and records the requests."""
 
     daemon_threads = True
 
@@ -121,13 +121,13 @@ def folder(tmp_path) -> Path:
 
 def refusal_of(folder: Path, base_url: str, name: str = NAME) -> str:
     with pytest.raises(DataError) as refusal:
-        download(folder, [name], base_url)
+        download(folder, names=[name], base_url=base_url)
     assert "\n" not in str(refusal.value)
     return str(refusal.value)
 
 
 def test_an_archive_arrives_whole_and_alone(server, original, folder):
-    assert download(folder, [NAME], server.url) == [folder / NAME]
+    assert download(folder, names=[NAME], base_url=server.url) == [folder / NAME]
     assert (folder / NAME).read_bytes() == original
     assert [path.name for path in folder.iterdir()] == [NAME]
     assert server.requests == [(f"/{NAME}", None)]
@@ -135,7 +135,7 @@ def test_an_archive_arrives_whole_and_alone(server, original, folder):
 
 def test_progress_counts_up_to_the_whole(server, original, folder):
     seen: list[tuple[str, int, int | None]] = []
-    download(folder, [NAME], server.url, progress=lambda *state: seen.append(state))
+    download(folder, names=[NAME], base_url=server.url, progress=lambda *state: seen.append(state))
     assert seen[0] == (NAME, 0, len(original))
     assert seen[-1] == (NAME, len(original), len(original))
     counts = [done for _, done, _ in seen]
@@ -143,16 +143,16 @@ def test_progress_counts_up_to_the_whole(server, original, folder):
 
 
 def test_an_intact_archive_is_not_asked_for_again(server, original, folder):
-    download(folder, [NAME], server.url)
+    download(folder, names=[NAME], base_url=server.url)
     server.requests.clear()
-    assert download(folder, [NAME], server.url) == [folder / NAME]
+    assert download(folder, names=[NAME], base_url=server.url) == [folder / NAME]
     assert server.requests == []
 
 
 def test_a_damaged_archive_is_replaced(server, original, folder):
     folder.mkdir(parents=True)
     (folder / NAME).write_bytes(original[:-1])
-    download(folder, [NAME], server.url)
+    download(folder, names=[NAME], base_url=server.url)
     assert (folder / NAME).read_bytes() == original
 
 
@@ -162,7 +162,7 @@ def test_a_broken_connection_is_resumed_where_it_stopped(server, original, folde
     assert (folder / PART).read_bytes() == original[:5000]
     assert not (folder / NAME).exists()
     counts: list[int] = []
-    download(folder, [NAME], server.url, progress=lambda name, done, total: counts.append(done))
+    download(folder, names=[NAME], base_url=server.url, progress=lambda name, done, total: counts.append(done))
     assert server.requests[-1] == (f"/{NAME}", "bytes=5000-")
     assert counts[0] == 5000
     assert counts[-1] == len(original)
@@ -175,7 +175,7 @@ def test_a_server_without_ranges_starts_from_the_beginning(server, original, fol
     (folder / PART).write_bytes(original[:5000])
     server.ranges = False
     counts: list[int] = []
-    download(folder, [NAME], server.url, progress=lambda name, done, total: counts.append(done))
+    download(folder, names=[NAME], base_url=server.url, progress=lambda name, done, total: counts.append(done))
     assert (folder / NAME).read_bytes() == original
     assert len(server.requests) == 1
     assert (counts[0], counts[-1]) == (0, len(original))
@@ -184,7 +184,7 @@ def test_a_server_without_ranges_starts_from_the_beginning(server, original, fol
 def test_a_part_of_other_bytes_is_given_up_for_a_fresh_start(server, original, folder):
     folder.mkdir(parents=True)
     (folder / PART).write_bytes(b"stale" * 1000)
-    download(folder, [NAME], server.url)
+    download(folder, names=[NAME], base_url=server.url)
     assert (folder / NAME).read_bytes() == original
     assert [wanted for _, wanted in server.requests] == ["bytes=5000-", None]
 
@@ -192,7 +192,7 @@ def test_a_part_of_other_bytes_is_given_up_for_a_fresh_start(server, original, f
 def test_a_part_longer_than_the_archive_is_given_up_for_a_fresh_start(server, original, folder):
     folder.mkdir(parents=True)
     (folder / PART).write_bytes(b"stale" * 10_000)
-    download(folder, [NAME], server.url)
+    download(folder, names=[NAME], base_url=server.url)
     assert (folder / NAME).read_bytes() == original
     assert [wanted for _, wanted in server.requests] == ["bytes=50000-", None]  # the first answered with 416
 
@@ -200,7 +200,7 @@ def test_a_part_longer_than_the_archive_is_given_up_for_a_fresh_start(server, or
 def test_a_part_that_was_complete_only_gets_its_name(server, original, folder):
     folder.mkdir(parents=True)
     (folder / PART).write_bytes(original)
-    download(folder, [NAME], server.url)
+    download(folder, names=[NAME], base_url=server.url)
     assert (folder / NAME).read_bytes() == original
     assert len(server.requests) == 1  # answered with 416: there is no more
 
@@ -225,7 +225,7 @@ def test_one_other_pixel_is_refused_and_a_damaged_archive_is_kept_until_then(ser
 def test_an_archive_packed_anew_is_accepted(server, original, images, folder):
     server.content = pack(images, zipfile.ZIP_STORED)
     assert server.content != original
-    download(folder, [NAME], server.url)
+    download(folder, names=[NAME], base_url=server.url)
     assert (folder / NAME).read_bytes() == server.content
     verify(folder / NAME)
 
@@ -285,7 +285,7 @@ def test_a_server_that_falls_silent_is_given_up_and_resumed(server, original, fo
     server.stall.clear()
     assert "resumes" in refusal_of(folder, server.url)
     server.stall.set()
-    download(folder, [NAME], server.url)
+    download(folder, names=[NAME], base_url=server.url)
     assert server.requests[-1][1] == "bytes=5000-"
     assert (folder / NAME).read_bytes() == original
 
@@ -324,7 +324,7 @@ from pathlib import Path
 from scratchnet.data import download as module
 folder, url, size, digest, content = sys.argv[1:]
 module.ARCHIVES["images_background.zip"] = module.Archive("images_background.zip", int(size), digest, content)
-module.download(folder, ["images_background.zip"], url)
+module.download(folder, names=["images_background.zip"], base_url=url)
 """
 
 
@@ -342,7 +342,7 @@ def test_a_download_that_gets_nowhere_is_not_waited_for_without_end(server, orig
     folder.mkdir(parents=True)
     monkeypatch.setattr("scratchnet.data.download.TIMEOUT", 0.05)
     with locked(folder / f".{NAME}.lock", "it", "wait"), pytest.raises(InUseError, match="the download of"):
-        download(folder, [NAME], server.url)
+        download(folder, names=[NAME], base_url=server.url)
     assert server.requests == []
 
 
@@ -353,5 +353,5 @@ def test_what_is_no_file_where_one_is_to_come_is_refused_at_once(name, kind, ser
         pytest.skip("needs pipes in folders")
     folder.mkdir(parents=True)
     (folder / name).mkdir() if kind == "folder" else os.mkfifo(folder / name)
-    assert f"{folder / name} is no file" in refusal_of(folder, server.url)
+    assert f"{folder / name} is not a file" in refusal_of(folder, server.url)
     assert server.requests == []

@@ -18,13 +18,16 @@ from scratchnet.images.frames import FRAMES
 @pytest.fixture(scope="module")
 def alphabets() -> list[Alphabet]:
     """Two alphabets of different numbers of characters, drawers and pixels."""
-    return [*generate_alphabets(1, 3, 4, 24, seed=1), *generate_alphabets(1, 5, 2, 35, seed=2)]
+    return [
+        *generate_alphabets(1, characters=3, drawers=4, image_size=24, seed=1),
+        *generate_alphabets(1, characters=5, drawers=2, image_size=35, seed=2),
+    ]
 
 
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("size", [24, 16, 40])
 def test_the_numbers_of_an_alphabet_find_its_drawings(alphabets, size, frame):
-    drawings = Drawings.of(alphabets, size, frame)
+    drawings = Drawings.of(alphabets, size, frame=frame)
     assert drawings.images.shape == (3 * 4 + 5 * 2, size, size)
     for alphabet, numbers in zip(alphabets, drawings.numbers, strict=True):
         assert numbers.shape == (alphabet.characters, alphabet.drawers)
@@ -41,7 +44,7 @@ def test_every_number_belongs_to_one_drawing(alphabets):
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])
 def test_drawings_are_kept_as_bytes_from_paper_0_to_ink_255(dtype):
-    (alphabet,) = generate_alphabets(1, 2, 3, 16)
+    (alphabet,) = generate_alphabets(1, characters=2, drawers=3, image_size=16)
     images = Drawings.of([Alphabet("same", alphabet.images.astype(dtype))], 16).images
     assert images.dtype == np.uint8
     np.testing.assert_array_equal(images.reshape(2, 3, 16, 16), 255 * alphabet.images)
@@ -95,7 +98,7 @@ def test_drawings_that_would_fill_a_device_stay_on_the_host_and_come_batch_by_ba
 @pytest.mark.parametrize("numbers", [[-1], [3, 22], [0, 10**6]])
 def test_a_number_that_no_drawing_has_is_refused_on_every_device(numbers, device, alphabets):
     drawings = Drawings.of(alphabets, 16).to_device(device)
-    with pytest.raises(DataError, match=f"drawings {numbers[0]} to {numbers[-1]} asked for: there are 0 to 21"):
+    with pytest.raises(DataError, match=f"drawings {numbers[0]} to {numbers[-1]} requested: there are 0 to 21"):
         drawings.ink(np.array(numbers), device)
     assert drawings.ink(np.array([], int), device).shape == (0, 16, 16)
 
@@ -107,7 +110,7 @@ def test_no_alphabets_are_refused():
 
 def test_an_unknown_frame_is_refused(alphabets):
     with pytest.raises(ScratchnetError, match="unknown frame 'box': choose one of page, ink"):
-        Drawings.of(alphabets, 16, "box")
+        Drawings.of(alphabets, 16, frame="box")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -12,7 +12,7 @@ SIZES = [(5, 4), (9, 2), (6, 3), (3, 9)]  # characters and drawers; the last is 
 
 
 def tables(sizes: list[tuple[int, int]] = SIZES) -> list[np.ndarray]:
-    """Numbers 1000 alphabet + 10 character + drawer: what a number shows can be read from it."""
+    """Tables of the numbers 1000 alphabet + 10 character + drawer, from which these can be decoded."""
     return [
         1000 * k + 10 * np.arange(characters)[:, None] + np.arange(drawers)
         for k, (characters, drawers) in enumerate(sizes)
@@ -25,7 +25,7 @@ def alphabets_of(queries: np.ndarray) -> list[int]:
 
 @pytest.fixture(scope="module")
 def episodes():
-    return sample_episodes(tables(), 600, 5, np.random.default_rng(2))
+    return sample_episodes(tables(), 600, n_way=5, rng=np.random.default_rng(2))
 
 
 def test_a_query_shows_the_character_of_its_support_in_another_hand(episodes):
@@ -37,7 +37,7 @@ def test_a_query_shows_the_character_of_its_support_in_another_hand(episodes):
 
 
 def test_with_several_hands_each_drawing_of_a_character_is_in_another():
-    queries, supports = sample_episodes(tables([(6, 9), (9, 5)]), 200, 5, np.random.default_rng(3), hands=2)
+    queries, supports = sample_episodes(tables([(6, 9), (9, 5)]), 200, n_way=5, rng=np.random.default_rng(3), hands=2)
     assert queries.shape == supports.shape == (200, 2, 5)
     drawings = np.concatenate([queries, supports], axis=1)  # (E, drawing, character)
     np.testing.assert_array_equal(drawings // 10, np.broadcast_to(drawings[:, :1] // 10, drawings.shape))
@@ -65,7 +65,7 @@ def test_the_characters_of_an_episode_are_by_drawers_of_their_own(episodes):
 @pytest.mark.parametrize("count", [2, 3, 7, 12])
 @pytest.mark.parametrize("seed", range(5))
 def test_an_alphabet_comes_again_only_after_all_the_others(count, seed):
-    queries, _ = sample_episodes(tables(), count, 5, np.random.default_rng(seed))
+    queries, _ = sample_episodes(tables(), count, n_way=5, rng=np.random.default_rng(seed))
     alphabets = alphabets_of(queries)
     assert len(alphabets) == count
     for start in range(0, count, 3):
@@ -75,14 +75,15 @@ def test_an_alphabet_comes_again_only_after_all_the_others(count, seed):
 
 def test_an_alphabet_with_more_characters_comes_first_more_often():
     first = Counter(
-        alphabets_of(sample_episodes(tables(), 1, 5, np.random.default_rng(seed))[0])[0] for seed in range(1000)
+        alphabets_of(sample_episodes(tables(), 1, n_way=5, rng=np.random.default_rng(seed))[0])[0]
+        for seed in range(1000)
     )
     for alphabet, characters in ((0, 5), (1, 9), (2, 6)):
         assert abs(first[alphabet] / 1000 - characters / 20) < 0.06
 
 
 def test_the_same_seed_gives_the_same_episodes():
-    one, again, other = (sample_episodes(tables(), 4, 5, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, again, other = (sample_episodes(tables(), 4, n_way=5, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
 
@@ -98,4 +99,4 @@ def test_the_same_seed_gives_the_same_episodes():
 )
 def test_more_characters_than_any_alphabet_has_in_two_hands_are_refused(sizes, complaint):
     with pytest.raises(DataError, match=complaint):
-        sample_episodes(tables(sizes), 1, 10, np.random.default_rng(0))
+        sample_episodes(tables(sizes), 1, n_way=10, rng=np.random.default_rng(0))

@@ -17,7 +17,7 @@ NAME = "images_background.zip"
 
 
 class Hostile(BaseHTTPRequestHandler):
-    """Does what `server.conduct` says with the open connection, if that is still read."""
+    """Handles a connection as `server.conduct` says, while the client still reads."""
 
     def do_GET(self) -> None:
         with suppress(OSError):
@@ -52,7 +52,7 @@ def folder(tmp_path) -> Path:
 
 def refusal_of(folder: Path, url: str) -> str:
     with pytest.raises(DataError) as refusal:
-        download(folder, [NAME], url)
+        download(folder, names=[NAME], base_url=url)
     assert str(refusal.value).isprintable()
     return str(refusal.value)
 
@@ -100,7 +100,7 @@ def drip_status(handler: Hostile) -> None:
 def test_a_connection_that_drips_is_given_up_wherever_it_drips(conduct, hostile, folder):
     hostile.conduct = conduct
     message = refusal_of(folder, hostile.url)
-    assert "bytes a second" in message
+    assert "bytes per second" in message
     assert "run it again" in message
 
 

@@ -24,7 +24,7 @@ def distances(images, others):
 
 @pytest.mark.parametrize(("characters", "drawers", "image_size"), [(20, 12, 35), (3, 2, 16), (1, 1, 48), (5, 4, 105)])
 def test_alphabets_have_the_shape_that_was_asked_for(characters, drawers, image_size):
-    for alphabet in generate_alphabets(2, characters, drawers, image_size):
+    for alphabet in generate_alphabets(2, characters=characters, drawers=drawers, image_size=image_size):
         assert alphabet.images.shape == (characters, drawers, image_size, image_size)
         assert alphabet.images.dtype == bool
 
@@ -114,12 +114,12 @@ def test_an_alphabet_of_very_many_characters_is_still_found():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"count": 0}, "count is 0; give 1 or more"),
-        ({"count": -2}, "count is -2; give 1 or more"),
-        ({"count": 1, "characters": 0}, "characters is 0; give 1 or more"),
-        ({"count": 1, "drawers": 0}, "drawers is 0; give 1 or more"),
-        ({"count": 1, "image_size": 15}, "image_size is 15; give 16 or more"),
-        ({"count": 1, "seed": -1}, "seed is -1; give 0 or more"),
+        ({"count": 0}, "count is 0, expected 1 or more"),
+        ({"count": -2}, "count is -2, expected 1 or more"),
+        ({"count": 1, "characters": 0}, "characters is 0, expected 1 or more"),
+        ({"count": 1, "drawers": 0}, "drawers is 0, expected 1 or more"),
+        ({"count": 1, "image_size": 15}, "image_size is 15, expected 16 or more"),
+        ({"count": 1, "seed": -1}, "seed is -1, expected 0 or more"),
     ],
 )
 def test_a_number_out_of_range_is_named_with_its_limit(arguments, complaint):

@@ -12,7 +12,7 @@ NAMES = ("images_background.zip", "images_background")
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> Path:
-    """A machine of which nothing is known but an empty cache folder."""
+    """A machine with an empty cache folder and nothing else."""
     monkeypatch.delenv("SCRATCHNET_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
@@ -122,7 +122,7 @@ def test_links_to_folders_are_followed(home):
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "listing"),
     [
         (
             ["python/images_evaluation.zip", "images_background_small1/x"],
@@ -132,16 +132,16 @@ def test_links_to_folders_are_followed(home):
         ([], "there is no folder"),
     ],
 )
-def test_what_is_there_instead_is_listed(home, files, told):
+def test_what_is_there_instead_is_listed(home, files, listing):
     for name in files:
         put(home / "data" / name)
     with pytest.raises(DataError) as refusal:
         find_data(home / "data", *NAMES)
-    assert told in str(refusal.value)
+    assert listing in str(refusal.value)
 
 
 def test_the_home_of_a_user_that_is_not_there_is_one_line(home):
-    with pytest.raises(DataError, match="a user that is not there"):
+    with pytest.raises(DataError, match="the folder of an unknown user"):
         find_data("~no-such-user-here", *NAMES)
 
 

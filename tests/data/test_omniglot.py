@@ -225,7 +225,7 @@ def numbered(names: str, drawers: int = 20) -> list[Alphabet]:
 
 def test_the_split_of_the_paper_has_its_alphabets_and_drawers():
     background, evaluation = numbered("abcdefghijklmnopqrstuvwxyzABCD"), numbered("0123456789!%&/()=?+#")
-    split = paper_split(background, evaluation, np.random.default_rng(0))
+    split = paper_split(background, evaluation, rng=np.random.default_rng(0))
     assert [len(part) for part in (split.train, split.validation, split.test)] == [30, 10, 10]
     assert [alphabet.name for alphabet in split.train] == [alphabet.name for alphabet in background]
     drawn_apart = {alphabet.name for alphabet in split.validation} ^ {alphabet.name for alphabet in split.test}
@@ -239,7 +239,7 @@ def test_the_split_of_the_paper_has_its_alphabets_and_drawers():
 def test_the_seed_alone_decides_which_alphabets_validate():
     evaluation = numbered("0123456789!%&/()=?+#")
     halves = [
-        [alphabet.name for alphabet in paper_split([], evaluation, np.random.default_rng(seed)).validation]
+        [alphabet.name for alphabet in paper_split([], evaluation, rng=np.random.default_rng(seed)).validation]
         for seed in (0, 0, 1)
     ]
     assert halves[0] == halves[1] != halves[2]
@@ -247,7 +247,7 @@ def test_the_seed_alone_decides_which_alphabets_validate():
 
 def test_the_split_needs_twenty_drawers():
     with pytest.raises(DataError, match="a has 19 drawers"):
-        paper_split(numbered("a", drawers=19), [], np.random.default_rng(0))
+        paper_split(numbered("a", drawers=19), [], rng=np.random.default_rng(0))
 
 
 def test_the_real_background_set_is_complete(real_data):

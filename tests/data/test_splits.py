@@ -1,4 +1,4 @@
-"""What a network is trained on has no alphabet in common with what it is judged by."""
+"""No alphabet is used both for training and for validation or testing."""
 
 from itertools import combinations
 
@@ -51,7 +51,7 @@ def test_the_generated_split_is_always_the_same(generated):
 
 
 def test_the_validation_alphabets_are_cut_out_of_the_background(background):
-    split = background_split("unused", ["Korean"])
+    split = background_split("unused", validation=["Korean"])
     assert [alphabet.name for alphabet in split.train] == ["Greek", "Latin"]
     assert [alphabet.name for alphabet in split.validation] == ["Korean"]
     assert split.test == []
@@ -61,7 +61,7 @@ def test_the_validation_alphabets_are_cut_out_of_the_background(background):
     ("drawers", "validating"), [(12, range(12, 16)), (16, range(16, 20)), (18, range(18, 20)), (20, range(20))]
 )
 def test_the_first_drawers_train_and_the_next_four_validate_where_there_are_any(background, drawers, validating):
-    split = background_split("unused", ["Greek"], drawers)
+    split = background_split("unused", validation=["Greek"], drawers=drawers)
     for alphabet in split.train:
         assert (64 * alphabet.images[0, :, 0, 0]).tolist() == list(range(drawers))
     assert (64 * split.validation[0].images[0, :, 0, 0]).tolist() == list(validating)
@@ -69,11 +69,11 @@ def test_the_first_drawers_train_and_the_next_four_validate_where_there_are_any(
 
 def test_a_validation_alphabet_that_is_not_there_is_an_error_and_not_trained_on(background):
     with pytest.raises(DataError, match="no alphabet called Gaelic"):
-        background_split("unused", ["Greek", "Gaelic"])
+        background_split("unused", validation=["Greek", "Gaelic"])
 
 
 def test_training_on_omniglot_never_sees_the_validation_alphabets(real_data):
-    split = background_split(real_data, VALIDATION_ALPHABETS, drawers=12)
+    split = background_split(real_data, validation=VALIDATION_ALPHABETS, drawers=12)
     assert len(split.train) == 25
     assert len(split.validation) == 5
     assert names(split.validation) == set(VALIDATION_ALPHABETS)

@@ -135,15 +135,9 @@ def test_the_bytes_are_on_the_disk_before_the_name_moves_and_the_folder_after_it
 
 
 def test_a_process_that_dies_on_the_way_leaves_the_old_file(target):
-    program = (
-        "import os, sys\n"
-        "from scratchnet.files.atomic import atomic_write\n"
-        "with atomic_write(sys.argv[1]) as file:\n"
-        "    file.write(b'half')\n"
-        "    file.flush()\n"
-        "    os._exit(7)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", program, str(target)], check=False).returncode == 7
+    with writer(target) as process:
+        process.stdin.close()
+    assert process.returncode == 7
     assert target.read_bytes() == OLD
     write_bytes(target, NEW)
     assert target.read_bytes() == NEW

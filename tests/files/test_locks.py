@@ -14,7 +14,7 @@ from scratchnet.errors import InUseError
 from scratchnet.files import claims, locks
 from scratchnet.files.locks import locked
 
-# What each system has, as a prelude to a program.
+# The locks of each system, as a prelude to a program.
 SYSTEMS = {
     "this system": "",
     "Windows": """
@@ -40,7 +40,7 @@ if os.name == "nt":
 every_system = pytest.mark.parametrize("system", SYSTEMS)
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-START = "import os, sys, time\nfrom pathlib import Path\nfrom scratchnet import locks\n"
+START = "import os, sys, time\nfrom pathlib import Path\nfrom scratchnet.files import locks\n"
 HOLD = """
 with locks.locked(Path(sys.argv[1]), 'the run', 'name another'):
     print('held', flush=True)
@@ -81,7 +81,7 @@ def holder(system, path):
 
 
 def attempt(system, path):
-    """What a process prints that takes the lock for a moment."""
+    """The output of a process that briefly takes the lock."""
     return start(START + SYSTEMS[system] + TRY, path).communicate()[0]
 
 

@@ -6,7 +6,7 @@ import pytest
 from scratchnet.backend import to_host
 from scratchnet.checkpoint import fitting, load_arrays, load_model, save_arrays, save_model
 from scratchnet.errors import CheckpointError
-from scratchnet.files.quantise import STORAGES, pack, unpack
+from scratchnet.files.quantise import STORAGES, dequantise, quantise
 from scratchnet.models.networks import compact
 
 SMALL = ["float16", "int8"]
@@ -14,14 +14,14 @@ ROUNDING = 1 + 2.0**-22  # of the arithmetic in float32 itself
 
 
 def stored_and_loaded(weight, storage):
-    arrays, stored = pack({"weight": weight}, storage)
+    arrays, stored = quantise({"weight": weight}, storage)
     assert stored == {"weight": storage}
     assert arrays["weight"].dtype == storage
-    return unpack(arrays, stored, "file")["weight"]
+    return dequantise(arrays, stored, "file")["weight"]
 
 
 def weights_of_many_sizes(rng, shape=(40, 50, 16)):
-    """Normal numbers, each output unit on a scale of its own from 1e-7 to 1e3."""
+    """Normal numbers, with a different scale for each output unit, from 1e-7 to 1e3."""
     return (rng.standard_normal(shape) * np.logspace(-7, 3, shape[-1])).astype(np.float32)
 
 
@@ -61,7 +61,7 @@ def test_the_smallest_numbers_there_are_do_no_harm():
 
 @pytest.mark.parametrize("storage", STORAGES)
 def test_only_weights_of_two_axes_or_more_are_stored_small(storage, tiny_net):
-    arrays, stored = pack(tiny_net.params, storage)
+    arrays, stored = quantise(tiny_net.params, storage)
     dense = {name for name, value in tiny_net.params.items() if value.ndim > 1}
     assert {"encoder.conv1.weight", "encoder.linear.weight"} <= dense
     assert stored == ({} if storage == "float32" else dict.fromkeys(stored, storage))
@@ -90,7 +90,7 @@ def test_a_file_is_a_half_and_a_quarter_of_the_size(tmp_path):
     net = compact(image_size=16, width=16, features=256)
     sizes = {}
     for storage in STORAGES:
-        save_model(tmp_path / storage, net, storage)
+        save_model(tmp_path / storage, net, storage=storage)
         sizes[storage] = (tmp_path / storage).stat().st_size
     assert sizes["float16"] < 0.55 * sizes["float32"]
     assert sizes["int8"] < 0.3 * sizes["float32"]
@@ -103,7 +103,7 @@ def test_a_float32_file_is_what_it_always_was(tmp_path, tiny_net):
     assert (tmp_path / "new.npz").read_bytes() == (tmp_path / "old.npz").read_bytes()
 
 
-# What cannot be
+# Refusals
 
 
 @pytest.mark.parametrize("storage", SMALL)
@@ -111,22 +111,22 @@ def test_a_float32_file_is_what_it_always_was(tmp_path, tiny_net):
 def test_weights_that_are_no_numbers_are_not_written(storage, value, tmp_path, tiny_net):
     tiny_net.params["encoder.conv2.weight"][1, 1, 0, 0] = value
     with pytest.raises(CheckpointError, match=r"a NaN or an infinity in encoder\.conv2\.weight"):
-        save_model(tmp_path / "net.npz", tiny_net, storage)
+        save_model(tmp_path / "net.npz", tiny_net, storage=storage)
     assert not list(tmp_path.iterdir())
 
 
 def test_weights_too_large_for_float16_are_not_written(tmp_path, tiny_net):
     tiny_net.params["encoder.conv1.weight"][0, 0, 0, 0] = -65520
     with pytest.raises(CheckpointError, match="too large for float16: store it as int8"):
-        save_model(tmp_path / "net.npz", tiny_net, "float16")
+        save_model(tmp_path / "net.npz", tiny_net, storage="float16")
     tiny_net.params["encoder.conv1.weight"][0, 0, 0, 0] = -65504
-    save_model(tmp_path / "net.npz", tiny_net, "float16")
+    save_model(tmp_path / "net.npz", tiny_net, storage="float16")
     assert load_model(tmp_path / "net.npz").params["encoder.conv1.weight"].min() == -65504
 
 
 def test_an_unknown_storage_is_refused_with_those_there_are(tmp_path, tiny_net):
     with pytest.raises(CheckpointError, match=r"'int4' is unknown.*: choose one of float32, float16, int8"):
-        save_model(tmp_path / "net.npz", tiny_net, "int4")
+        save_model(tmp_path / "net.npz", tiny_net, storage="int4")
     assert not list(tmp_path.iterdir())
 
 
@@ -184,7 +184,7 @@ def set_to(value):
 )
 def test_a_small_file_whose_parts_do_not_fit_is_refused_by_name(change, message, tmp_path, tiny_net):
     path = tmp_path / "net.npz"
-    save_model(path, tiny_net, "int8")
+    save_model(path, tiny_net, storage="int8")
     arrays, description = load_arrays(path)
     del description["version"]
     change(arrays, description["storage"])
@@ -198,7 +198,7 @@ def test_a_small_file_whose_parts_do_not_fit_is_refused_by_name(change, message,
 
 def test_an_infinity_in_float16_is_refused(tmp_path, tiny_net):
     path = tmp_path / "net.npz"
-    save_model(path, tiny_net, "float16")
+    save_model(path, tiny_net, storage="float16")
     arrays, description = load_arrays(path)
     del description["version"]
     arrays[WEIGHT][0, 0, 0, 0] = np.inf
@@ -216,5 +216,5 @@ def test_a_storage_that_is_no_table_is_refused(stored, tmp_path, tiny_net):
 
 
 def test_what_was_unpacked_is_all_that_the_network_takes(tiny_net, tmp_path):
-    arrays, stored = pack(tiny_net.params, "int8")
-    fitting(unpack(arrays, stored, tmp_path), tiny_net.params, tmp_path)  # no scales are left over
+    arrays, stored = quantise(tiny_net.params, "int8")
+    fitting(dequantise(arrays, stored, tmp_path), tiny_net.params, tmp_path)  # no scales are left over

@@ -1,4 +1,4 @@
-"""Zips are read strictly: what the directory lists is what the file holds, or there is an error."""
+"""Zips are read strictly: the directory lists exactly what the file holds, or there is an error."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ FILES = {"a/": b"", "a/one.txt": b"one " * 50, "a/two.bin": bytes(range(256)), "
 
 
 class Stream(io.BytesIO):
-    """What a program writes to through a pipe: it cannot go back, so lengths follow the contents."""
+    """An output that cannot seek, like a pipe, so that lengths follow the contents."""
 
     def seekable(self):
         return False
@@ -169,8 +169,8 @@ def member_with(name="a", **fields):
     [
         (member_with(external_attr=0o120777 << 16, create_system=3), "a is a link"),
         (member_with(external_attr=0o010644 << 16, create_system=3), "a is a link or a device"),
-        (member_with(compress_type=zipfile.ZIP_BZIP2), "a is packed by a method other than deflate"),
-        (member_with(compress_type=zipfile.ZIP_LZMA), "a is packed by a method other than deflate"),
+        (member_with(compress_type=zipfile.ZIP_BZIP2), "a is compressed by a method other than deflate"),
+        (member_with(compress_type=zipfile.ZIP_LZMA), "a is compressed by a method other than deflate"),
         (member_with("/"), "a file without a name"),
         (member_with("a/"), "a/ is a folder with content"),
         (b"", "no directory at its end"),

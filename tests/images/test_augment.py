@@ -1,4 +1,4 @@
-"""Distortions do what their numbers say, affine, elastic and of strokes, and the symmetries of the square are eight."""
+"""Affine, elastic and stroke distortions do what their parameters say, and the square has eight symmetries."""
 
 from math import cos, pi, radians, sin, sqrt
 
@@ -50,7 +50,7 @@ def only(**components: float) -> np.ndarray:
 
 def strong(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
     """Transforms with every component, in the paper's ranges."""
-    return AffineRanges(probability=1).draw(rng, count, size)
+    return AffineRanges(probability=1).draw(count, image_size=size, rng=rng)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -126,7 +126,7 @@ def test_a_shift_beyond_the_image_leaves_it_empty(device, component, far, rng):
 
 
 def test_drawn_transforms_stay_in_the_papers_ranges_and_fill_them(rng):
-    drawn = AffineRanges().draw(rng, 20_000, 105) - IDENTITY
+    drawn = AffineRanges().draw(20_000, image_size=105, rng=rng) - IDENTITY
     reach = np.array([10, 0.3, 0.3, 0.2, 0.2, 2, 2])
     assert np.all(np.abs(drawn) <= reach)
     assert np.all(drawn.max(axis=0) > 0.99 * reach)
@@ -136,14 +136,14 @@ def test_drawn_transforms_stay_in_the_papers_ranges_and_fill_them(rng):
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 0.8, 1.0])
 def test_each_component_is_kept_with_the_probability_asked_for_and_neutral_otherwise(probability, rng):
-    kept = AffineRanges(probability=probability).draw(rng, 20_000, 105) != IDENTITY
+    kept = AffineRanges(probability=probability).draw(20_000, image_size=105, rng=rng) != IDENTITY
     np.testing.assert_allclose(kept.mean(axis=0), probability, atol=0.02)
     if probability == 0.5:
         np.testing.assert_allclose(np.corrcoef(kept.T), np.eye(7), atol=0.03)  # each on its own
 
 
 def test_the_shift_scales_with_the_image_and_nothing_else_does():
-    large, small = (AffineRanges().draw(np.random.default_rng(3), 100, size) for size in (105, 35))
+    large, small = (AffineRanges().draw(100, image_size=size, rng=np.random.default_rng(3)) for size in (105, 35))
     np.testing.assert_allclose(small[:, SHIFTS], large[:, SHIFTS] / 3, rtol=1e-12)
     np.testing.assert_array_equal(small[:, :5], large[:, :5])
 
@@ -159,13 +159,15 @@ def test_the_shift_scales_with_the_image_and_nothing_else_does():
     ids=["rotation", "shear", "scale", "shift"],
 )
 def test_a_range_of_zero_leaves_its_components_alone_neutral(ranges, columns, rng):
-    varied = ranges.draw(rng, 200, 105) != IDENTITY
+    varied = ranges.draw(200, image_size=105, rng=rng) != IDENTITY
     assert not varied[:, columns].any()
     assert np.delete(varied, np.arange(7)[columns], axis=1).any(axis=0).all()
 
 
 def test_the_same_seed_draws_the_same_transforms():
-    first, again, other = (AffineRanges().draw(np.random.default_rng(seed), 10, 48) for seed in (1, 1, 2))
+    first, again, other = (
+        AffineRanges().draw(10, image_size=48, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert first.shape == (10, 7)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -186,7 +188,7 @@ def test_elastic_shifts_are_the_series_of_cosines_that_the_docstring_gives(rng):
 
 @pytest.mark.parametrize("size", [16, 48])
 def test_the_root_mean_square_of_elastic_shifts_is_a_random_share_of_the_image(size, rng):
-    shifts = elastic_shifts(ElasticRanges(0.08).draw(rng, 3000, size), size)
+    shifts = elastic_shifts(ElasticRanges(0.08).draw(3000, image_size=size, rng=rng), size)
     shares = np.sqrt((shifts**2).mean(axis=(1, 2, 3))) / size
     assert 0 <= shares.min() < 0.001
     assert 0.079 < shares.max() <= 0.08
@@ -194,14 +196,16 @@ def test_the_root_mean_square_of_elastic_shifts_is_a_random_share_of_the_image(s
 
 
 def test_elastic_shifts_differ_from_image_to_image_and_from_axis_to_axis(rng):
-    shifts = elastic_shifts(ElasticRanges().draw(rng, 50, 24), 24).reshape(100, -1)
+    shifts = elastic_shifts(ElasticRanges().draw(50, image_size=24, rng=rng), 24).reshape(100, -1)
     correlations = np.corrcoef(shifts) - np.eye(100)
     assert np.abs(correlations).max() < 0.95
     assert abs(correlations.mean()) < 0.02
 
 
 def test_the_same_seed_draws_the_same_elastic_warp_at_every_size():
-    small, again, large = (ElasticRanges().draw(np.random.default_rng(4), 5, size) for size in (24, 24, 48))
+    small, again, large = (
+        ElasticRanges().draw(5, image_size=size, rng=np.random.default_rng(4)) for size in (24, 24, 48)
+    )
     assert small.shape == (5, 2, 4, 4)
     np.testing.assert_array_equal(small, again)
     np.testing.assert_allclose(large, 2 * small, rtol=1e-12)
@@ -209,9 +213,9 @@ def test_the_same_seed_draws_the_same_elastic_warp_at_every_size():
 
 def test_images_go_through_the_transform_and_the_elastic_warp_in_one_look_up(device, characters, rng):
     images, transforms = characters.astype(np.float32), strong(rng, len(characters), 105)
-    elastic = ElasticRanges(0.1).draw(rng, len(characters), 105)
-    distorted = to_host(distort(to_device(images, device), transforms, elastic))
-    expected = warp(characters, inverse_maps(transforms, 105), elastic_shifts(elastic, 105))
+    elastic = ElasticRanges(0.1).draw(len(characters), image_size=105, rng=rng)
+    distorted = to_host(distort(to_device(images, device), transforms, elastic=elastic))
+    expected = warp(characters, inverse_maps(transforms, 105), displacement=elastic_shifts(elastic, 105))
     assert distorted.dtype == np.float32
     np.testing.assert_allclose(distorted, expected, rtol=0, atol=1e-3)
     assert np.abs(distorted - distort(images, transforms)).max() > 0.5
@@ -219,8 +223,8 @@ def test_images_go_through_the_transform_and_the_elastic_warp_in_one_look_up(dev
 
 def test_an_elastic_warp_of_amplitude_zero_returns_its_images_exactly(device, characters, rng):
     images = (characters * rng.random(characters.shape)).astype(np.float32)
-    elastic = ElasticRanges(0.0).draw(rng, len(images), 105)
-    distorted = distort(to_device(images, device), np.tile(IDENTITY, (len(images), 1)), elastic)
+    elastic = ElasticRanges(0.0).draw(len(images), image_size=105, rng=rng)
+    distorted = distort(to_device(images, device), np.tile(IDENTITY, (len(images), 1)), elastic=elastic)
     np.testing.assert_array_equal(to_host(distorted), images)
 
 

@@ -1,4 +1,4 @@
-"""A sound picture is read, unturned, whatever is in the optional blocks of its file."""
+"""A sound picture is read, upright, whatever its file holds in optional blocks."""
 
 import io
 import struct

@@ -83,7 +83,7 @@ def test_values_that_fit_no_scale_are_refused_in_one_line(value, dtype):
     values[2, 2] = value
     for read in (read_image, read_character):
         with pytest.raises(DataError, match=r"scan\.tif .* expected 0 for black and .* for white") as refusal:
-            read(Image.fromarray(values), "scan.tif")
+            read(Image.fromarray(values), name="scan.tif")
         assert "\n" not in str(refusal.value)
 
 

@@ -1,4 +1,4 @@
-"""Ink and paper are told apart by contrast, whatever their colours and their light."""
+"""Ink and paper are separated by contrast, whatever their colours and the light."""
 
 import numpy as np
 import pytest

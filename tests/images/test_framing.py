@@ -42,7 +42,7 @@ def small(drawings: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [16, 48, 75])  # smaller and larger than what is in the windows
+@pytest.mark.parametrize("size", [16, 48, 75])  # smaller and larger than the windows
 def test_every_image_is_resampled_in_the_window_of_its_ink(device, drawings, size, dtype, rng):
     images = (drawings[:, 3:, :] * rng.uniform(0.2, 1, (len(drawings), 37, 40))).astype(dtype)
     assert len(images) > BLOCK

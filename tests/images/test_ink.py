@@ -17,7 +17,9 @@ from scratchnet.data.omniglot import load_omniglot
 from scratchnet.errors import DataError, ScratchnetError, ShapeError
 from scratchnet.images.augment import AffineRanges, ElasticRanges, distort, thicken
 from scratchnet.images.ink import BatchLook, expect_images, expect_ink, look
-from scratchnet.oneshot.trials import Embedded, Ensemble, ModifiedHausdorff, PixelNearestNeighbour, Run, evaluate
+from scratchnet.oneshot.baselines import ModifiedHausdorff, PixelNearestNeighbour
+from scratchnet.oneshot.scorers import Embedded, Ensemble
+from scratchnet.oneshot.trials import Run, evaluate
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
@@ -43,7 +45,7 @@ def run_of(query, support):
 
 
 def read_later(images):
-    """What an alphabet holds can change after it was made."""
+    """The images of an alphabet can change after it was made."""
     alphabet = Alphabet("Greek", np.zeros((N // 2, 2, SIZE, SIZE), images.dtype))
     alphabet.images[...] = images.reshape(alphabet.images.shape)
     return Drawings.of([alphabet], SIZE)
@@ -53,7 +55,7 @@ def labels_of(images):
     return np.zeros(len(images), np.float32)
 
 
-# What takes images: the door, and what it calls the image that is at fault.
+# Functions that take images, and how each refers to the image at fault.
 DOORS = {
     "embed": (lambda net, bad, good: net.embed(bad), "images[4]"),
     "similarity, a": (lambda net, bad, good: net.similarity(bad, good), "a[4]"),
@@ -183,12 +185,12 @@ def test_the_line_that_a_refusal_names_makes_drawings_of_the_array(given, mends,
     np.testing.assert_allclose(np.asarray(mended, np.float32), ink if mended.shape[0] == N else ink[:1], atol=0.06)
 
 
-# What is no negative, and what is
+# Negatives
 
 
 def pages_and_windows(alphabets, size):
     for frame in ("page", "ink"):
-        yield Drawings.of(alphabets, size, frame).images / np.float32(255)
+        yield Drawings.of(alphabets, size, frame=frame).images / np.float32(255)
 
 
 @pytest.mark.parametrize("size", [8, 16, 24, 48])
@@ -210,7 +212,11 @@ def test_no_drawing_of_omniglot_is_taken_for_a_negative_and_its_negative_is(real
 def test_no_batch_of_drawings_distorted_and_thickened_to_the_utmost_is_refused(glyphs, size, rng):
     for images in pages_and_windows(glyphs, size):
         count = len(images)
-        bent = distort(images, AffineRanges().draw(rng, count, size), ElasticRanges(0.1).draw(rng, count, size))
+        bent = distort(
+            images,
+            AffineRanges().draw(count, image_size=size, rng=rng),
+            elastic=ElasticRanges(0.1).draw(count, image_size=size, rng=rng),
+        )
         thick = thicken(thicken(bent, np.ones(count, np.float32)), np.ones(count, np.float32) / 2)
         for batch in np.split(thick, 12):
             BatchLook(batch, bent[: len(batch)])
@@ -283,7 +289,10 @@ def test_the_images_of_an_episode_are_named_by_all_their_axes(ink, tiny_net):
 @pytest.mark.parametrize("dtype", ["uint8", "bool"])
 @pytest.mark.parametrize(
     "change",
-    [lambda x: distort(x, AffineRanges().draw(np.random.default_rng(0), 2, 16)), lambda x: thicken(x, np.ones(2))],
+    [
+        lambda x: distort(x, AffineRanges().draw(2, image_size=16, rng=np.random.default_rng(0))),
+        lambda x: thicken(x, np.ones(2)),
+    ],
     ids=["distort", "thicken"],
 )
 def test_distortions_take_floats_alone(dtype, change):

@@ -18,7 +18,7 @@ from scratchnet.images import contrast, photo
 from scratchnet.images.photo import PEN, TOO_THICK, TOO_THIN, read_character, to_working_size
 from scratchnet.images.strokes import extent, grown, parts, stroke_width
 
-SIZE = 48  # of what is framed
+SIZE = 48  # of framed images
 DRAWINGS = 12  # of each kind
 ENOUGH = 0.93  # of the ink within a pixel of where it belongs, over many drawings
 HARD = {"thick pen": 0.8, "marker": 0.8, "dim corner": 0.75, "pencil in the shadow": 0.8}  # holes close, some are lost
@@ -102,7 +102,7 @@ TAKES = {name: camera.take for name, camera in photos.CAMERAS.items()} | {
 }
 
 
-# What comes out
+# Clean ink
 
 
 @pytest.mark.parametrize("name", TAKES)
@@ -207,7 +207,7 @@ def test_without_a_step_some_photos_are_read_worse(drawings, step, monkeypatch):
     assert np.mean(whole) > np.mean(less) + 0.01
 
 
-# What is refused
+# Refusals
 
 
 def noise(shape: tuple[int, ...]) -> Image.Image:
@@ -242,7 +242,7 @@ def test_a_picture_without_a_character_is_refused_in_one_line(name):
     picture, reason = REFUSED[name]
     picture = picture if isinstance(picture, Image.Image) else picture(np.random.default_rng(1))
     with pytest.raises(DataError, match=reason) as refusal:
-        read_character(picture, "photo.jpg")
+        read_character(picture, name="photo.jpg")
     message = str(refusal.value)
     assert message.startswith("photo.jpg shows no character, ")
     assert message.endswith(": give a picture of one, dark on light or light on dark")

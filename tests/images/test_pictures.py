@@ -1,4 +1,4 @@
-"""Pictures become ink between 0 and 1, and what is no picture becomes one clear line."""
+"""Pictures become ink between 0 and 1, and anything else a clear message of one line."""
 
 import io
 import os
@@ -148,7 +148,7 @@ def test_a_truncated_picture_is_refused_unless_all_pixels_are_there(drawing):
     pixels_end = whole.index(b"IEND") - 20  # then come checksums and the end mark
     for length in range(pixels_end):
         with pytest.raises(DataError, match=r"cut\.png") as refusal:
-            read_image(io.BytesIO(whole[:length]), "cut.png")
+            read_image(io.BytesIO(whole[:length]), name="cut.png")
         one_line(refusal)
     for length in range(pixels_end + 8, len(whole)):
         np.testing.assert_array_equal(read_image(io.BytesIO(whole[:length])), read_image(io.BytesIO(whole)))
@@ -179,13 +179,15 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     one_line(refusal)
 
 
-@pytest.mark.parametrize("side", [8_001, 12_000, 60_000])  # of which Pillow accepts, warns of and refuses one each
+@pytest.mark.parametrize(
+    "side", [8_001, 12_000, 60_000]
+)  # Pillow accepts the first, warns about the second, and refuses the third
 def test_too_many_pixels_are_refused_before_they_are_decoded(side, tmp_path):
     path = tmp_path / "vast.png"
     path.write_bytes(png_that_claims(side, side))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(DataError, match="scale it to size") as refusal:
+        with pytest.raises(DataError, match="scale it down") as refusal:
             read_image(path)
     assert str(path) in one_line(refusal)
 
@@ -197,7 +199,7 @@ def test_an_image_without_pixels_is_refused():
 
 def test_a_given_name_stands_for_the_source():
     with pytest.raises(DataError, match=r"0394_01\.png in images_background\.zip"):
-        read_bitmap(io.BytesIO(b""), "0394_01.png in images_background.zip")
+        read_bitmap(io.BytesIO(b""), name="0394_01.png in images_background.zip")
 
 
 def test_an_open_file_is_named_by_its_path(tmp_path: Path):

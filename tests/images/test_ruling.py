@@ -174,7 +174,7 @@ def test_strokes_that_cross_a_line_are_mended():
 def test_paper_with_nothing_on_it_but_lines_is_refused(step):
     lines = drawn(*((0, y, 104, y) for y in range(6, 100, step)), pen=2)
     with pytest.raises(DataError, match="shows no character, there are only ruled lines"):
-        read_character(picture(lines), "sheet.png")
+        read_character(picture(lines), name="sheet.png")
 
 
 def test_a_character_far_away_on_ruled_paper_is_read():

@@ -106,7 +106,7 @@ def looked_up(image: np.ndarray, x: float, y: float) -> float:
 
 def test_a_displacement_is_added_to_where_each_pixel_is_looked_up(rng):
     images, maps, shifts = rng.random((2, H, W)), random_maps(rng, 2), rng.normal(0, 2, (2, 2, H, W))
-    warped = warp(images, maps, shifts)
+    warped = warp(images, maps, displacement=shifts)
     for n, i, j in np.ndindex(2, H, W):
         x, y = maps[n] @ [j, i, 1] + shifts[n, :, i, j]
         assert warped[n, i, j] == pytest.approx(looked_up(images[n], x, y), abs=1e-12)
@@ -116,18 +116,18 @@ def test_a_displacement_is_added_to_where_each_pixel_is_looked_up(rng):
 def test_a_displacement_of_zero_changes_no_bit(device, dtype, rng):
     images, maps = to_device(rng.random((3, H, W)).astype(dtype), device), random_maps(rng, 3)
     nowhere = to_device(np.zeros((3, 2, H, W), dtype), device)
-    np.testing.assert_array_equal(to_host(warp(images, maps, nowhere)), to_host(warp(images, maps)))
+    np.testing.assert_array_equal(to_host(warp(images, maps, displacement=nowhere)), to_host(warp(images, maps)))
 
 
 def test_every_device_displaces_alike(device, rng):
     images, maps = rng.random((4, H, W), np.float32), random_maps(rng, 4)
     shifts = rng.normal(0, 2, (4, 2, H, W)).astype(np.float32)
-    placed = warp(to_device(images, device), maps, to_device(shifts, device))
+    placed = warp(to_device(images, device), maps, displacement=to_device(shifts, device))
     # Compilers that contract a * b + c round the place that is read otherwise: each of its four terms up to four times,
     # on either device. The pixels differ by less than 1.
     reach = np.abs(maps) @ [W, H, 1] + np.abs(shifts).max(axis=(2, 3))
     rounding = 4 * np.finfo(np.float32).eps * reach.sum(axis=1).max()
-    np.testing.assert_allclose(to_host(placed), warp(images, maps, shifts), rtol=0, atol=rounding)
+    np.testing.assert_allclose(to_host(placed), warp(images, maps, displacement=shifts), rtol=0, atol=rounding)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -137,10 +137,10 @@ def test_images_of_any_shape_are_warped_as_on_the_host(device, shape, displaced,
     N, H, W = shape
     images, maps = rng.standard_normal(shape).astype(dtype), random_maps(rng, N)
     shifts = rng.normal(0, 2, (N, 2, H, W)).astype(dtype) if displaced else None
-    found = warp(to_device(images, device), maps, to_device(shifts, device) if displaced else None)
+    found = warp(to_device(images, device), maps, displacement=to_device(shifts, device) if displaced else None)
     assert found.dtype == dtype
     rounding = 20 * max(H, W) * np.finfo(dtype).eps  # of a place in the image, and pixels differ by a few
-    np.testing.assert_allclose(to_host(found), warp(images, maps, shifts), rtol=0, atol=rounding)
+    np.testing.assert_allclose(to_host(found), warp(images, maps, displacement=shifts), rtol=0, atol=rounding)
 
 
 @pytest.mark.parametrize("device", ["kernels", pytest.param("cuda", marks=pytest.mark.gpu)], indirect=True)
@@ -149,11 +149,11 @@ def test_a_kernel_reads_nothing_where_a_displacement_is_nan_and_shows_it(device,
     shifts[1, 0, 3, 4] = shifts[1, 1, 5, 6] = np.nan
     expected = images.copy()
     expected[1, [3, 5], [4, 6]] = np.nan
-    warped = warp(to_device(images, device), np.stack([IDENTITY] * 2), to_device(shifts, device))
+    warped = warp(to_device(images, device), np.stack([IDENTITY] * 2), displacement=to_device(shifts, device))
     np.testing.assert_array_equal(to_host(warped), expected)
 
 
 @pytest.mark.parametrize("device", ["strict"], indirect=True)
 def test_a_displacement_on_another_device_is_refused(device, rng):
     with pytest.raises(BackendError, match="live on different devices"):
-        warp(to_device(rng.random((1, H, W)), device), IDENTITY[None], np.zeros((1, 2, H, W)))
+        warp(to_device(rng.random((1, H, W)), device), IDENTITY[None], displacement=np.zeros((1, 2, H, W)))

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from helpers import arrays_in
 
 from scratchnet.backend import to_host
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
@@ -30,15 +31,6 @@ def run(case: Case, params, inputs, dy=None, seed=7):
     dy = np.random.default_rng(seed).standard_normal(y.shape).astype(y.dtype) if dy is None else dy
     dinputs, grads = case.layer.backward(dy, cache)
     return y, dy, dinputs if isinstance(dinputs, tuple) else (dinputs,), grads
-
-
-def arrays_in(value) -> list[np.ndarray]:
-    """All arrays anywhere in a cache, a dictionary or a tuple."""
-    if isinstance(value, np.ndarray):
-        return [value]
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    return [array for part in value for array in arrays_in(part)] if isinstance(value, tuple) else []
 
 
 @every_case

@@ -18,6 +18,7 @@ from scratchnet.layers.protocol import strip_prefix
 from scratchnet.models import siamese
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot.verification import verify
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
@@ -304,12 +305,12 @@ def test_every_device_embeds_and_scores_alike(net, device, frame, rng):
 
 def test_every_device_gets_the_same_trials_right(net, device, rng):
     alphabets = generate_alphabets(3, characters=6, drawers=5, image_size=SIZE, seed=2)
-    runs = oneshot.sample_runs(alphabets, 6, rng, n_way=6, k_shot=2)
+    runs = oneshot.sample_runs(alphabets, 6, rng=rng, n_way=6, k_shot=2)
     result = oneshot.evaluate(net.to_device(device), runs)
     assert result == oneshot.evaluate(net, runs)
     assert 0 < result.correct < result.trials
     verified, expected = (
-        oneshot.verification(each, alphabets[:1], alphabets[1:], 60, np.random.default_rng(3))
+        verify(each, validation=alphabets[:1], test=alphabets[1:], pairs=60, rng=np.random.default_rng(3))
         for each in (net.to_device(device), net)
     )
     assert verified == expected

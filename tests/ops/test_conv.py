@@ -166,12 +166,6 @@ def test_auto_on_a_gpu_is_near_the_best_of_what_was_measured():
     assert len(far) <= 1, far  # the model does not know of TF32
 
 
-def test_weights_go_to_pytorchs_order_and_back(rng):
-    weight = rng.standard_normal((2, 3, 4, 5))
-    assert conv.to_torch(weight).shape == (5, 4, 2, 3)
-    np.testing.assert_array_equal(conv.from_torch(conv.to_torch(weight)), weight)
-
-
 def test_an_unknown_algorithm_is_refused():
     with pytest.raises(ScratchnetError, match="algorithm 'winograd' is none of auto, offsets, im2col, bands, dft"):
         Conv2d(1, 1, 3, algorithm="winograd")

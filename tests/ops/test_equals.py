@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import to_host
+from scratchnet.images import augment, warp
 from scratchnet.ops import choose, conv, dense, finite, norm, pixels, pool, update
 from scratchnet.ops.accelerated import definition_of
 from scratchnet.ops.update import Settings, Update
 from scratchnet.ops.windows import output_size
 
 DEFINITIONS = {
+    "augment": augment, "warp": warp,
     "conv": conv, "dense": dense, "finite": finite, "norm": norm, "pixels": pixels, "pool": pool, "update": update,
 }  # fmt: skip
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
@@ -100,7 +102,21 @@ def _flag(rng):
     return arrays, np.array(0, np.int32)
 
 
+def _sample(rng):
+    """Images, small maps near the identity, and displacements or none."""
+    N, H, W = sizes(rng, 4, 9, 9)
+    maps = np.array([[1.0, 0, 0], [0, 1, 0]]) + rng.normal(0, 0.2, (N, 2, 3))
+    return rng.random((N, H, W)), maps, [None, rng.normal(0, 2, (N, 2, H, W))][rng.integers(2)]
+
+
+def _thick(rng):
+    N, H, W = sizes(rng, 4, 9, 9)
+    return rng.random((N, H, W)), rng.uniform(-1, 1, N)
+
+
 ARGUMENTS = {
+    "augment.blend_with_thick": _thick,
+    "warp.sample": _sample,
     "dense.product": lambda rng: [rng.standard_normal(shape) for shape in matrices(rng)],
     "finite.flag_not_finite": _flag,
     "norm.statistics": lambda rng: maps(rng, 1)[0],

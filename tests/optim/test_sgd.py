@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from short_runs import copied
+from helpers import copied
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.backend.threads import BLOCK_BYTES
 from scratchnet.errors import ScratchnetError, ShapeError
-from scratchnet.losses import l2_penalty
 from scratchnet.ops.finite import new_flag
+from scratchnet.optim.penalty import l2_penalty
 from scratchnet.optim.schedules import Cosine, Decay, MomentumRise
 from scratchnet.optim.sgd import SGD
 

@@ -117,7 +117,7 @@ def test_a_run_without_weights_yet_is_not_taken_for_the_bundled_network(bundle, 
     monkeypatch.chdir(tmp_path)
     Path("omniglot").mkdir()
     Path("omniglot", "recipe.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"omniglot.weights\.npz is no file"):
+    with pytest.raises(CheckpointError, match=r"omniglot.weights\.npz does not exist"):
         load_model("omniglot")
 
 
@@ -140,7 +140,7 @@ def test_an_unknown_name_is_one_line_with_the_known_ones(bundle, tiny_net):
     assert refusal_of("omniglot").endswith("or the name of a bundled network (there is none)")
     bundle("small", tiny_net)
     bundle("large", tiny_net)
-    assert refusal_of("omniglot").startswith("omniglot is no file: expected a saved network, a run folder")
+    assert refusal_of("omniglot").startswith("omniglot does not exist: expected a saved network, a run folder")
     assert refusal_of("omniglot").endswith("or the name of a bundled network (large, small)")
     with pytest.raises(CheckpointError, match=r"no network called omniglot is bundled .* \(large, small\)"):
         load_bundled("omniglot")

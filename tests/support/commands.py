@@ -6,9 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from scratchnet.oneshot import trials as oneshot
-
-BASELINES = dict(oneshot.BASELINES)
 TINY = [
     f"--set={setting}"
     for setting in (
@@ -42,8 +39,3 @@ def drawing(path, ink):
     """Saves ink (H, W) bool as a picture, black on white."""
     Image.fromarray(np.where(ink, 0, 255).astype(np.uint8)).save(path)
     return path
-
-
-def everything_in(folder):
-    """The content of every file by its path; None for a folder."""
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}

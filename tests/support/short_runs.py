@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratchnet.backend import to_host
 from scratchnet.checkpoint import WEIGHTS, load_arrays
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
@@ -57,14 +56,6 @@ def tiny_split(train=3, validation=2, characters=6, drawers=4):
     """Small alphabets of 16 x 16 pixels, to train on and to validate by."""
     alphabets = generate_alphabets(train + validation, characters=characters, drawers=drawers, image_size=16, seed=3)
     return Split(alphabets[:train], alphabets[train:])
-
-
-def copied(params):
-    return {name: to_host(value).copy() for name, value in params.items()}
-
-
-def same_bits(a, b):
-    return list(a) == list(b) and all(to_host(a[name]).tobytes() == to_host(b[name]).tobytes() for name in a)
 
 
 def poison(array):

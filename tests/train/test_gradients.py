@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from short_runs import copied, same_bits
+from helpers import copied, same_bits
 from strict_array import strict
 from tiny_batches import LOSSES, batch, both_kinds
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands import everything_in
-from short_runs import RUNS, TINY, every_objective, outcome, refusal_of, same_bits
+from helpers import same_bits
+from short_runs import RUNS, TINY, every_objective, outcome, refusal_of
 
 from scratchnet.backend import device_of, to_host
 from scratchnet.checkpoint import WEIGHTS, load_model_with_notes

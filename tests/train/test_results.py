@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands import everything_in
-from short_runs import FINAL, TINY, copied, outcome, same_bits, stop_at
+from helpers import copied, same_bits
+from short_runs import FINAL, TINY, outcome, stop_at
 
 from scratchnet.backend import to_host
 from scratchnet.checkpoint import load_arrays, load_model, load_model_with_notes

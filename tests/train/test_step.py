@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from short_runs import copied, every_objective, same_bits
+from helpers import copied, same_bits
+from short_runs import every_objective
 
 from scratchnet.backend import CPU
 from scratchnet.data.drawings import Drawings

@@ -16,7 +16,7 @@ import numpy as np
 from scratchnet.backend import Array, array_module, device_of
 from scratchnet.common.lazy import lazily
 
-__all__ = ["FOLDER", "NAMES", "THREADS", "blocks_for", "contiguous", "launch", "usable"]
+__all__ = ["FOLDER", "NAMES", "THREADS", "blocks_for", "contiguous", "launch"]
 
 THREADS = 256  # of a block
 FOLDER = Path(__file__).parent
@@ -24,13 +24,6 @@ NAMES = {"float32": "float", "float64": "double"}
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazily(__name__, __all__)  # the kernels of each topic
-
-
-def usable(*arrays: Array) -> bool:
-    """Whether kernels can compute on these arrays: where a GPU has them, and all are of one real precision."""
-    return device_of(arrays[0]).launch is not None and all(
-        array.dtype == arrays[0].dtype and array.dtype.name in NAMES for array in arrays
-    )
 
 
 def launch(source: str, kernel: str, grid: int | tuple[int, ...], *arguments: Array | int | float | None) -> None:
@@ -42,7 +35,7 @@ def launch(source: str, kernel: str, grid: int | tuple[int, ...], *arguments: Ar
     first: Array = next(array for array in arguments if hasattr(array, "dtype"))
     blocks = grid if isinstance(grid, tuple) else (grid,)
     run = device_of(first).launch
-    assert run is not None, "ask usable() before"
+    assert run is not None, "choose.py asks before"
     if 0 not in blocks:
         by_value = [_by_value(argument, first.dtype) for argument in arguments]
         run(FOLDER / source, kernel, NAMES[first.dtype.name], blocks, THREADS, by_value)

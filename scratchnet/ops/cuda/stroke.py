@@ -4,16 +4,9 @@ from scratchnet.backend import Array, array_module
 from scratchnet.ops.cuda import blocks_for, contiguous, launch
 
 
-def thicken(images: Array, shares: Array) -> Array:
-    """images (N, H, W) moved by their shares (N,), which are on the device, towards thicker or thinner strokes."""
+def blend_with_thick(images: Array, shares: Array) -> Array:
+    """As `images.augment.blend_with_thick`."""
     thickened = array_module(images).empty(images.shape, dtype=images.dtype)
-    launch(
-        "stroke.cu",
-        "thicken",
-        blocks_for(thickened.size),
-        contiguous(images),
-        contiguous(shares),
-        thickened,
-        *images.shape,
-    )
+    arrays = contiguous(images), contiguous(shares), thickened
+    launch("stroke.cu", "thicken", blocks_for(thickened.size), *arrays, *images.shape)
     return thickened
