@@ -1,4 +1,4 @@
-"""OpenBLAS, the library in NumPy's wheels that multiplies its matrices: its threads and its kernels."""
+"""OpenBLAS, which multiplies matrices in NumPy's wheels: its threads and its kernels."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ from scratchnet.backend.native import call_for_text, function, library
 
 
 class _Threads:
-    """OpenBLAS's number of threads, a setting of the whole process: 1 while there are users who want that."""
+    """OpenBLAS's number of threads, a setting of the whole process: 1 while anybody asks for that."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -41,12 +41,12 @@ _threads = _Threads()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """OpenBLAS computes each product with one thread inside; the number is a global of the process, so users count.
+    """Inside, OpenBLAS computes each product with one thread; the setting is global, so users are counted.
 
-    Its own threads, once woken, turn in a loop for some 25 ms in wait of the next product, on the processors that ours
-    need. So where ours do the work, it should rather not wake them at all.
+    Once woken, its workers spin for about 25 ms waiting for the next product, on cores that our threads need; better
+    not to wake them.
     """
-    threads = _threads  # a process that is forked inside has others
+    threads = _threads  # a process forked inside has others
     threads.enter()
     try:
         yield
@@ -55,14 +55,14 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def _start_anew() -> None:
-    """In a forked process, where the other threads are gone: their wish is gone with them, and so may be a lock."""
+    """In a forked process the other threads are gone, and with them what they asked for, or a lock they held."""
     global _threads
     old, _threads = _threads, _Threads()
     if old.users:
         _openblas()[1](old.before)
 
 
-if hasattr(os, "register_at_fork"):  # with the lock held, so that no thread is halfway through
+if hasattr(os, "register_at_fork"):  # forked with the lock held, so that no thread is halfway through
     os.register_at_fork(
         before=lambda: _threads.lock.acquire(),
         after_in_parent=lambda: _threads.lock.release(),
@@ -72,25 +72,25 @@ if hasattr(os, "register_at_fork"):  # with the lock held, so that no thread is 
 
 @lru_cache(maxsize=1)
 def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]]:
-    """OpenBLAS's functions that get and set its number of threads.
+    """The functions that get and set OpenBLAS's number of threads.
 
-    Where NumPy came with another BLAS they do nothing: results are the same, and it may be slower.
+    With a NumPy that uses another BLAS they do nothing: the results are the same, perhaps more slowly.
     """
     found = _openblas_function("get_num_threads"), _openblas_function("set_num_threads")
     return found if all(found) else (lambda: 1, lambda threads: None)
 
 
 def blas_kernels() -> str | None:
-    """The kind of processor that OpenBLAS computes for, such as "SkylakeX"; None where NumPy came with another BLAS.
+    """The processor whose kernels OpenBLAS uses, such as "SkylakeX"; None if NumPy uses another BLAS.
 
-    The environment variable OPENBLAS_CORETYPE, where it is set, has chosen it, and may have chosen a slow one.
+    The environment variable OPENBLAS_CORETYPE overrides the choice, perhaps with a slow one.
     """
     corename = _openblas_function("get_corename")
     return call_for_text(corename) if corename else None
 
 
 def _openblas_function(name: str) -> Any:
-    """The function called openblas_`name`, or like that, of the library in NumPy's wheel; None if it has none."""
+    """The function openblas_`name`, or a variant of that name, in NumPy's wheel; None if there is none."""
     numpy_folder = Path(np.__file__).parent
     names = [pattern.format(name) for pattern in ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}")]
     for path in [*numpy_folder.parent.glob("numpy.libs/*openblas*"), *numpy_folder.glob(".dylibs/*openblas*")]:

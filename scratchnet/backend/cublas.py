@@ -1,9 +1,9 @@
-"""Products of matrices on a GPU: cuBLAS as CuPy wraps it, with strides, sums and TF32 as we want them.
+"""Matrix products on a GPU: cuBLAS through CuPy's wrapper, with the strides, sums and precision we need.
 
-CuPy's own matmul copies matrices that are transposed or cut out of others as soon as there is a batch of them, knows no
-sum `out + a @ b`, and takes TF32 from a variable of the environment, for single matrices alone. cuBLAS itself needs no
-copy and has one call for all of it. The names used of CuPy are those of `cupy.cuda.cublas`, which are not documented:
-all that depends on them is in this file, and the tests run it on a stand-in that follows the definition of the call.
+In a batch, CuPy's own matmul copies matrices that are transposed or slices of others; it cannot add to `out`; and it
+takes TF32 from an environment variable, for single matrices only. cuBLAS has one call for all of this, without copies.
+`cupy.cuda.cublas` is undocumented, so everything that depends on its names is in this file, and the tests run it on a
+stand-in that follows the definition of the call.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ class Operand(NamedTuple):
 
     transposed: bool
     leading: int  # numbers from one column to the next
-    stride: int  # numbers from one matrix to the next; 0 where all are the same
+    stride: int  # numbers from one matrix to the next; 0 if all are the same
 
 
 class Cublas:
@@ -39,23 +39,23 @@ class Cublas:
     def gemm(self, a: Array, b: Array, out: Array, alpha: float, beta: float, precision: str) -> None:
         """a (..., M, K), b (..., K, N), out (..., M, N), all float32 or all float64; leading axes broadcast to out's.
 
-        precision: "float32", or "tf32", which rounds the numbers of a and b to 11 bits and adds up in float32; it
-        changes nothing for float64. Raises ValueError for batches that are broadcast in the middle, and for an `out`
+        precision: "float32", or "tf32", which rounds the numbers of a and b to 11 bits and sums in float32; it
+        changes nothing for float64. Raises ValueError for batches broadcast along an inner axis, and for an `out`
         that is not stored row by row.
         """
         *batch, M, N = out.shape
         K = a.shape[-1]
         if out.size == 0:
             return
-        if K == 0:  # a sum of nothing, of which cuBLAS wants to know no addresses
+        if K == 0:  # an empty sum, for which cuBLAS accepts no addresses
             out[...] = out * beta if beta else 0.0
             return
         a, b = _readable(a, batch), _readable(b, batch)
-        # Row by row, out = a @ b; column by column, the same memory says out.T = b.T @ a.T.
+        # Stored row by row, out = a @ b; read column by column, the same memory is out.T = b.T @ a.T.
         left, right, target = operand(b, batch), operand(a, batch), operand(out, batch)
         if left is None or right is None or target is None or target.transposed:
             shapes = " and ".join(str(array.shape) for array in (a, b, out))
-            raise ValueError(f"no single step leads through the matrices {shapes}: copy them into one array each")
+            raise ValueError(f"the matrices {shapes} have no single stride: copy each into an array of its own")
         one = np.dtype(out.dtype).type
         factors = np.array([one(alpha), one(beta)])
         kind, library = self.real_types[out.dtype.name], self.library
@@ -87,7 +87,7 @@ class Cublas:
 
 
 def operand(matrices: Array, batch: Sequence[int]) -> Operand | None:
-    """How cuBLAS finds matrices (..., R, C), stored row by row, broadcast to `batch`; None where it cannot."""
+    """How cuBLAS finds matrices (..., R, C), stored row by row, broadcast to `batch`; None if it cannot."""
     rows, columns = matrices.shape[-2:]
     row, column = (stride // matrices.itemsize for stride in matrices.strides[-2:])
     stride = _batch_stride(matrices, batch)
@@ -101,7 +101,7 @@ def operand(matrices: Array, batch: Sequence[int]) -> Operand | None:
 
 
 def _batch_stride(matrices: Array, batch: Sequence[int]) -> int | None:
-    """The one stride that steps through all matrices of a batch, in numbers; None where no single one does."""
+    """The single stride from each matrix of a batch to the next, in numbers; None if there is none."""
     sizes = (1,) * (len(batch) - (matrices.ndim - 2)) + tuple(matrices.shape[:-2])
     strides = (0,) * (len(batch) - (matrices.ndim - 2)) + tuple(matrices.strides[:-2])
     steps = [
@@ -120,7 +120,7 @@ def _batch_stride(matrices: Array, batch: Sequence[int]) -> int | None:
 
 
 def _readable(matrices: Array, batch: Sequence[int]) -> Array:
-    """The matrices themselves, or a copy where their strides are none of cuBLAS's."""
+    """The matrices themselves, or a copy if cuBLAS cannot use their strides."""
     return matrices if operand(matrices, batch) else matrices.copy(order="C")
 
 

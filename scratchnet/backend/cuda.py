@@ -13,7 +13,7 @@ from scratchnet.errors import BackendError, install_extra
 
 
 def load_cuda() -> Device:
-    """CuPy as a device, or a BackendError that tells apart the three ways in which it can be missing."""
+    """CuPy as a device, or a BackendError that says which of three things is missing: CuPy, its libraries, or a GPU."""
     if importlib.util.find_spec("cupy") is None:
         raise BackendError(
             "device 'cuda' needs CuPy, which is not installed; "
@@ -27,7 +27,7 @@ def load_cuda() -> Device:
     if not gpu_present:
         raise BackendError("CuPy is installed but finds no GPU: check the driver with nvidia-smi, or use device 'cpu'")
     try:
-        (cupy.ones(2) @ cupy.ones(2) + 1).item()  # needs the compiler and cuBLAS, which load late
+        (cupy.ones(2) @ cupy.ones(2) + 1).item()  # needs the compiler and cuBLAS, which load lazily
     except Exception as cause:
         raise _libraries_missing(cause) from cause
 
@@ -63,10 +63,10 @@ def _cublas(cupy: Any) -> Cublas:
 
 
 def _peak_of_pool(cupy: Any, function: Callable[[], object]) -> int:
-    """What CuPy's pool takes of the GPU while `function` runs, with what is lost between its blocks.
+    """Peak memory in bytes that CuPy's pool adds while `function` runs, with what is lost between its blocks.
 
-    At least what it hands out at one time: some of that may lie in a block that it held before and could not give
-    back, because another part of the block is in use.
+    At least the peak of what it hands out: part of that may lie in a block that the pool held before and could not
+    return, because another part of the block is in use.
     """
 
     class HandedOut(cupy.cuda.MemoryHook):  # type: ignore[misc]
@@ -89,7 +89,7 @@ def _peak_of_pool(cupy: Any, function: Callable[[], object]) -> int:
 
 
 def _launcher(cupy: Any) -> Launch:
-    """Compiles through NVRTC, once for each file and precision; CuPy keeps the binaries on disk."""
+    """Compiles with NVRTC, once for each file and precision; CuPy caches the binaries on disk."""
 
     @lru_cache(maxsize=64)
     def module(source: Path, real: str) -> Any:

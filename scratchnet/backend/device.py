@@ -13,7 +13,7 @@ import numpy as np
 from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError
 
-Array = Any  # a numpy.ndarray or a cupy.ndarray; NumPy's own type where only the host will do
+Array = Any  # numpy.ndarray or cupy.ndarray; numpy.ndarray itself where only the host will do
 Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
 # launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with `real`,
 # float or double, as Real, on a grid of blocks of `threads` threads. Arguments: contiguous arrays, and NumPy numbers.
@@ -22,18 +22,18 @@ Gemm = Callable[[Array, Array, Array, float, float, str], None]  # as Cublas.gem
 
 
 def _memory() -> Any:
-    """`memory.py`, loaded by those who ask how much there is."""
+    """`memory.py`, loaded when somebody asks how much there is."""
     return import_module("scratchnet.backend.memory")
 
 
 @dataclass(frozen=True)
 class Device:
-    """A memory, the array module that computes in it, the two ways across, and how to wait until it has computed.
+    """A memory, the array module that computes in it, the two ways across, and how to wait for its computations.
 
-    held_memory: the bytes taken of it now. peak_memory: those that a function takes in addition while it runs.
-    launch: runs a CUDA kernel; None where there are none, and array operations do it all.
-    gemm: out <- alpha a @ b + beta out for batches of matrices; None where the array module's matmul is all there is.
-    free_memory: the bytes that can still be taken; None on the host, which other programs share.
+    held_memory: the bytes in use now. peak_memory: the peak in bytes that a function adds while it runs.
+    free_memory: the bytes still available; None on the host, which other programs share.
+    launch: runs a CUDA kernel; None if there are none, and array operations do everything.
+    gemm: out <- alpha a @ b + beta out for batches of matrices; None if there is only the array module's matmul.
     asynchronous: it computes while Python goes on, so that reading a result means waiting for it.
     """
 
@@ -53,14 +53,14 @@ class Device:
 
 CPU = Device("cpu", np, (np.ndarray, np.generic), np.asarray, np.asarray)
 _devices = {"cpu": CPU}
-# Of devices that take long to load, or may be missing.
+# Of devices that take a while to load, or may be missing.
 _loaders: dict[str, Callable[[], Device]] = {"cuda": lambda: import_module("scratchnet.backend.cuda").load_cuda()}
 
 
 def get_device(name: str | Device | None = None) -> Device:
     """The device called `name`: "cpu" or "cuda"; None asks SCRATCHNET_DEVICE, then takes "cpu".
 
-    Raises BackendError when the device is unknown or cannot be used, and says why.
+    Raises BackendError if the device is unknown or unusable, with the reason.
     """
     if isinstance(name, Device):
         return name
@@ -75,21 +75,21 @@ def get_device(name: str | Device | None = None) -> Device:
 
 
 def register_device(device: Device) -> None:
-    """Make a device known by its name and its array types."""
+    """Register a device under its name and its array types."""
     _devices[device.name] = device
 
 
 def register_loader(name: str, load: Callable[[], Device]) -> None:
-    """Have `load` make the device when it is first asked for by its name. It raises BackendError where it cannot."""
+    """Register `load`, which makes the device on first use, or raises BackendError."""
     _loaders[name] = load
 
 
 def _lose_devices() -> None:
-    """In a forked process: a device that was loaded before belongs to the parent, as CUDA does."""
+    """In a forked process: a device loaded before the fork belongs to the parent, as CUDA does."""
 
     def refuse(name: str) -> Device:
         raise BackendError(
-            f"device {name!r} was in use when this process was forked, and does not survive that: "
+            f"device {name!r} was in use when this process was forked, which it does not survive: "
             'start processes by multiprocessing\'s "spawn" or "forkserver"'
         )
 

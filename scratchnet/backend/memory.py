@@ -1,4 +1,4 @@
-"""How much memory a process has and takes, and how to keep it."""
+"""How much memory a process holds, the peak of a function, and keeping freed memory for reuse."""
 
 import mmap
 import sys
@@ -14,14 +14,14 @@ from scratchnet.backend.native import library
 from scratchnet.errors import OutOfMemoryError
 
 STATM = Path("/proc/self/statm")
-HEAP_GAPS = 0.1  # of the bytes in arrays, lost between them; 6 to 11 % in training steps of koch2015
+HEAP_GAPS = 0.1  # share of the bytes in arrays that is lost between them; 6 to 11 % in training steps of koch2015
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def resident_memory() -> int:
-    """The bytes of memory that this process has now; 0 where the system does not report it, as only Linux does.
+    """The memory in bytes that this process holds now; 0 where the system does not report it (only Linux does).
 
-    What was freed and kept for reuse does not count: glibc gives it back first.
+    Memory freed and kept for reuse does not count: glibc returns it first.
     """
     if glibc := _glibc():
         glibc.malloc_trim(0)
@@ -32,16 +32,13 @@ def resident_memory() -> int:
 
 
 def _glibc() -> Any:
-    """The C library where it is GNU's, else None."""
+    """The C library if it is GNU's, else None."""
     loaded = library(None) if sys.platform == "linux" else None
     return loaded if hasattr(loaded, "gnu_get_libc_version") else None
 
 
 def traced_peak(function: Callable[[], object]) -> int:
-    """The bytes that `function` has at most taken in addition while it ran, by NumPy's reports to tracemalloc.
-
-    With what the heap loses between arrays, which nobody reports.
-    """
+    """Peak memory in bytes that `function` adds, as tracemalloc sees it, plus an estimate of heap fragmentation."""
     tracing = tracemalloc.is_tracing()
     if not tracing:
         tracemalloc.start()
@@ -57,15 +54,15 @@ def traced_peak(function: Callable[[], object]) -> int:
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> None:
-    """Have the C library keep the memory of arrays that die for those that come next.
+    """Have the C library keep freed memory for the arrays to come.
 
-    Memory fresh from the system arrives page by page, each page cleared first: for the large arrays of a training
-    step that takes longer than the arithmetic on them. glibc can be told so (man 3 mallopt); elsewhere this does
-    nothing. An array that somebody holds is untouched; the process does not shrink any more.
+    Fresh memory arrives from the system page by page, each page zeroed first; for the large arrays of a training step
+    that takes longer than the arithmetic. A setting of glibc (man 3 mallopt); elsewhere this does nothing. Live arrays
+    are unaffected, and the process no longer shrinks.
     """
     if glibc := _glibc():
-        glibc.mallopt(M_MMAP_MAX, 0)  # large arrays, too, from the heap
-        glibc.mallopt(M_TRIM_THRESHOLD, -1)  # which keeps what is freed
+        glibc.mallopt(M_MMAP_MAX, 0)  # large arrays come from the heap as well
+        glibc.mallopt(M_TRIM_THRESHOLD, -1)  # which keeps freed memory
 
 
 @contextmanager
@@ -76,6 +73,6 @@ def memory_errors(mend: Callable[[], str]) -> Iterator[None]:
     except OutOfMemoryError:  # from within another `memory_errors`, which knows better what would help
         raise
     except MemoryError as error:  # NumPy's and CuPy's are of this kind
-        clear_frames(error.__traceback__)  # who catches the error and tries again has the memory back
+        clear_frames(error.__traceback__)  # so that a caller who retries gets the memory back
         reason = " ".join(str(error).split()).rstrip(".")
         raise OutOfMemoryError(f"out of memory{f' ({reason})' if reason else ''}: {mend()}") from error

@@ -1,4 +1,4 @@
-"""Products of matrices, and the precision in which a GPU computes them."""
+"""Matrix products, and the precision in which a GPU computes them."""
 
 import os
 
@@ -8,16 +8,16 @@ from scratchnet.backend.threads import for_each, thread_count
 from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError
 
-SMALL_PRODUCT = 10_000_000  # multiply-adds, of which a thread does about a hundred in the time that it takes to tell it
+SMALL_PRODUCT = 10_000_000  # multiply-adds; below this many, threads cost more than they save
 _precision = os.environ.get("SCRATCHNET_PRECISION") or "float32"
 
 
 def set_precision(name: str) -> None:
-    """How products of float32 matrices are computed on a GPU from now on: "float32" or "tf32".
+    """Set how a GPU multiplies float32 matrices from now on: "float32" or "tf32".
 
-    TF32 rounds the factors to 11 bits (a relative error of 2^-11 = 5e-4 in each at most) and adds up in float32; some
-    GPUs compute it many times faster. On the CPU, and in float64, it changes nothing. The environment variable
-    SCRATCHNET_PRECISION says what holds at first. Raises BackendError for another name.
+    TF32 rounds the factors to 11 bits, a relative error of at most 2^-11 = 5e-4 in each, and sums in float32; some
+    GPUs compute it many times faster. It changes nothing on the CPU, nor in float64. The environment variable
+    SCRATCHNET_PRECISION sets the initial value. Raises BackendError for any other name.
     """
     global _precision  # noqa: PLW0603
     if name not in PRECISIONS:
@@ -26,7 +26,7 @@ def set_precision(name: str) -> None:
 
 
 def get_precision() -> str:
-    """The precision of products on a GPU. Raises BackendError when SCRATCHNET_PRECISION names none."""
+    """The precision of products on a GPU. Raises BackendError if SCRATCHNET_PRECISION is not one."""
     if _precision not in PRECISIONS:
         raise BackendError(
             f"SCRATCHNET_PRECISION={_precision}{hint(_precision, PRECISIONS)}: choose one of {', '.join(PRECISIONS)}"
@@ -35,7 +35,7 @@ def get_precision() -> str:
 
 
 def product(a: Array, b: Array) -> Array:
-    """a @ b for matrices (M, K) and (K, N), in as many pieces as there are threads, on all of them."""
+    """a @ b for matrices (M, K) and (K, N); a large product is split among all threads."""
     xp = array_module(a, b)
     (M, K), N = a.shape, b.shape[1]
     out = xp.empty((M, N), dtype=xp.result_type(a.dtype, b.dtype))
@@ -53,7 +53,7 @@ def product(a: Array, b: Array) -> Array:
 
 
 def matmul(a: Array, b: Array, out: Array) -> None:
-    """out <- a @ b for batches of matrices (..., M, K) and (..., K, N), by the calling thread alone."""
+    """out <- a @ b for batches of matrices (..., M, K) and (..., K, N), in the calling thread alone."""
     gemm = _gemm(a, b, out)
     if gemm is None:
         array_module(a, b, out).matmul(a, b, out=out)
@@ -71,7 +71,7 @@ def add_product(a: Array, b: Array, out: Array, sign: float = 1.0) -> None:
 
 
 def _gemm(*arrays: Array) -> Gemm | None:
-    """The device's own product, where there is one and it takes such numbers."""
+    """The device's own product, if it has one for these dtypes."""
     gemm = device_of(arrays[0]).gemm
     alike = all(array.dtype == arrays[0].dtype for array in arrays)
     return gemm if alike and arrays[0].dtype.name in ("float32", "float64") else None

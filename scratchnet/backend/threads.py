@@ -1,4 +1,4 @@
-"""Work on the host, over all of its threads, in blocks that stay in a processor's cache."""
+"""Work on the host: on all threads, in blocks that stay in a processor's cache."""
 
 import os
 from collections import deque
@@ -12,15 +12,15 @@ from scratchnet.backend.blas import one_blas_thread
 from scratchnet.backend.device import CPU, Array, array_module, device_of
 from scratchnet.errors import BackendError
 
-BLOCK_BYTES = 2**19  # of an array that is worked on together with a few others like it
+BLOCK_BYTES = 2**19  # of an array that is processed together with a few others of its size
 
 
 def thread_count() -> int:
     """How many threads to compute with on the host.
 
-    As many as there are processors for this process, unless SCRATCHNET_THREADS, OMP_NUM_THREADS or
-    OPENBLAS_NUM_THREADS asks for fewer; the first of them that is a number over 0 counts, and of a list, such as
-    OMP_NUM_THREADS=4,2, its first number. Raises BackendError when SCRATCHNET_THREADS is set to anything else.
+    One for each processor available to this process, unless SCRATCHNET_THREADS, OMP_NUM_THREADS or
+    OPENBLAS_NUM_THREADS asks for fewer; the first of them that is a positive number counts, and of a list, such as
+    OMP_NUM_THREADS=4,2, its first number. Raises BackendError if SCRATCHNET_THREADS is set to anything else.
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     ours = os.environ.get("SCRATCHNET_THREADS")
@@ -32,17 +32,17 @@ def thread_count() -> int:
 
 
 def _positive(text: str) -> int | None:
-    """The whole number over 0 that `text` is; None where it is none."""
-    digits = text.strip()[:9]  # more processors than there will be, and fewer digits than Python refuses
+    """`text` as a positive integer; None if it is none."""
+    digits = text.strip()[:9]  # more processors than there will ever be, and fewer digits than Python refuses
     return int(digits) or None if digits.isdecimal() else None
 
 
 def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array) -> None:
-    """function(item) for every item, over all threads where `like` is on the host, one after the other elsewhere.
+    """Call function(item) for every item: on all threads if `like` is on the host, else one after the other.
 
-    The calls must not depend on each other, and must not call for_each. NumPy computes without holding Python's
-    lock, so threads of Python do run at the same time; BLAS takes one thread for each of them meanwhile, which for
-    many products of middling size is faster than all threads for one product after the other.
+    The calls must not depend on each other, and must not call for_each. NumPy releases Python's lock while it
+    computes, so Python threads do run in parallel; BLAS uses one thread in each of them, which for many products of
+    medium size is faster than all threads for one product at a time.
     """
     left = deque(items)
     threads = min(thread_count(), len(left)) if len(left) > 1 and device_of(like) is CPU else 1
@@ -51,7 +51,7 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
         while left:
             try:
                 item = left.popleft()
-            except IndexError:  # another thread was faster
+            except IndexError:  # another thread took the last one
                 return
             function(item)
 
@@ -61,9 +61,9 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
     with one_blas_thread():
         working: list[Future[None]] = []
         try:
-            for _ in range(threads):  # NumPy's errstate belongs to the context of the caller
+            for _ in range(threads):  # NumPy's errstate is part of the caller's context
                 working.append(_pool(thread_count()).submit(copy_context().run, take_turns))
-        except RuntimeError:  # the system has no thread left for us, or Python is ending and starts none
+        except RuntimeError:  # the system has no thread left, or Python is shutting down
             take_turns()
         try:
             for future in working:
@@ -75,7 +75,7 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
 
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that wait for work; with another number of them, those of before end."""
+    """Threads waiting for work; asking for a different number ends the old ones."""
     return ThreadPoolExecutor(threads, thread_name_prefix="scratchnet")
 
 
@@ -84,9 +84,9 @@ if hasattr(os, "register_at_fork"):  # threads do not survive a fork
 
 
 def blocks(array: Array) -> list[slice]:
-    """Slices along the first axis, of a size that stays in a processor's cache from one step on them to the next.
+    """Slices along the first axis, small enough to stay in a processor's cache between steps.
 
-    All of it in one on another device, where a kernel is the larger the better.
+    One slice for everything on another device, where larger kernels are faster.
     """
     length = array.shape[0]
     if device_of(array) is not CPU:
@@ -98,8 +98,8 @@ def blocks(array: Array) -> list[slice]:
 def map_blocks(function: Callable[..., Any], *arrays: Array) -> Array:
     """An array like the first: function(out, *arrays), which writes `out`, called for each block of the first axis.
 
-    All arrays are as long as the first. What NumPy does with one thread, all threads do, and a block stays in the
-    cache from one step of `function` to the next.
+    All arrays are as long as the first. All threads share work for which NumPy would use one, and a block stays in
+    the cache between the steps of `function`.
     """
     out = array_module(*arrays).empty_like(arrays[0])
 

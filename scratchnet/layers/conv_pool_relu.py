@@ -32,7 +32,7 @@ class ConvPoolReLUCache(NamedTuple):
 class ConvPoolReLU:
     """y = max(0, pool(z) + bias) with z the convolution of x, which has no bias.
 
-    The bias is the same for all pixels of a window, so it may be added to the largest of them, where there are fewer:
+    The bias is the same for all pixels of a window, so it can be added to the largest, after the pooling:
     y is what Conv2d, MaxPool2d and ReLU give one after the other, with the parameters of Conv2d. Shapes:
     x (H, W, N, C), y (Hp, Wp, N, O). With (a*, b*) the winner of window (i, j) of z, and s its stride,
 

@@ -24,8 +24,8 @@ class SiameseCache(NamedTuple):
 class Siamese:
     """logit = head(encoder(a), encoder(b)), with one encoder and one set of weights for both twins.
 
-    The images of both twins pass through the encoder as one batch, so the gradient of a shared weight is the sum
-    over both twins without a line that says so, and batch norm sees one batch of both.
+    The images of both twins pass through the encoder as one batch, so the gradient of a shared weight is
+    the sum over both twins with no extra line, and batch norm sees one batch of both.
 
     Shapes: a and b (..., H, W) with H = W = image_size, ink 1 and paper 0. The leading axes broadcast: (N, H, W) with
     (N, H, W) gives the logits (N,) of N pairs; (Q, 1, H, W) with (S, H, W) the scores (Q, S), each image embedded once.

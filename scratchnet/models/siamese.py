@@ -88,7 +88,7 @@ class SiameseNet:
         """The logit (N,) of each pair a[i] and b[i], before the sigmoid."""
         h1, h2 = self._embed("a", a), self._embed("b", b)
         if h1.shape != h2.shape:
-            raise ShapeError(f"similarity: a has {h1.shape[0]} images and b {h2.shape[0]}, expected as many")
+            raise ShapeError(f"similarity: a has {h1.shape[0]} images and b {h2.shape[0]}, expected the same number")
         return self.head.forward(strip_prefix("head", self.params), h1, h2)[0]
 
     def scores(self, queries: Images, supports: Images) -> Array:
@@ -106,7 +106,7 @@ class SiameseNet:
 
     @property
     def _reference_param(self) -> Array:
-        """A parameter that every Siamese network has, to tell the device and the precision by."""
+        """A parameter that every Siamese network has: it shows the device and the precision."""
         if "head.weight" not in self.params:
             raise ShapeError("the network has no parameters yet: net.params = net.init(rng)")
         return self.params["head.weight"]
@@ -114,7 +114,7 @@ class SiameseNet:
     def to_device(self, device: str | Device | None) -> "SiameseNet":
         """The same network with its parameters in the memory of `device`; they are shared if they are there already.
 
-        Where there are kernels for it, layers that pass large maps on to each other are made one.
+        On a device with kernels for it, Conv2d, MaxPool2d and ReLU in a row become one layer.
         """
         encoder = fuse(self.encoder) if get_device(device).launch else self.encoder
         params = {name: to_device(value, device) for name, value in self.params.items()}
@@ -130,7 +130,7 @@ class SiameseNet:
                 [self.network.encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
             )
             if self.device.asynchronous and not isinstance(images, Sequence):
-                h = xp.where(is_wrong(images)[:, None], xp.nan, h)  # to refuse them would mean to wait
+                h = xp.where(is_wrong(images)[:, None], xp.nan, h)  # refusing them would mean waiting
             return h
 
     def _prepare(self, name: str, images: Images) -> Array:

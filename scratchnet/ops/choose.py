@@ -35,7 +35,7 @@ def faster(operation: str, function: str, arguments: tuple[Any, ...]) -> Callabl
     arrays = _arrays_in(arguments)
     kinds = {array.dtype.name for array in arrays if array.dtype.kind in "fc"}
     if not kinds or not kinds <= cuda.NAMES.keys():
-        return None  # complex numbers, with which derivatives are checked
+        return None  # complex numbers, used to check derivatives
     device = device_of(arrays[0])
     if operation == "conv":
         module = _convolution(device, arguments)

@@ -1,7 +1,7 @@
-"""A flag on the device of a training step: whether something in it was a NaN or an infinity.
+"""A flag on the device of a training step: raised if anything in the step is a NaN or an infinity.
 
-On a GPU nobody waits for the flag. What would change the network reads it there instead, and changes nothing once it
-is raised, so that the network stays as it was before the step that failed.
+On a GPU nobody waits for the flag. Whatever would change the network reads it there, and changes nothing once it is
+raised, so that the network stays as it was before the step that failed.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scratchnet.ops.accelerated import accelerated
 
 
 def new_flag(like: Array) -> Array:
-    """A flag () int32 that is not raised, on the device of `like`."""
+    """A new flag () int32, lowered, on the device of `like`."""
     return array_module(like).zeros((), dtype="int32")
 
 
@@ -34,7 +34,7 @@ def unless(failed: Array | None, old: Array | float, new: Array) -> Array:
 
 
 def unless_all(failed: Array, old: Sequence[Array], new: Sequence[Array]) -> list[Array]:
-    """`unless` for many small arrays of one precision, in one operation; they are parts of one array then."""
+    """`unless` for many small arrays of one precision in one operation; they become views of one array."""
     if not old:
         return []
     joined = (array_module(failed).concatenate([array.reshape(-1) for array in arrays]) for arrays in (old, new))

@@ -64,7 +64,7 @@ def test_transposed_and_cut_out_matrices_are_not_copied():
 
 def test_a_batch_without_a_constant_stride_is_refused(kernels):
     a, b, out = (StrictArray(np.zeros(shape)) for shape in [(1, 3, 2, 2), (4, 3, 2, 2), (4, 3, 2, 2)])
-    with pytest.raises(ValueError, match=r"no single step leads through the matrices \(1, 3, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"the matrices \(1, 3, 2, 2\).* have no single stride"):
         matmul(a, b, out)
 
 

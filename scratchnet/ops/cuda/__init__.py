@@ -1,8 +1,8 @@
-"""CUDA C++ kernels, for what array operations would do on a GPU in many passes over its memory.
+"""CUDA C++ kernels, for work that array operations would do on a GPU in many passes over its memory.
 
 A .cu file holds the kernels of one topic, and a .py file the functions that launch them, with the names and the results
 of the definitions in `ops/`. Kernels compute in float32 or float64, which the sources call Real; complex numbers, with
-which derivatives are checked, are left to the definitions. Numbers that threads share are gathered, never added up by
+which derivatives are checked, are left to the definitions. Numbers that threads share are gathered, never summed by
 atomics: two runs give the same bits.
 
 A source is compiled when it is first used. The tests compile the same sources as C++ for the host, and run them there.
@@ -30,7 +30,7 @@ def launch(source: str, kernel: str, grid: int | tuple[int, ...], *arguments: Ar
     """Run `kernel` of the file `source` on a grid of blocks of THREADS threads.
 
     Arrays are passed as pointers, None as a null pointer, an int as long long and a float as Real, which is the
-    precision of the first array. Arrays must be contiguous in row-major order, and not share memory with each other.
+    precision of the first array. Arrays must be contiguous in row-major order and must not overlap.
     """
     first: Array = next(array for array in arguments if hasattr(array, "dtype"))
     blocks = grid if isinstance(grid, tuple) else (grid,)
@@ -42,12 +42,12 @@ def launch(source: str, kernel: str, grid: int | tuple[int, ...], *arguments: Ar
 
 
 def blocks_for(count: int) -> int:
-    """How many blocks have `count` threads between them."""
+    """The number of blocks that hold `count` threads."""
     return -(-count // THREADS)
 
 
 def contiguous(array: Array) -> Array:
-    """The array itself, or a copy in row-major order: kernels know nothing of strides."""
+    """The array itself, or a copy in row-major order: kernels do not take strides."""
     return array if array.flags.c_contiguous else array_module(array).ascontiguousarray(array)
 
 

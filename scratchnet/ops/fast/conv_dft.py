@@ -8,15 +8,14 @@ frequency
 
 which is the spectrum, with sign -1, of   sum over a, b of x[i + a, j + b] @ weight[a, b]:   equation (1) of
 `ops/conv.py`, with i + a and j + b taken modulo H and W. For the rows i = 0 .. H - kh and the columns j = 0 .. W - kw
-of the output nothing wraps around, so the two are equal, and only those are transformed back. (Of the zeros on either
-side of x, the grid needs those on one side only: wrapping around, it finds the same.) With G for the spectrum of dy
-with sign +1, and in the same way,
+of the output nothing wraps around, so the two are equal, and only those are transformed back. (The grid needs the zeros
+on one side of x only: wrapping around, it finds the same ones.) With G for the spectrum of dy with sign +1, likewise
 
     X[u, v].T @ G[u, v]    is the spectrum of dweight, with sign -1,     (2)
     G[u, v] @ K[u, v].T    is the spectrum of dx, with sign +1.          (3)
 
-The direct sum costs kh kw products of matrices for each pixel of y. Here it is four for each of half of the H W
-frequencies, about two a pixel, whatever the size of the kernel. Backward finds X and K in the cache and adds only G.
+The direct sum costs kh kw matrix products for each pixel of y. Here it is four for half of the H W frequencies, about
+two a pixel, whatever the size of the kernel. Backward finds X and K in the cache and computes only G.
 """
 
 from typing import NamedTuple
@@ -94,7 +93,7 @@ def _grid(x: Array, weight: Array, padding: Pair) -> tuple[int, int, int, int]:
 
 
 def _some_at_a_time(U: int, like: Array) -> list[slice]:
-    """The frequencies u one by one on the CPU, where they stay in the cache; all at once on a GPU."""
+    """The frequencies u one by one on the CPU, to stay in the cache; all at once on a GPU."""
     return [slice(u, u + 1) for u in range(U)] if device_of(like) is CPU else [slice(0, U)]
 
 
@@ -114,7 +113,7 @@ def _multiply(a: Array, b: Array) -> Array:
 
 
 def _multiply_in_blocks(a: Array, b: Array, y: Array) -> None:
-    """The same where a product cannot be added to what is there: all four, and their sums while in the cache."""
+    """The same where a product cannot be added to an array: all four, then their sums while they are in the cache."""
     xp = array_module(a, b)
     a, b, y = (x.reshape(-1, *x.shape[2:]) for x in (a, b, y))  # (u V, 2, ...)
     for some in blocks(y):

@@ -1,7 +1,7 @@
 """Convolution as one large product, on windows written side by side ("image to columns").
 
 Each window of x becomes a row of kh kw C numbers, and the weight a matrix (kh kw C, O): all offsets (a, b) of the sums
-in `ops/conv.py` in one product, at the price of copying each pixel kh kw times.
+in `ops/conv.py` become one product, at the price of copying each pixel kh kw times.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from scratchnet.backend import Array, array_module, for_each, matmul, product
 from scratchnet.ops.conv import Saved, pad, unpad
 from scratchnet.ops.windows import Pair, output_size, windows
 
-# The columns are made for a few output rows at a time: at 128 pairs of the paper's network the whole
-# would be 5.7 GB for the second layer. 4 MB was the best of 4, 16 and 64 on a processor with 2 MB of cache a core.
+# Columns are made for a few output rows at a time: for 128 pairs, those of the paper's second layer would take 5.7 GB.
+# 4 MB was the best of 4, 16 and 64 on a processor with 2 MB of cache per core.
 COLUMN_BYTES = 4 * 2**20
 
 
@@ -53,7 +53,7 @@ def backward(
     if not needs_dx:
         return None, dweight
     dx, matrix = xp.zeros(x.shape, dtype=x.dtype), weight.reshape(-1, O)
-    for rows, x_rows in blocks:  # one after the other, since neighbours add to the same rows of dx
+    for rows, x_rows in blocks:  # in sequence, since neighbours add to the same rows of dx
         dcolumns = product(dy[rows].reshape(-1, O), matrix.T)
         add_col2im(dcolumns, dx[x_rows], (kh, kw), stride)  # (3)
     return unpad(dx, padding), dweight

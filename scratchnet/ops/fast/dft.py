@@ -5,11 +5,11 @@ Its spectrum is
 
     X[u, v] = sum over p, q of x[p, q] exp(sign 2 pi i (u (start + p) / H + v (start + q) / W)),      sign -1 or +1,
 
-one (N, C) matrix a frequency. A real map has X[-u, -v] = conj X[u, v], so the frequencies u = 0 .. H // 2 say it all.
-Real and imaginary parts are kept apart, on an axis of two: a spectrum is (U, V, 2, N, C) with U = H // 2 + 1 and
-V = W, frequencies first, as the products of `ops/conv.py` want it. Summing over p is a product from the left with a
-matrix of cosines and sines, and so is summing over q, so BLAS does both: for the sizes of images, that is faster than
-a fast Fourier transform, and nothing is transposed.
+one (N, C) matrix a frequency. A real map has X[-u, -v] = conj X[u, v], so the frequencies u = 0 .. H // 2 suffice. Real
+and imaginary parts are separate, along an axis of two: a spectrum is (U, V, 2, N, C) with U = H // 2 + 1 and V = W, its
+frequencies first, as matrix products need them. Summing over p is a product from the left with a matrix of cosines and
+sines, and so is summing over q, so BLAS does both: for the sizes of images, that is faster than a fast Fourier
+transform, and nothing is transposed.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def back_along_rows(x: Array, height: int, h: int, sign: int, start: int = 0) ->
 
 @lru_cache(maxsize=128)
 def _on(device: Device, matrix: Callable[..., np.ndarray], *arguments: int | str) -> Array:
-    """A matrix in the memory of `device`, where it stays: few are needed, again and again."""
+    """A matrix in the memory of `device`, where it stays: a few are needed again and again."""
     return device.upload(matrix(*arguments))
 
 
@@ -78,7 +78,7 @@ def _columns_inverse(width: int, start: int, w: int, sign: int, dtype: str) -> n
 
 def _rows_inverse(height: int, start: int, h: int, sign: int, dtype: str) -> np.ndarray:
     waves = _waves(height, height // 2 + 1, start, h, -sign).T / height  # (h, U)
-    # Each frequency but the first, and the last of an even size, stands for its conjugate as well.
+    # Each frequency but the first, and the last of an even size, also represents its conjugate.
     both = np.full(height // 2 + 1, 2.0)
     both[0] = 1
     if height % 2 == 0:
