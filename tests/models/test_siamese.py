@@ -248,7 +248,6 @@ def test_as_many_images_are_needed_on_both_sides(net, rng):
     [
         ((3, 16, 15), (3, 16, 16), r"a has shape \(3, 16, 15\), expected \(..., H=16, W=16\)"),
         ((3, 16, 16), (3, 20, 20), r"b has shape \(3, 20, 20\), expected \(..., H=16, W=16\)"),
-        ((16, 16), (16, 16), r"a has shape \(16, 16\), expected"),
         ((16, 16, 3), (3, 16, 16), r"a has shape .*: it looks like \(H, W, N\), which becomes a.transpose\(2, 0, 1\)"),
         ((3, 16, 16), (3, 16, 16, 1), r"b has shape .*: the channel goes as b\[\.\.\., 0\]"),
         ((3, 16, 16), (2, 16, 16), r"a \(3, 16, 16\) and b \(2, 16, 16\), expected leading axes that broadcast"),

@@ -20,7 +20,7 @@ from scratchnet.train import train_step
 @pytest.mark.parametrize("device", ["strict"], indirect=True)
 def test_a_training_step_waits_for_the_device_once(net, device, rng):
     there, optimiser = placed(net, device), SGD(0.05, weight_decay=1e-3)
-    transforms = AffineRanges().draw(rng, 8, SIZE)
+    transforms = AffineRanges().draw(8, image_size=SIZE, rng=rng)
     for kind in ("pairs", "episodes"):
         a, b, target, loss = batch(rng, kind)
         a, b, target = (to_device(each, device) for each in (a, b, target))

@@ -61,7 +61,7 @@ def test_fixed_copies_come_once_per_epoch_and_are_the_same_in_each(split):
 def test_distortions_are_fresh_in_every_batch_unless_they_are_fixed(recipe, split, monkeypatch):
     drawn = []
 
-    def shown(images, transforms, _elastic=None):
+    def shown(images, transforms, elastic=None):
         drawn.append(transforms)
         return images
 
@@ -135,7 +135,9 @@ def test_elastic_warps_and_strokes_change_images_that_nothing_else_distorts(reci
 
 def test_an_elastic_warp_without_affine_distortions_comes_alone(split, monkeypatch):
     drawn = []
-    monkeypatch.setattr(batch_module, "distort", lambda images, transforms, _: (drawn.append(transforms), images)[1])
+    monkeypatch.setattr(
+        batch_module, "distort", lambda images, transforms, elastic: (drawn.append(transforms), images)[1]
+    )
     EpisodeBatches(replace(TINY, distort=False, elastic=0.1), Drawings.of(split.train, 16), CPU).batch(0, 0)
     np.testing.assert_array_equal(drawn[0], np.tile(IDENTITY, (20, 1)))
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import everything_in
+from helpers import everything_in
 from short_runs import RUN, outcome
 
 from scratchnet.errors import InUseError

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from commands import everything_in
-from helpers import same_bits
+from helpers import everything_in, same_bits
 from short_runs import RUNS, TINY, every_objective, outcome, refusal_of
 
 from scratchnet.backend import device_of, to_host

@@ -284,8 +284,8 @@ def test_a_run_under_a_cap_takes_pieces_and_ends_like_one_without(split, tmp_pat
 def test_the_cap_also_limits_the_drawings(memory, cap, split, tmp_path, monkeypatch):
     caps = []
 
-    def moved(self, device, cap):
-        caps.append((device, cap))
+    def moved(self, device, memory):
+        caps.append((device, memory))
         return self
 
     monkeypatch.setattr(Drawings, "to_device", moved)

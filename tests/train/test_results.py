@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from commands import everything_in
-from helpers import copied, same_bits
+from helpers import copied, everything_in, same_bits
 from short_runs import FINAL, TINY, outcome, stop_at
 
 from scratchnet.backend import to_host

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import everything_in
+from helpers import everything_in
 from short_runs import RUN, RUNS, TINY, outcome, poison, refusal_of, stopped
 
 from scratchnet.checkpoint import load_arrays, save_arrays
