@@ -81,6 +81,8 @@ def test_running_out_of_memory_is_one_line_and_half_the_batch_fits(cuda, step, l
         cuda.peak_memory(lambda n=n: train_step(net, optimiser, a[:n], b[:n], labels[:n])) for n in (N, N // 2)
     )
     limit(half + (whole - half) // 8)
-    with pytest.raises(BackendError, match=r"^out of memory \(Out of memory alloc.*\): lower batch_size to 32, or cut"):
+    with pytest.raises(
+        BackendError, match=r"^out of memory \(Out of memory alloc.*\): lower batch_size to 32, or split"
+    ):
         train_step(net, optimiser, a, b, labels)
     train_step(net, optimiser, a[:32], b[:32], labels[:32])
