@@ -26,25 +26,23 @@ def sgd(weight: Array, velocity: Array, gradient: Array, settings: Settings, fai
 
 
 def flag_sgd(updates: Sequence[Update], failed: Array) -> None:
-    """As `update.flag_sgd`; rows whose norms are small enough cannot overflow, and are not computed."""
+    """As `update.flag_sgd`."""
+    flag_unless([verdict for each in updates for verdict in _finite_after(*each)], failed)
+
+
+def _finite_after(weight: Array, velocity: Array, gradient: Array, settings: Settings) -> list[Array]:
+    """Whether `sgd` would leave the weight finite: a bool () for each block of rows whose norms leave that open."""
     verdicts: list[Array] = []
-    for weight, velocity, gradient, settings in updates:
 
-        def rows_of(
-            rows: slice,
-            weight: Array = weight,
-            velocity: Array = velocity,
-            gradient: Array = gradient,
-            settings: Settings = settings,
-        ) -> None:
-            w, v, g = weight[rows], velocity[rows], gradient[rows]
-            if not _largest_after(w, v, g, settings) < SAFE:  # or NaN
-                new = _next_velocity(v, w, g, settings)
-                new += w
-                verdicts.append(array_module(new).isfinite(new).all())
+    def rows_of(rows: slice) -> None:
+        w, v, g = weight[rows], velocity[rows], gradient[rows]
+        if not _largest_after(w, v, g, settings) < SAFE:  # or NaN
+            new = _next_velocity(v, w, g, settings)
+            new += w
+            verdicts.append(array_module(new).isfinite(new).all())
 
-        for_each(rows_of, blocks(weight), like=weight)
-    flag_unless(verdicts, failed)
+    for_each(rows_of, blocks(weight), like=weight)
+    return verdicts
 
 
 def average(mean: Array, value: Array, share: float, failed: Array | None) -> None:
