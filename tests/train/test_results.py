@@ -12,6 +12,7 @@ from scratchnet.backend import to_host
 from scratchnet.checkpoint import load_arrays, load_model, load_model_with_notes
 from scratchnet.models.networks import build
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.oneshot import verification
 from scratchnet.train import LOG, STATE, Interrupted, train
 
 
@@ -132,13 +133,13 @@ def test_without_a_validation_every_epoch_writes_its_network(split, tmp_path):
 
 
 def test_without_a_validation_the_bias_is_found_on_training_drawings(split, tmp_path, monkeypatch):
-    shown, calibrated = [], oneshot.calibrated
+    shown, calibrated = [], verification.calibrated
 
-    def recorded(net, alphabets, *arguments):
+    def recorded(net, alphabets, **options):
         shown.append(alphabets)
-        return calibrated(net, alphabets, *arguments)
+        return calibrated(net, alphabets, **options)
 
-    monkeypatch.setattr(oneshot, "calibrated", recorded)
+    monkeypatch.setattr(verification, "calibrated", recorded)
     net = train(replace(FINAL, epochs=1), split, tmp_path / "final", quiet=True)
     train(replace(FINAL, data="glyphs", epochs=1), split, tmp_path / "chosen", quiet=True)
     assert [alphabets is split.train for alphabets in shown] == [True, False]
