@@ -48,6 +48,7 @@ class PairCrossEntropy:
 
     @np.errstate(over="ignore", invalid="ignore")
     def forward(self, logits: Array, labels: Array) -> tuple[Array, PairCrossEntropyCache]:
+        """The mean loss ()."""
         xp = expect("PairCrossEntropy", "logits: N, labels: N", logits, labels)
         if logits.size == 0:
             raise ShapeError("PairCrossEntropy: logits has shape (N=0), expected at least one pair")
@@ -56,6 +57,7 @@ class PairCrossEntropy:
         return _mean(losses), PairCrossEntropyCache(logits, labels)
 
     def backward(self, dloss: Array | float, cache: PairCrossEntropyCache) -> Array:
+        """dlogits (N,)."""
         logits, labels = cache
         return ((1 - labels) * sigmoid(logits) - labels * sigmoid(-logits)) * (dloss / logits.shape[0])  # (1)
 
@@ -88,6 +90,7 @@ class NWayCrossEntropy:
 
     @np.errstate(over="ignore", invalid="ignore")
     def forward(self, scores: Array, target: Array) -> tuple[Array, NWayCrossEntropyCache]:
+        """The mean loss ()."""
         expect("NWayCrossEntropy", "scores: *shape, target: *shape", scores, target)
         if scores.size == 0:
             raise ShapeError(f"NWayCrossEntropy: scores has shape {scores.shape}, expected at least one score")
@@ -105,6 +108,7 @@ class NWayCrossEntropy:
         return loss, NWayCrossEntropyCache(probabilities, target)
 
     def backward(self, dloss: Array | float, cache: NWayCrossEntropyCache) -> Array:
+        """dscores, shaped like the scores."""
         probabilities, target = cache
         rows = probabilities.size // probabilities.shape[-1]
         return (probabilities - target) * (dloss / rows)  # (1), (3)

@@ -45,11 +45,13 @@ class ReLU:
         return {}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, ReLUCache]:
+        """y, shaped like x."""
         expect("ReLU", "x: *shape", x)
         y = pixels.relu(x)
         return y, ReLUCache(y)
 
     def backward(self, dy: Array, cache: ReLUCache) -> tuple[Array, Params]:
+        """dx, shaped like dy."""
         expect("ReLU", "x: *shape, dy: *shape", cache.y, dy)
         return pixels.relu_backward(dy, cache.y), {}  # (1)
 
@@ -73,10 +75,12 @@ class Sigmoid:
         return {}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, SigmoidCache]:
+        """y, shaped like x."""
         expect("Sigmoid", "x: *shape", x)
         return sigmoid(x), SigmoidCache(exp_minus_abs(x))
 
     def backward(self, dy: Array, cache: SigmoidCache) -> tuple[Array, Params]:
+        """dx, shaped like dy."""
         e = cache.e
         expect("Sigmoid", "x: *shape, dy: *shape", e, dy)
         return dy * e / ((1.0 + e) * (1.0 + e)), {}  # (1)

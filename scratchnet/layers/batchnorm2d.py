@@ -49,6 +49,7 @@ class BatchNorm2d:
         return {"weight": ones, "bias": zeros, "running_mean": zeros.copy(), "running_var": ones.copy()}
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, BatchNorm2dCache]:
+        """y (H, W, N, C): by the statistics of the batch in training, else by the running ones."""
         weight, bias, mean, variance = (params[name] for name in ("weight", "bias", "running_mean", "running_var"))
         shapes = "x: H W N C, weight: C, bias: C, running_mean: C, running_var: C"
         xp = expect("BatchNorm2d", shapes, x, weight, bias, mean, variance, C=self.num_features)
@@ -68,6 +69,7 @@ class BatchNorm2d:
         return y, BatchNorm2dCache(x, mean, std, weight, training, measured)
 
     def backward(self, dy: Array, cache: BatchNorm2dCache) -> tuple[Array, Params]:
+        """dx (H, W, N, C), dweight and dbias (C,)."""
         x, mean, std, weight, training, _ = cache
         expect("BatchNorm2d", "x: H W N C, dy: H W N C", x, dy)
         dbias, dscale = norm.backward_sums(dy, x, mean)  # (1)

@@ -10,10 +10,9 @@ from scratchnet.backend.expect import expect, expect_window
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
 from scratchnet.ops import conv
+from scratchnet.ops.accelerated import convolutions
 from scratchnet.ops.pixels import add_bias, sum_pixels
 from scratchnet.ops.windows import Pair, output_size
-
-ALGORITHMS = ("auto", "offsets", "im2col", "bands", "dft")
 
 
 class Conv2dCache(NamedTuple):
@@ -32,8 +31,8 @@ class Conv2d:
 
         dbias[o] = sum over i, j, n of dy[i, j, n, o]                                    (4)
 
-    bias: whether there is one. algorithm: "offsets", "im2col", "bands", "dft", which find the same sums, or "auto", the
-    fastest. Raises ShapeError when x is smaller than the kernel.
+    bias: whether there is one. algorithm: "auto", the fastest, or one by name: "offsets", "im2col", "bands", "dft" find
+    the same sums. Raises ShapeError when x is smaller than the kernel.
     """
 
     in_channels: int
@@ -48,9 +47,9 @@ class Conv2d:
     def __post_init__(self) -> None:
         if min(*self.weight_shape, *self.strides) < 1 or min(self.paddings) < 0:
             raise ScratchnetError(f"{self}: channels, kernel and stride are at least 1, padding at least 0")
-        if self.algorithm not in ALGORITHMS:
+        if self.algorithm not in (names := convolutions()):
             raise ScratchnetError(
-                f"algorithm {self.algorithm!r} is none of {', '.join(ALGORITHMS)}{hint(self.algorithm, ALGORITHMS)}"
+                f"algorithm {self.algorithm!r} is not one of {', '.join(names)}{hint(self.algorithm, names)}"
             )
 
     @property
@@ -76,6 +75,7 @@ class Conv2d:
         return {"weight": weight.astype(dtype), **bias}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Conv2dCache]:
+        """y (Ho, Wo, N, O)."""
         weight, bias = params["weight"], params["bias"] if self.bias else None
         kh, kw, C, O = self.weight_shape
         expect("Conv2d", "x: H W N C, weight: kh kw C O, bias: O", x, weight, bias, kh=kh, kw=kw, C=C, O=O)

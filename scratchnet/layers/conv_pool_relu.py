@@ -54,6 +54,7 @@ class ConvPoolReLU:
         return {**self.conv.init(rng, dtype), "bias": np.zeros(self.conv.out_channels, dtype)}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, ConvPoolReLUCache]:
+        """y (Hp, Wp, N, O)."""
         expect("ConvPoolReLU", "x: H W N C, bias: O", x, params["bias"], O=self.conv.out_channels)
         z, conv_cache = self.conv.forward(params, x)
         expect_window("MaxPool2d", "window", z, (self.pool.kernel_size, self.pool.kernel_size))

@@ -27,11 +27,13 @@ class Flatten:
         return {}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, FlattenCache]:
+        """y (N, H W C)."""
         expect("Flatten", "x: H W N C", x)
         H, W, N, C = x.shape
         return x.transpose(2, 0, 1, 3).reshape(N, H * W * C), FlattenCache((H, W, N, C))
 
     def backward(self, dy: Array, cache: FlattenCache) -> tuple[Array, Params]:
+        """dx (H, W, N, C)."""
         H, W, N, C = cache.shape
         expect("Flatten", "dy: N D", dy, N=N, D=H * W * C)
         return dy.reshape(N, H, W, C).transpose(1, 2, 0, 3).copy(), {}  # (1); a copy, never a view of dy

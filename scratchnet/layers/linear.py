@@ -39,12 +39,14 @@ class Linear:
         return {"weight": weight.astype(dtype), **bias}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, LinearCache]:
+        """y (N, O)."""
         weight, bias = params["weight"], params["bias"] if self.bias else None
         expect("Linear", "x: N C, weight: C O, bias: O", x, weight, bias, C=self.in_features, O=self.out_features)
         y = product(x, weight)
         return y if bias is None else y + bias, LinearCache(x, weight)
 
     def backward(self, dy: Array, cache: LinearCache) -> tuple[Array, Params]:
+        """dx (N, C), dweight (C, O) and dbias (O,)."""
         x, weight = cache
         expect("Linear", "x: N C, weight: C O, dy: N O", x, weight, dy)
         dx = product(dy, weight.T)  # (1)

@@ -46,12 +46,14 @@ class MaxPool2d:
         return {}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, MaxPool2dCache]:
+        """y (Ho, Wo, N, C)."""
         expect("MaxPool2d", "x: H W N C", x)
         expect_window("MaxPool2d", "window", x, (self.kernel_size, self.kernel_size))
         y, winners = pool.forward(x, self.kernel_size, self.step)
         return y, MaxPool2dCache(winners, x.shape[:2])
 
     def backward(self, dy: Array, cache: MaxPool2dCache) -> tuple[Array, Params]:
+        """dx (H, W, N, C)."""
         winners, size = cache
         Ho, Wo, N, C = winners.shape
         expect("MaxPool2d", "dy: Ho Wo N C", dy, Ho=Ho, Wo=Wo, N=N, C=C)

@@ -33,12 +33,14 @@ class Sequential:
         return params
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, dict[str, Any]]:
+        """The output of the last layer, and the caches by layer name."""
         caches = {}
         for name, layer in self._layers.items():
             x, caches[name] = layer.forward(strip_prefix(name, params), x, training)
         return x, caches
 
     def backward(self, dy: Array, cache: dict[str, Any], needs_dx: bool = True) -> tuple[Array | None, Params]:
+        """dx, or None without `needs_dx`, and the gradients by dotted name."""
         grads: Params = {}
         first, *_ = self._layers
         for name, layer in reversed(self._layers.items()):

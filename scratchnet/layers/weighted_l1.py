@@ -43,6 +43,7 @@ class WeightedL1:
         return {"weight": np.full(self.features, -4 / self.features, dtype), "bias": np.ones(1, dtype)}
 
     def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, WeightedL1Cache]:
+        """logit (...)."""
         weight, bias = params["weight"], params["bias"]
         xp = expect("WeightedL1", "h1: ... D, h2: ... D, weight: D, bias: 1", h1, h2, weight, bias, D=self.features)
         difference = h1 - h2
@@ -50,6 +51,7 @@ class WeightedL1:
         return distance @ weight + bias, WeightedL1Cache(h1, h2, distance, weight)
 
     def backward(self, dlogit: Array, cache: WeightedL1Cache) -> tuple[tuple[Array, Array], Params]:
+        """(dh1, dh2), shaped like h1 and h2; dweight (D,) and dbias (1,)."""
         h1, h2, distance, weight = cache
         expect("WeightedL1", "logit: *shape, dlogit: *shape", distance[..., 0], dlogit)
         ddifference = dlogit[..., None] * (weight * cache.branches)

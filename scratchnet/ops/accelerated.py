@@ -65,6 +65,11 @@ def _environment(value: str) -> bool:
     return value == "definitions"
 
 
+def convolutions() -> list[str]:
+    """The algorithms that a convolution can be asked for: "auto", and those in the table of `ops/choose.py`."""
+    return ["auto", *_choose().CONVOLUTIONS]
+
+
 @lru_cache(maxsize=1)
 def _choose() -> Any:
     """`ops/choose.py`, loaded at the first call: it imports everything that is only faster, and that imports us."""

@@ -20,10 +20,10 @@ from scratchnet.layers import (
     Sigmoid,
     WeightedL1,
 )
-from scratchnet.layers.conv2d import ALGORITHMS
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models import networks as models
 from scratchnet.models.siamese import SiameseNet
+from scratchnet.ops.choose import CONVOLUTIONS
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _layer_cases() -> list[Case]:
         Conv2d(2, 3, 3, stride=2, padding=2),
         Conv2d(2, 3, 2, stride=3),
     ]
-    layers: list[Layer] = [replace(layer, algorithm=name) for layer in convolutions for name in ALGORITHMS[1:]]
+    layers: list[Layer] = [replace(layer, algorithm=name) for layer in convolutions for name in CONVOLUTIONS]
     layers += [
         MaxPool2d(2),
         MaxPool2d(3, stride=1),

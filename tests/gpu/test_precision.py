@@ -10,9 +10,9 @@ from scratchnet.backend import array_module, product, set_precision, to_device, 
 from scratchnet.gradcheck import check_precision
 from scratchnet.gradcheck.precision import TF32_ROUNDOFF, UNIT_ROUNDOFF
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, Sequential, WeightedL1
-from scratchnet.layers.conv2d import ALGORITHMS
 from scratchnet.layers.conv_pool_relu import ConvPoolReLU
 from scratchnet.models.siamese import SiameseNet
+from scratchnet.ops.choose import CONVOLUTIONS
 from scratchnet.planted.cases import CASES, LossOf
 
 OPERAND_ROUNDOFF = {"float32": 0.0, "tf32": TF32_ROUNDOFF}
@@ -156,7 +156,7 @@ def assert_within_the_bound(device, algorithm, precision, S, C, k, O, images):
         assert error <= bound, f"{name} is off by {error:.1e}, at most {bound:.1e} for {n} products"
 
 
-every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
+every_algorithm = pytest.mark.parametrize("algorithm", CONVOLUTIONS)
 
 
 @every_algorithm

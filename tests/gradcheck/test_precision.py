@@ -7,11 +7,11 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck import check_precision
 from scratchnet.gradcheck.precision import TF32_ROUNDOFF
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1
-from scratchnet.layers.conv2d import ALGORITHMS
+from scratchnet.ops.choose import CONVOLUTIONS
 
 # (layer, shape of the input, the most products in any sum, options)
 LAYERS = [
-    *((Conv2d(4, 6, 3, algorithm=name), (8, 9, 3, 4), 7 * 6 * 3, {}) for name in ALGORITHMS),
+    *((Conv2d(4, 6, 3, algorithm=name), (8, 9, 3, 4), 7 * 6 * 3, {}) for name in CONVOLUTIONS),
     (Linear(200, 7), (5, 200), 200, {}),
     (BatchNorm2d(4), (6, 5, 3, 4), 90, {}),
     (BatchNorm2d(4), (6, 5, 3, 4), 90, {"training": True}),

@@ -167,7 +167,7 @@ def test_auto_on_a_gpu_is_near_the_best_of_what_was_measured():
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(ScratchnetError, match="algorithm 'winograd' is none of auto, offsets, im2col, bands, dft"):
+    with pytest.raises(ScratchnetError, match="algorithm 'winograd' is not one of auto, offsets, im2col, bands, dft"):
         Conv2d(1, 1, 3, algorithm="winograd")
 
 
