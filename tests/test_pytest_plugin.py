@@ -156,7 +156,7 @@ def test_another_point_is_drawn_where_one_proves_nothing(check_it):
     points = []
 
     class DeadAtFirst(Linear):
-        def init(self, rng):
+        def init(self, rng, dtype=np.float32):
             points.append(rng)
             return {name: (len(points) > 1) * value for name, value in super().init(rng).items()}
 

@@ -126,7 +126,12 @@ def test_the_bytes_are_on_the_disk_before_the_name_moves_and_the_folder_after_it
 
     def recorded(name):
         call = getattr(os, name)
-        return lambda *arguments: (calls.append(name), call(*arguments))[1]
+
+        def record(*arguments):
+            calls.append(name)
+            return call(*arguments)
+
+        return record
 
     for name in ("fsync", "replace"):
         monkeypatch.setattr(os, name, recorded(name))

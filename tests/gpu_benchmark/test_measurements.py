@@ -92,8 +92,8 @@ def cuda():
     cp = SimpleNamespace(
         __version__="14.2.0",
         asarray=lambda a: a.view(Array),
-        ones=lambda *shape, dtype: np.ones(*shape, dtype).view(Array),
-        empty=lambda *shape, dtype: np.empty(*shape, dtype).view(Array),
+        ones=lambda shape, dtype: np.ones(shape, dtype).view(Array),
+        empty=lambda shape, dtype: np.empty(shape, dtype).view(Array),
         empty_like=np.empty_like, copyto=np.copyto, multiply=np.multiply, matmul=np.matmul, fft=np.fft,
         cuda=SimpleNamespace(
             Event=Event, get_elapsed_time=lambda start, stop: 1e3 * (stop.time - start.time), cublas=cublas,

@@ -164,7 +164,7 @@ def test_convolution_is_linear_in_its_input_and_in_its_weight(algorithm, rng):
 
 def test_a_backward_that_is_not_an_adjoint_is_distinguished(rng):
     class Flipped(Conv2d):
-        def backward(self, dy, cache):
+        def backward(self, dy, cache, needs_dx=True):
             return super().backward(dy, cache._replace(weight=cache.weight[::-1].copy()))
 
     layer = Flipped(2, 3, 3, algorithm="offsets")

@@ -25,7 +25,9 @@ def ink() -> np.ndarray:
 
 def lab(image: Image.Image) -> Image.Image:
     spaces = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
-    return ImageCms.applyTransform(image, ImageCms.buildTransform(*spaces, "RGB", "LAB"))
+    turned = ImageCms.applyTransform(image, ImageCms.buildTransform(*spaces, "RGB", "LAB"))
+    assert turned is not None  # it is None only in place
+    return turned
 
 
 CONVERSIONS = {

@@ -123,7 +123,7 @@ def test_signatures_are_read_when_the_network_is_made_and_not_at_each_call(rng, 
 
 def test_a_layer_without_the_three_methods_is_refused_when_the_network_is_made():
     with pytest.raises(AttributeError, match="init"):
-        Sequential({"oops": object()})
+        Sequential({"oops": object()})  # type: ignore[dict-item]
 
 
 def test_networks_are_copied_and_pickled(rng):

@@ -19,7 +19,7 @@ def hausdorff_by_definition(a: np.ndarray, b: np.ndarray) -> float:
     one, other = ([np.array(p) - np.mean(points, axis=0) for p in points] for points in (one, other))
     there = np.mean([min(np.linalg.norm(p - q) for q in other) for p in one])
     back = np.mean([min(np.linalg.norm(p - q) for p in one) for q in other])
-    return max(there, back)
+    return float(max(there, back))
 
 
 def test_the_modified_hausdorff_distance_is_the_larger_mean_distance_to_the_nearest_pixel(rng):

@@ -18,7 +18,7 @@ from scratchnet.oneshot.verification import best_threshold, calibrated, verify
 
 
 def right_at(threshold: float, similarity: np.ndarray, labels: np.ndarray) -> int:
-    return np.count_nonzero((similarity > threshold) == (labels > 0.5))
+    return int(np.count_nonzero((similarity > threshold) == (labels > 0.5)))
 
 
 def most_right(similarity: np.ndarray, labels: np.ndarray) -> int:
@@ -29,8 +29,10 @@ def most_right(similarity: np.ndarray, labels: np.ndarray) -> int:
 TIES = st.integers(0, 4).map(lambda k: k / 4)
 NEIGHBOURS = st.integers(0, 4).map(lambda k: 1 - k * 2.0**-24)  # of one another in float32, as near certainty
 pairs = st.one_of(
-    st.lists(st.tuples(similarity, st.booleans()), min_size=1, max_size=12)
-    for similarity in (TIES, NEIGHBOURS, st.floats(0, 1, width=32))
+    [
+        st.lists(st.tuples(similarity, st.booleans()), min_size=1, max_size=12)
+        for similarity in (TIES, NEIGHBOURS, st.floats(0, 1, width=32))
+    ]
 )
 
 

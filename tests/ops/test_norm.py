@@ -19,7 +19,7 @@ every_precision = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def gamma(summands: int, dtype: type) -> float:
     """What a sum may be off by in any order, relative to that of the absolute summands (Higham 2002, section 3.1)."""
     share = summands * np.finfo(dtype).eps / 2
-    return share / (1 - share)
+    return float(share / (1 - share))
 
 
 def wide(*arrays):

@@ -6,7 +6,7 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.models.networks import ARCHITECTURES, build
 from scratchnet.train.recipes import RECIPES, find_recipe
 
-SMALL = {
+SMALL: dict[str, dict[str, object]] = {
     "compact": {"width": 2, "features": 3},
     "koch2015": {"image_size": 65, "channels": [2, 3, 2, 3], "features": 3},
 }
