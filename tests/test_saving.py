@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
+from scratchnet import checkpoint
 from scratchnet.backend import to_host
 from scratchnet.checkpoint import DESCRIPTION, load_arrays, load_model_with_notes, save_arrays, save_model
 from scratchnet.errors import CheckpointError
@@ -190,4 +191,11 @@ NO_NUMBERS = [np.array([None]), np.array(["text"]), np.zeros(2, "i4,f4"), np.arr
 def test_arrays_of_anything_but_numbers_are_not_written(value, tmp_path):
     with pytest.raises(CheckpointError, match="expected numbers"):
         save_arrays(tmp_path / "a.npz", {"a": value}, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_arrays_than_can_be_read_back_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MAX_ARRAYS", 3)
+    with pytest.raises(CheckpointError, match="3 arrays are too many: expected fewer than 3"):
+        save_arrays(tmp_path / "many.npz", {name: np.zeros(1) for name in "abc"}, {})
     assert not list(tmp_path.iterdir())

@@ -115,6 +115,12 @@ def test_weights_that_are_no_numbers_are_not_written(storage, value, tmp_path, t
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("storage", SMALL)
+def test_a_weight_that_is_nan_cannot_be_stored_small(storage):
+    with pytest.raises(CheckpointError, match=f"weight has a NaN or an infinity, which {storage} cannot represent"):
+        quantise({"weight": np.array([[1.0, np.nan]], np.float32)}, storage)
+
+
 def test_weights_too_large_for_float16_are_not_written(tmp_path, tiny_net):
     tiny_net.params["encoder.conv1.weight"][0, 0, 0, 0] = -65520
     with pytest.raises(CheckpointError, match="too large for float16: store it as int8"):

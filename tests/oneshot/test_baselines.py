@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scratchnet.errors import ShapeError
 from scratchnet.oneshot.baselines import BASELINES, ModifiedHausdorff, PixelNearestNeighbour
 from scratchnet.oneshot.trials import evaluate
 
@@ -52,3 +53,9 @@ def test_the_nearest_neighbour_in_pixels_is_by_squared_distance(dtype, rng):
     queries, supports = (rng.random((n, 5, 4)).round(1).astype(dtype) for n in (3, 4))
     expected = [[-np.sum((q.astype(float) - s.astype(float)) ** 2) for s in supports] for q in queries]
     np.testing.assert_allclose(PixelNearestNeighbour().scores(queries, supports), expected, rtol=0, atol=1e-12)
+
+
+def test_pixels_of_images_of_other_sizes_are_not_compared(rng):
+    queries, supports = rng.random((2, 6, 5)) < 0.3, rng.random((3, 5, 6)) < 0.3
+    with pytest.raises(ShapeError, match=r"queries has shape \(2, 6, 5\) and supports \(3, 5, 6\)"):
+        PixelNearestNeighbour().scores(queries, supports)

@@ -5,6 +5,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from short_runs import RUN, TINY, outcome, stop_at
@@ -109,3 +110,12 @@ def test_the_command_saves_says_how_to_resume_and_leaves_no_child(tmp_path):
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)
         assert load_arrays(tmp_path / how.name / STATE)[1]["step"] > 0
+
+
+def test_a_training_outside_of_the_main_thread_leaves_signals_alone(split, tmp_path, whole):
+    before = {number: signal.getsignal(number) for number in signals.STOPPING}
+    thread = threading.Thread(target=train, args=(RUN, split, tmp_path), kwargs={"quiet": True})
+    thread.start()
+    thread.join()
+    assert {number: signal.getsignal(number) for number in signals.STOPPING} == before
+    assert outcome(tmp_path) == whole
