@@ -43,12 +43,12 @@ def load_cuda() -> Device:
         (cupy.ndarray,),
         cupy.asarray,
         cupy.asnumpy,
-        lambda: cupy.cuda.Device().synchronize(),
-        lambda: cupy.get_default_memory_pool().used_bytes(),
-        partial(_peak_of_pool, cupy),
-        _launcher(cupy),
-        _cublas(cupy).gemm,
-        free_memory,
+        synchronise=lambda: cupy.cuda.Device().synchronize(),
+        held_memory=lambda: cupy.get_default_memory_pool().used_bytes(),
+        peak_memory=partial(_peak_of_pool, cupy),
+        free_memory=free_memory,
+        launch=_launcher(cupy),
+        gemm=_cublas(cupy).gemm,
         asynchronous=True,
     )
 

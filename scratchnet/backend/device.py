@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +42,7 @@ class Device:
     array_types: tuple[type, ...]
     upload: Callable[[np.ndarray], Array]
     download: Callable[[Array], np.ndarray]
+    _: KW_ONLY
     synchronise: Callable[[], None] = lambda: None
     held_memory: Callable[[], int] = lambda: _memory().resident_memory()
     peak_memory: Callable[[Callable[[], object]], int] = lambda function: _memory().traced_peak(function)
