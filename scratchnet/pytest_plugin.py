@@ -25,6 +25,7 @@ DEVICE_OF = {"numpy": "cpu", "cupy": "cuda"}  # by array module
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --gradcheck-seed."""
     group = parser.getgroup("scratchnet", "gradient checks")
     group.addoption(
         "--gradcheck-seed",
@@ -63,6 +64,7 @@ class GradientCase:
 
     @property
     def device(self) -> str:
+        """The name of the device: "cpu" for NumPy, "cuda" for CuPy."""
         return DEVICE_OF[self.array_module]
 
 

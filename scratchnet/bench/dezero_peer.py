@@ -25,6 +25,7 @@ F: Any = import_module("dezero.functions")
 
 
 def variants(device: str) -> list[Variant]:
+    """The single variant, which runs on the CPU."""
     return [Variant(f"DeZero {metadata.version('dezero')} float32 NCHW", DezeroPeer, "pure NumPy, im2col")]
 
 
@@ -32,9 +33,11 @@ class InFloat32(dezero.Function):  # type: ignore[misc]  # its base is Any
     """The identity, with a backward that casts the gradient to float32."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
+        """x, unchanged."""
         return x
 
     def backward(self, gy: Any) -> Any:
+        """gy, with its data in float32."""
         gy.data = gy.data.astype(np.float32, copy=False)
         return gy
 
@@ -64,11 +67,13 @@ class DezeroPeer:
         return model
 
     def step(self) -> float:
+        """Forward, backward and update; returns the loss before the update."""
         value = self._backward()
         self.optimiser.update()
         return value
 
     def gradients(self) -> tuple[float, Params]:
+        """The loss and gradients without an update, with channels moved back to where ours are."""
         value = self._backward()
         grads = {name: parameter.grad.data for name, parameter in self.params.items()}
         return value, channels_first(self.net, grads, inverse=True)

@@ -19,6 +19,7 @@ PIXELS = (0, 1, 2)  # the axes N, H, W
 
 
 def variants(device: str) -> list[Variant]:
+    """The single variant, compiled by XLA."""
     return [Variant(f"JAX {jax.__version__} float32 NHWC", JaxPeer, "jit, on all cores: XLA has no thread setting")]
 
 
@@ -48,11 +49,13 @@ class JaxPeer:
         self._step = jax.jit(step, donate_argnums=(0, 1, 2))
 
     def step(self) -> float:
+        """One compiled step, run to completion; returns the loss before the update."""
         state = self._step(self.params, self.velocity, self.statistics, *self.batch)
         self.params, self.velocity, self.statistics, loss = jax.block_until_ready(state)
         return float(loss)
 
     def gradients(self) -> tuple[float, Params]:
+        """The loss and gradients without an update, as NumPy arrays."""
         (loss, _), grads = self._gradients(self.params, self.statistics, *self.batch)
         return float(loss), {name: np.asarray(value) for name, value in grads.items()}
 

@@ -77,6 +77,7 @@ class Machine:
 
     @classmethod
     def this(cls, device: Device = CPU) -> "Machine":
+        """This machine today, with the GPU if `device` is CuPy's."""
         return cls(
             processor(),
             thread_count(),
@@ -103,6 +104,7 @@ class Rates:
 
     @classmethod
     def of(cls, device: Device) -> "Rates":
+        """Measure the rates of `device`, with larger matrices if it is a GPU."""
         if device is CPU:
             return cls(sgemm_rate(device, SGEMM_SIZE), SGEMM_SIZE)
         return cls(sgemm_rate(device, GPU_SGEMM_SIZE, GPU_REPEATS), GPU_SGEMM_SIZE, copy_rate(device))

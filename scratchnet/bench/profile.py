@@ -52,6 +52,7 @@ class Stopwatch:
     algorithms: dict[str, str] = field(default_factory=dict)
 
     def record(self, name: str, way: str, start: float, flop: int = 0, moved: int = 0) -> None:
+        """Wait for the device, then add the seconds since `start`, the flop and the bytes moved to a pass."""
         self.seconds[name, way] += now(self.device) - start
         self.flop[name, way] += flop
         self.bytes[name, way] += moved
@@ -71,9 +72,11 @@ class Timed:
     stopwatch: Stopwatch
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        """Parameters of the wrapped layer."""
         return complete(self.layer).init(rng, dtype)
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
+        """y and the cache of the wrapped layer; also records which algorithm a convolution chose."""
         start = now(self.stopwatch.device)
         y, cache = complete(self.layer).forward(params, x, training)
         self.stopwatch.record(self.name, "forward", start, self._flop(y, cache), x.nbytes + y.nbytes + _bytes(params))
@@ -93,6 +96,7 @@ class Timed:
         return product_flop(self._multiplying, (*size, *y.shape[-2:]))
 
     def backward(self, dy: Array, cache: Any, needs_dx: bool = True) -> tuple[Array | None, Params]:
+        """dx and the gradients of the wrapped layer."""
         start = now(self.stopwatch.device)
         dx, grads = complete(self.layer).backward(dy, cache, needs_dx)
         if needs_dx:
@@ -108,9 +112,12 @@ class Timed:
 
 @dataclass
 class TimedSGD(SGD):
+    """SGD that records the time of its updates on the stopwatch."""
+
     stopwatch: Stopwatch | None = None
 
     def step(self, params: Params, grads: Params, *, failed: Array | None = None) -> None:
+        """The update of SGD, recorded as the backward of the part SGD."""
         assert self.stopwatch
         start = now(self.stopwatch.device)
         super().step(params, grads, failed=failed)

@@ -25,10 +25,12 @@ def render(name: str, section: Any) -> str:
 
 
 def code(folder: str) -> Iterator[str]:
+    """The version, and the folder of the code that is measured."""
     yield f"scratchnet {VERSION} in {folder}"
 
 
 def workload(figures: dict[str, Any]) -> Iterator[str]:
+    """One line: the network, its images, the batch, the number of parameters, the dtype and the device."""
     size = figures["image_size"]
     products = "" if figures["precision"] == "float32" else f", products in {figures['precision'].upper()}"
     yield (
@@ -38,6 +40,7 @@ def workload(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def machine(figures: dict[str, Any]) -> Iterator[str]:
+    """Two lines for the host, and two more for a GPU."""
     yield f"{figures['processor']}, {_count(figures['threads'], 'thread')}, {figures['system']}; {figures['date']}"
     yield f"Python {figures['python']}, NumPy {figures['numpy']}, {figures['blas']}"
     if gpu := figures["gpu"]:
@@ -49,15 +52,18 @@ def machine(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def sgemm(figures: dict[str, Any]) -> Iterator[str]:
+    """The rate of matrix products, in GFLOP/s."""
     size = figures["size"]
     yield f"sgemm: {figures['gflops']:.0f} GFLOP/s, measured ({size} x {size}, median)"
 
 
 def copy(figures: dict[str, Any]) -> Iterator[str]:
+    """The rate of copying on a GPU, in GB/s."""
     yield f"copy: {figures['gigabytes_per_second']:.0f} GB/s read and written, measured (1 GiB, median)"
 
 
 def step(figures: dict[str, Any]) -> Iterator[str]:
+    """The time of a training step in ms, its throughput in images/s, and the peak memory."""
     yield (
         f"training step: {_times(figures)}, {_count(figures['rounds'], 'round')}; "
         f"{figures['images_per_second']:.1f} images/s; peak memory {_gibibytes(figures['peak_bytes'])}"
@@ -65,6 +71,7 @@ def step(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def layers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A table with a row for each part of the step: times in ms, rates, and shares of the machine's peak rates."""
     copied = any(row["share_of_copy"] for row in rows)
     whole = [sum(row[f"{way}_ms"] or 0 for row in rows) for way in ("forward", "backward")]
     digits = 1 if sum(whole) > LONG_STEP else 3
@@ -86,6 +93,7 @@ def layers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def peers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line for each variant: ms per step, and the ratio of our time to it; or why it was not timed."""
     width = 2 + max(len(row["name"]) for row in rows)
     yield ""
     for row in rows:
@@ -104,6 +112,7 @@ def peers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def memory(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line for each library: peak memory in GiB and ms per step; or why it was not measured."""
     width = 2 + max(len(row["name"]) for row in rows)
     for row in rows:
         if "problem" in row:
@@ -114,6 +123,7 @@ def memory(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line for each variant: images/s for the batch, and ms for a single image; or why it was not timed."""
     width = 2 + max(len(row["name"]) for row in rows)
     for row in rows:
         if "problem" in row:

@@ -20,6 +20,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
+        """Median, minimum and maximum of at least one value."""
         return cls(float(np.median(values)), min(values), max(values))
 
 

@@ -33,6 +33,7 @@ class Mode:
     products: bool
 
     def set(self) -> None:
+        """Apply the mode, and let cuDNN choose its algorithms by timing them."""
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.allow_tf32 = self.convolutions
         torch.backends.cuda.matmul.allow_tf32 = self.products
@@ -48,6 +49,7 @@ GPU_WAYS = {  # name: mode, format, compiled
 
 
 def variants(device: str) -> list[Variant]:
+    """Those of GPU_WAYS, or four on the CPU. Raises ScratchnetError for "cuda" if PyTorch finds no GPU."""
     if device == "cuda":
         expect_gpu()
         return [
@@ -81,6 +83,7 @@ def variants(device: str) -> list[Variant]:
 
 
 def embedders(device: str) -> list[Embedder]:
+    """Those of GPU_WAYS that are not compiled, or two on the CPU. Raises ScratchnetError as `variants` does."""
     ways: dict[str, tuple[Mode | None, str]] = {
         "float32 NCHW": (None, "contiguous_format"),
         "float32 channels_last": (None, "channels_last"),
@@ -197,12 +200,14 @@ class TorchPeer:
         )
 
     def step(self) -> float:
+        """Forward, backward and update, run to completion; returns the loss before the update."""
         value = self._backward()
         self.optimiser.step()
         _synchronise(self.device)
         return value
 
     def gradients(self) -> tuple[float, Params]:
+        """The loss and gradients without an update, with our names and shapes, on the host."""
         value = self._backward()
         grads = {name: _to_our_shape(name, parameter.grad) for name, parameter in self.model.named_parameters()}
         return value, channels_first(self.net, grads, inverse=True)

@@ -16,6 +16,7 @@ from scratchnet.models.networks import ARCHITECTURES
 
 
 def add_to(commands: Commands) -> None:
+    """Add `bench`."""
     text = "Time a training step layer by layer, or embedding, and compare with other libraries."
     added = commands.add("bench", run, text)
     added.add_argument(
@@ -57,6 +58,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print each section once measured; exit code 1 if a library disagrees. Raises ScratchnetError if options clash."""
     if options.embed and options.memory_peak:
         raise ScratchnetError("--memory-peak measures training steps: drop it, or --embed")
     size = {"image_size": options.image_size} if options.image_size else {}

@@ -23,6 +23,7 @@ Networks = Mapping[str, Embedded | Ensemble]  # by row name
 
 
 def add_to(commands: Commands) -> None:
+    """Add `evaluate`."""
     text = "Evaluate networks on one-shot trials, official or random, alongside baselines."
     added = commands.add("evaluate", run, text)
     added.add_argument(
@@ -77,6 +78,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Evaluate the networks; exit code 0. Raises ScratchnetError if options clash."""
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
     recipes = [tasks.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]

@@ -17,6 +17,7 @@ from scratchnet.planted import cases
 
 
 def add_to(commands: Commands) -> None:
+    """Add `gradcheck`."""
     added = commands.add("gradcheck", run, "Check the gradients of every layer, loss and network.")
     added.add_argument(
         "--method",
@@ -45,6 +46,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the checks, the self-test or a quiz; exit code 1 for a failure. Raises ScratchnetError if options clash."""
     if options.seeds and not options.self_test:
         raise ScratchnetError("--seeds requires --self-test")
     if options.answer and (not options.quiz or options.seed is None):

@@ -25,6 +25,7 @@ from scratchnet.train.recipes import RECIPES
 
 
 def add_to(commands: Commands) -> None:
+    """Add `download` and `info`."""
     text = "Download Omniglot from its official repository and verify it; run again to resume."
     added = commands.add("download", download, text, figures=False)
     added.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="destination (default: the cache folder)")
@@ -40,6 +41,7 @@ def add_to(commands: Commands) -> None:
 
 
 def download(options: argparse.Namespace) -> int:
+    """Download and verify the archives; exit code 0. Raises DataError if one cannot be fetched."""
     folder, names = options.folder or cache_folder(), options.only or list(ARCHIVES)
     with tqdm(unit="B", unit_scale=True, leave=False, disable=not is_terminal(sys.stderr)) as bar:
         shown = ""
@@ -58,6 +60,7 @@ def download(options: argparse.Namespace) -> int:
 
 
 def info(options: argparse.Namespace) -> int:
+    """Print facts about this installation; exit code 0."""
     facts: dict[str, Any] = {
         "scratchnet": VERSION,
         "code": CODE,

@@ -36,6 +36,7 @@ class Parser(argparse.ArgumentParser):
         self.commands: dict[str, Parser] = {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse, but the parser of the command reports unknown arguments, with a suggestion."""
         options, left = self.parse_known_args(args, namespace)
         if left:
             parser = self.commands.get(vars(options).get("command", ""), self)
@@ -72,6 +73,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        """Print the message in one line on stderr and exit with code 2."""
         note(f"{self.prog}: {message} (see {self.prog} --help)")
         self.exit(2)
 
@@ -97,6 +99,7 @@ class Commands:
 
 
 def add_device(added: argparse.ArgumentParser) -> None:
+    """Add --device and --precision."""
     added.add_argument("--device", help="cpu or cuda (default: SCRATCHNET_DEVICE, else cpu)")
     added.add_argument(
         "--precision",
@@ -107,6 +110,7 @@ def add_device(added: argparse.ArgumentParser) -> None:
 
 
 def add_model(added: argparse.ArgumentParser) -> None:
+    """Add --model, for `chosen_model`."""
     added.add_argument(
         "--model",
         help=f"a run folder, a weights file or the name of a bundled network (default: the bundled {DEFAULT})",

@@ -17,6 +17,7 @@ PICTURES = tuple(f".{name.lower()}" for name in (*FORMATS, "jpg"))
 
 
 def add_to(commands: Commands) -> None:
+    """Add `compare` and `classify`."""
     added = commands.add("compare", compare, "Estimate the probability that two images show the same character.")
     added.add_argument("images", nargs=2, metavar="IMAGE")
     add_model(added)
@@ -33,6 +34,7 @@ def add_to(commands: Commands) -> None:
 
 
 def compare(options: argparse.Namespace) -> int:
+    """Print the probability that two images show the same character; exit code 0."""
     net = chosen_model(options)
     a, b = options.images
     probability = float(to_host(net.similarity([a], [b]))[0])
@@ -42,6 +44,7 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def classify(options: argparse.Namespace) -> int:
+    """Rank the supports by score and print the best five; exit code 0. Raises DataError as `find_supports` does."""
     net = chosen_model(options)
     supports = find_supports(options.support)
     scores = to_host(net.scores([options.query], supports))[0]

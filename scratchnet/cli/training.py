@@ -27,6 +27,7 @@ from scratchnet.train.settings import override, setting_names
 
 
 def add_to(commands: Commands) -> None:
+    """Add `train`."""
     text = "Train a network, by default on generated alphabets, which need no download."
     added = commands.add("train", run, text)
     added.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, quick)")
@@ -75,6 +76,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Train, then test on `split.test` if any; exit code 0. Raises ScratchnetError for --resume without --out."""
     recipe = _recipe(options)
     split = load_split(recipe, options.data)
     out, net = _trained(options, recipe, split)

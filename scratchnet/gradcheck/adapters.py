@@ -23,9 +23,11 @@ class Functions:
         return getattr(self.function, "__name__", repr(self.function))
 
     def forward(self, params: Params, *inputs: Array) -> tuple[Array, _Arguments]:
+        """y, and the arguments as the cache."""
         return self.function(*inputs, **params), _Arguments(inputs, params)
 
     def backward(self, dy: Array, cache: _Arguments) -> tuple[Any, Params]:
+        """(dinputs, grads); grads is empty for a function without parameters."""
         result = self.gradient(dy, *cache.inputs, **cache.params)
         return result if cache.params else (result, {})
 

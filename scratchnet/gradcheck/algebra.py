@@ -119,9 +119,11 @@ class OneTwin:
     twin: int
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
+        """As the wrapped layer."""
         return self.layer.forward(params, *inputs, **options)
 
     def backward(self, dy: Array, cache: Any) -> tuple[tuple[Array, ...], Params]:
+        """(dx1, dx2), zero for the other twin, and the gradients of the parameters."""
         dinputs, grads = self.layer.backward(dy, cache)
         return tuple(dx if i == self.twin else 0.0 * dx for i, dx in enumerate(dinputs)), grads
 

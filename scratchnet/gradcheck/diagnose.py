@@ -42,6 +42,7 @@ class Suspect:
 
     @property
     def tensor(self) -> Array:
+        """The input or parameter itself, shaped like `gradient`."""
         return self.point.tensors[self.name]
 
     def numeric(self, direction: Array) -> float:

@@ -14,7 +14,8 @@ Shape = tuple[int, ...]
 class Initialised(Protocol):
     """A layer with parameters that it draws by itself."""
 
-    def init(self, rng: np.random.Generator) -> Params: ...
+    def init(self, rng: np.random.Generator) -> Params:
+        """Fresh parameters on the host, drawn from `rng`."""
 
 
 def draw(

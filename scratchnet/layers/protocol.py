@@ -55,11 +55,14 @@ class Layer(Protocol):
 class CompleteLayer(Protocol):
     """A layer that takes every option; `complete` makes one of any layer."""
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params: ...
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
+        """Fresh parameters of that dtype on the host, drawn from `rng`."""
 
-    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]: ...
+    def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
+        """The output y and the cache."""
 
-    def backward(self, dy: Array, cache: Any, needs_dx: bool = True) -> tuple[Any, Params]: ...
+    def backward(self, dy: Array, cache: Any, needs_dx: bool = True) -> tuple[Any, Params]:
+        """dx, which may be None without `needs_dx`, and the gradients of the parameters."""
 
 
 def complete(layer: Any) -> CompleteLayer:

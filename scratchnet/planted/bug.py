@@ -44,6 +44,7 @@ class ForwardPass(NamedTuple):
 
     @property
     def x(self) -> Array:
+        """The only input, or the first of two."""
         return self.inputs[0]
 
 
@@ -55,13 +56,16 @@ class Careless:
     wrong_backward: Callable[[Array, ForwardPass], BackwardResult]
 
     def init(self, rng: np.random.Generator) -> Params:
+        """Parameters of the correct layer."""
         return self.layer.init(rng)
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, ForwardPass]:
+        """The correct y, and the forward pass as the cache."""
         y, cache = self.layer.forward(params, *inputs, **options)
         return y, ForwardPass(self.layer, params, inputs, y, cache)
 
     def backward(self, dy: Array, at: ForwardPass) -> BackwardResult:
+        """(dinputs, grads) as the careless programmer computes them."""
         return self.wrong_backward(dy, at)
 
 

@@ -37,6 +37,7 @@ class Case:
 
     @property
     def name(self) -> str:
+        """The key in CASES: label or layer, input shapes and mode."""
         mode = ", training" if self.training else ""
         return f"{self.label or repr(self.layer)} on {' and '.join(map(str, self.shapes))}{mode}"
 
@@ -74,9 +75,11 @@ class LossOf:
     network: Any = None
 
     def init(self, rng: np.random.Generator) -> Params:
+        """Parameters of the network; none for a loss alone."""
         return self.network.init(rng) if self.network else {}
 
     def forward(self, params: Params, *inputs: Array, training: bool = False) -> tuple[Array, Any]:
+        """The loss () of the network's logits; for a loss alone, the input is the logits."""
         logits, cache = self.network.forward(params, *inputs, training) if self.network else (inputs[0], None)
         loss, loss_cache = self.loss.forward(logits, self._target_like(logits))
         return loss, (loss_cache, cache)
@@ -85,6 +88,7 @@ class LossOf:
         return device_of(logits).upload(np.array(self.target, dtype=logits.real.dtype.name))
 
     def backward(self, dloss: Array, cache: Any) -> tuple[Any, Params]:
+        """(dinputs, grads) of the network; for a loss alone, (dlogits, {})."""
         loss_cache, network_cache = cache
         dlogits = self.loss.backward(dloss, loss_cache)
         return self.network.backward(dlogits, network_cache) if self.network else (dlogits, {})

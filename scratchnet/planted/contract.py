@@ -23,12 +23,15 @@ class Remembering:
         self.kept: Any = None
 
     def init(self, rng: np.random.Generator) -> Params:
+        """Parameters of the correct layer."""
         return self.layer.init(rng)
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
+        """As the correct layer."""
         return self.layer.forward(params, *inputs, **options)
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """As the correct layer."""
         return self.layer.backward(dy, cache)
 
 
@@ -37,10 +40,12 @@ class StaleCache(Remembering):
     """The layer stores its cache on itself, so backward always differentiates the latest forward."""
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
+        """The correct y and cache; the layer keeps the cache."""
         y, self.kept = self.layer.forward(params, *inputs, **options)
         return y, self.kept
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """(dx, grads) of the latest forward; `cache` is ignored."""
         return self.layer.backward(dy, self.kept)
 
 
@@ -49,6 +54,7 @@ class AccumulatesAcrossCalls(Remembering):
     """Gradients are added to those of earlier calls and never reset to zero."""
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """The correct dx, and the gradients summed over all calls so far."""
         dx, grads = self.layer.backward(dy, cache)
         if self.kept is not None:
             grads = {name: value + self.kept[name] for name, value in grads.items()}
@@ -61,6 +67,7 @@ class BufferReused(Remembering):
     """dweight is always written into the same buffer, so a second call overwrites the result of the first."""
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """The correct dx (N, C) and dbias (O,), and dweight (C, O) in the shared buffer."""
         dx, grads = self.layer.backward(dy, cache)
         if self.kept is None:
             self.kept = np.empty_like(grads["weight"])
@@ -73,6 +80,7 @@ class EverySecondCallSkipped(Remembering):
     """Every second call returns the gradients of the previous one: memoised under too coarse a key."""
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """The correct (dx, grads) on odd calls; on even calls, those of the call before."""
         before, self.kept = self.kept, None
         if before is not None:
             return before
@@ -85,6 +93,7 @@ class FirstBatchFixesTheScale(Remembering):
     """Every later dy is rescaled to the norm of the first one."""
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """(dx, grads) for dy rescaled to the norm of the first dy."""
         size = np.linalg.norm(dy)
         self.kept = size if self.kept is None else self.kept
         return self.layer.backward(dy * (self.kept / size) if size else dy, cache)
@@ -95,6 +104,7 @@ class SummedInAnyOrder(Remembering):
     """Samples are summed in a different order each time, as with atomic additions from threads: the bits differ."""
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """The correct dx (N, C) and dbias (O,), and dweight (C, O) summed in a random order."""
         dx, grads = self.layer.backward(dy, cache)
         self.kept = self.kept or np.random.default_rng(0)
         terms = self.kept.permutation(cache.x[:, :, None] * dy[:, None, :])
@@ -106,6 +116,7 @@ class ForwardWritesIntoItsInput(Remembering):
     """forward zeroes the negative entries of x in place, to save memory."""
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
+        """The correct y, which is also written into x."""
         y, cache = self.layer.forward(params, *inputs, **options)
         inputs[0][...] = y
         return y, cache
@@ -116,6 +127,7 @@ class ForwardWritesIntoItsParameters(Remembering):
     """forward writes the new running statistics into the parameters, which only the caller may change."""
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
+        """The correct y; running_mean (C,) and running_var (C,) in `params` are overwritten."""
         y, cache = self.layer.forward(params, *inputs, **options)
         for name, value in cache.running_statistics.items():
             params[name][...] = value.real

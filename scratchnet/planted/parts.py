@@ -20,12 +20,15 @@ class Add:
     """y = x1 + x2, and (dx1, dx2) = (dy, dy), as two separate arrays."""
 
     def init(self, rng: np.random.Generator) -> Params:
+        """No parameters."""
         return {}
 
     def forward(self, params: Params, x1: Array, x2: Array) -> tuple[Array, None]:
+        """y, shaped like x1 and x2."""
         return x1 + x2, None
 
     def backward(self, dy: Array, cache: None) -> BackwardResult:
+        """(dx1, dx2), shaped like dy."""
         return (dy.copy(), dy.copy()), {}
 
 
@@ -36,13 +39,16 @@ class Residual:
     linear: Linear
 
     def init(self, rng: np.random.Generator) -> Params:
+        """Parameters of `linear`: weight (C, C) and bias (C,)."""
         return self.linear.init(rng)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
+        """y (N, C)."""
         y, cache = self.linear.forward(params, x)
         return y + x, cache
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """dx (N, C), dweight (C, C) and dbias (C,)."""
         dx, grads = self.linear.backward(dy, cache)
         return dx + dy, grads
 
@@ -55,13 +61,16 @@ class Dropout:
     seed: int = 0
 
     def init(self, rng: np.random.Generator) -> Params:
+        """No parameters."""
         return {}
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Array]:
+        """y, shaped like x, and mask / keep as the cache."""
         scale = self.draw(x, self.seed)
         return x * scale, scale
 
     def backward(self, dy: Array, cache: Array) -> BackwardResult:
+        """dx, shaped like dy."""
         return dy * cache, {}
 
     def draw(self, like: Array, seed: int) -> Array:
@@ -78,15 +87,18 @@ class DilatedConv2d:
     dilation: int = 2
 
     def init(self, rng: np.random.Generator) -> Params:
+        """Parameters of `conv`: weight (kh, kw, C, O) and bias (O,)."""
         return self.conv.init(rng)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Any]:
+        """y (Ho, Wo, N, O), Ho = H - dilation (kh - 1) and Wo = W - dilation (kw - 1)."""
         spread = self._spread(params["weight"])
         wide = Conv2d(self.conv.in_channels, self.conv.out_channels, spread.shape[:2], algorithm="offsets")
         y, cache = wide.forward(params | {"weight": spread}, x)
         return y, (wide, cache)
 
     def backward(self, dy: Array, cache: Any) -> BackwardResult:
+        """dx (H, W, N, C), dweight (kh, kw, C, O) and dbias (O,)."""
         wide, wide_cache = cache
         dx, grads = wide.backward(dy, wide_cache)
         return dx, grads | {"weight": grads["weight"][:: self.dilation, :: self.dilation].copy()}
@@ -106,15 +118,18 @@ class Twins:
     head: WeightedL1
 
     def init(self, rng: np.random.Generator) -> Params:
+        """Parameters of both parts, named "encoder.*" and "head.*"."""
         return add_prefix("encoder", self.encoder.init(rng)) | add_prefix("head", self.head.init(rng))
 
     def forward(self, params: Params, a: Array, b: Array) -> tuple[Array, Any]:
+        """logits (N,), and the caches of both runs and of the head."""
         h1, cache1 = self.encoder.forward(strip_prefix("encoder", params), a)
         h2, cache2 = self.encoder.forward(strip_prefix("encoder", params), b)
         logits, head_cache = self.head.forward(strip_prefix("head", params), h1, h2)
         return logits, (cache1, cache2, head_cache)
 
     def backward(self, dlogits: Array, cache: Any) -> BackwardResult:
+        """(da, db), shaped like a and b, and the gradients of both parts."""
         (da, db), (first, second), head = self.backward_twins(dlogits, cache)
         return (da, db), self.collect({name: first[name] + second[name] for name in first}, head)
 
@@ -141,9 +156,11 @@ class Penalised:
     strengths: Mapping[str, float]
 
     def init(self, rng: np.random.Generator) -> Params:
+        """Parameters of `head`: weight (D,) and bias (1,)."""
         return self.head.init(rng)
 
     def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, Any]:
+        """The loss () on h1 (N, D) and h2 (N, D), with the penalty added."""
         logits, head_cache = self.head.forward(params, h1, h2)
         labels = device_of(logits).upload(np.array(self.labels, dtype=logits.real.dtype.name))
         loss, loss_cache = PairCrossEntropy().forward(logits, labels)
@@ -151,6 +168,7 @@ class Penalised:
         return loss + penalty, (head_cache, loss_cache, penalty_grads)
 
     def backward(self, dloss: Array, cache: Any) -> BackwardResult:
+        """(dh1, dh2), each (N, D); dweight (D,) and dbias (1,)."""
         dh, grads = self.backward_loss(dloss, cache)
         return dh, grads | {name: grads[name] + dloss * value for name, value in cache[2].items()}
 

@@ -22,9 +22,11 @@ class Trainable(Protocol):
 
     params: Params
 
-    def forward(self, params: Params, a: Array, b: Array, training: bool = False) -> tuple[Array, Any]: ...
+    def forward(self, params: Params, a: Array, b: Array, training: bool = False) -> tuple[Array, Any]:
+        """The logits of the pairs or episodes a, b, and the cache."""
 
-    def backward(self, dlogits: Array, cache: Any, needs_dx: bool = True) -> tuple[Any, Params]: ...
+    def backward(self, dlogits: Array, cache: Any, needs_dx: bool = True) -> tuple[Any, Params]:
+        """(da, db), which may be None without `needs_dx`, and the gradients of the parameters."""
 
 
 class Batch(NamedTuple):

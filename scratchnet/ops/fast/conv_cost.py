@@ -34,15 +34,18 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(cls, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Pair, padding: Pair) -> "Problem":
+        """The problem of x (H, W, N, C) and a weight (kh, kw, C, O)."""
         (H, W, N, C), (kh, kw, _, O) = x_shape, weight_shape
         return cls(H, W, N, C, kh, kw, O, stride, padding)
 
     @property
     def padded(self) -> Pair:
+        """Height and width of x with its padding."""
         return self.H + 2 * self.padding[0], self.W + 2 * self.padding[1]
 
     @property
     def output(self) -> Pair:
+        """Ho, Wo of y."""
         (height, width), (sh, sw) = self.padded, self.stride
         return output_size(height, self.kh, sh), output_size(width, self.kw, sw)
 
@@ -53,14 +56,17 @@ class Problem(NamedTuple):
 
     @property
     def pixels(self) -> int:
+        """Ho Wo N, the pixels of y."""
         return self.output[0] * self.output[1] * self.N
 
     @property
     def window(self) -> int:
+        """kh kw C, the numbers in a window of x."""
         return self.kh * self.kw * self.C
 
     @property
     def needs_dx(self) -> bool:
+        """Whether dx is computed: not for IMAGE_CHANNELS or fewer, as in a first layer."""
         return self.C > IMAGE_CHANNELS
 
 
