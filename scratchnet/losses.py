@@ -23,7 +23,7 @@ class Loss(Protocol):
         """The mean loss (), and the cache."""
 
     def backward(self, dloss: Array | float, cache: Any, /) -> Array:
-        """The gradient of what forward was given first."""
+        """The gradient with respect to forward's first argument."""
 
 
 class PairCrossEntropyCache(NamedTuple):
@@ -36,7 +36,7 @@ class PairCrossEntropy:
     """The mean cross-entropy of pair labels, 1 for the same character and 0 for different ones (section 3.2).
 
     L = mean of max(z, 0) - z t + log(1 + exp(-|z|)), which is -t log p - (1 - t) log(1 - p) at p = sigmoid(z) without
-    the overflow: finite and exact for every |z| up to 1e4. Shapes: logits z (N,), labels t (N,) of the same dtype,
+    the overflow. Shapes: logits z (N,), labels t (N,) of the same dtype,
     loss ().
 
         dlogits[n] = (sigmoid(z[n]) - t[n]) / N = ((1 - t[n]) sigmoid(z[n]) - t[n] sigmoid(-z[n])) / N     (1)
@@ -72,18 +72,18 @@ class NWayCrossEntropy:
     """The mean cross-entropy of a softmax over the scores of each query: one-shot choice as a loss.
 
     L = mean over q of -log p[q, t(q)] with p[q] = softmax(scores[q]). Shapes: scores (..., S), one row a query;
-    target (..., S) one-hot, of the scores' dtype; loss (). With Q rows in all:
+    target (..., S) one-hot, of the scores' dtype; loss (). With M rows in all:
 
-        dscores[q, s] = (p[q, s] - target[q, s]) / Q     (1)
+        dscores[q, s] = (p[q, s] - target[q, s]) / M     (1)
 
-    both_ways: each support chooses among the queries, too: twice the choices from the same scores. These are then
+    both_ways: each support chooses among the queries as well: twice the choices from the same scores. These are then
     (..., Q, S) with Q = S, and target has a single 1 in each column as in each row. L is the mean of both
     cross-entropies, with r[:, s] = softmax(scores[:, s]) down the columns, whose gradient is (1) with r for p:
 
         L             = mean over q of -(log p[q, t(q)] + log r[q, t(q)]) / 2     (2)
-        dscores[q, s] = ((p[q, s] + r[q, s]) / 2 - target[q, s]) / Q              (3)
+        dscores[q, s] = ((p[q, s] + r[q, s]) / 2 - target[q, s]) / M              (3)
 
-    Raises ShapeError when target is not shaped like scores, there is no score, or both ways do not fit.
+    Raises ShapeError when target is not shaped like scores, there is no score, or scores are not square, both ways.
     """
 
     both_ways: bool = False

@@ -1,4 +1,4 @@
-"""Devices: a memory, the array module that computes in it, and the ways across."""
+"""Devices: a memory, the array module that computes in it, and the transfers to and from it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ def _memory() -> Any:
 
 @dataclass(frozen=True)
 class Device:
-    """A memory, the array module that computes in it, the two ways across, and how to wait for its computations.
+    """A memory, the array module that computes in it, the transfers to and from it, and how to wait for it.
 
     held_memory: the bytes in use now. peak_memory: the peak in bytes that a function adds while it runs.
     free_memory: the bytes still available; None on the host, which other programs share.

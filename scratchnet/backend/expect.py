@@ -16,12 +16,12 @@ PRECISIONS = {"float32": "single", "float64": "double", "complex128": "double"}
 
 
 def expect(where: str, shapes: str, *arrays: Array, **sizes: int) -> Any:
-    """The module, NumPy or CuPy, of arrays that fit together; the first line of every function of a layer.
+    """The module, NumPy or CuPy, of arrays that fit together; the first line of most functions of a layer.
 
         xp = expect("Linear", "x: N C, weight: C O, bias: O", x, weight, bias, C=3, O=2)
 
     shapes: a name and axes for each array; an array may be None, where there is no bias. A letter has one size
-    throughout: the one in `sizes`, else that of the first array that has it. `1` is an axis of size 1, `...` stands
+    throughout: the one in `sizes`, else the first that it has. `1` is an axis of size 1, `...` stands
     for any axes, and `*shape`, alone, for any shape, the same wherever it appears.
 
     Raises BackendError for arrays on different devices, ShapeError for shapes that do not fit, for dtypes other than
@@ -44,8 +44,7 @@ def _parsed(shapes: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _expect_shape(where: str, name: str, shape: tuple[int, ...], axes: tuple[str, ...], known: dict[str, Any]) -> None:
-    """Raise ShapeError unless the shape has these axes with the sizes that are known; add those that it is the first
-    to have."""
+    """Raise ShapeError unless the shape has these axes with the known sizes; record the sizes of new letters."""
     if axes[0].startswith("*"):
         first, expected = known.setdefault(axes[0], (name, shape))
         if shape != expected:
@@ -53,9 +52,8 @@ def _expect_shape(where: str, name: str, shape: tuple[int, ...], axes: tuple[str
         return
     letters = axes[1:] if axes[0] == "..." else axes
     last = shape[len(shape) - len(letters) :] if len(shape) > len(letters) and axes[0] == "..." else shape
-    fits = len(last) == len(letters) and all(
-        size == (1 if letter == "1" else known.get(letter, size)) for letter, size in zip(letters, last, strict=True)
-    )
+    sizes = dict(zip(letters, last, strict=False)) | known | {"1": 1}
+    fits = len(last) == len(letters) and all(size == sizes[letter] for letter, size in zip(letters, last, strict=True))
     if not fits:
         hint = _hints().of_shape(name, shape, axes, known)
         raise ShapeError(f"{where}: {name} has shape {_given(shape, axes)}, expected {_wanted(axes, known)}{hint}")
@@ -84,6 +82,12 @@ def expect_window(where: str, kind: str, x: Array, window: tuple[int, int], padd
             f"{where}: x is (H={H}, W={W}){padded}, smaller than the {kind} (kh={kh}, kw={kw})"
             f"{_hints().of_images_first(x.shape, kh, kw)}"
         )
+
+
+def expect_to_broadcast(where: str, a: str, a_axes: tuple[int, ...], b: str, b_axes: tuple[int, ...]) -> None:
+    """Raise ShapeError unless the leading axes of arrays called a and b broadcast."""
+    if any(1 != m != n != 1 for m, n in zip(reversed(a_axes), reversed(b_axes), strict=False)):
+        raise ShapeError(f"{where}: {a} has leading axes {a_axes} and {b} {b_axes}, expected axes that broadcast")
 
 
 def _hints() -> Any:

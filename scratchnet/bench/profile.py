@@ -73,12 +73,12 @@ class Timed:
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Parameters of the wrapped layer."""
-        return complete(self.layer).init(rng, dtype)
+        return complete(self.layer).init(rng, dtype=dtype)
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
         """y and the cache of the wrapped layer; also records which algorithm a convolution chose."""
         start = now(self.stopwatch.device)
-        y, cache = complete(self.layer).forward(params, x, training)
+        y, cache = complete(self.layer).forward(params, x, training=training)
         self.stopwatch.record(self.name, "forward", start, self._flop(y, cache), x.nbytes + y.nbytes + _bytes(params))
         match cache:
             case Conv2dCache(saved=saved) | ConvPoolReLUCache(conv=Conv2dCache(saved=saved)):
@@ -98,7 +98,7 @@ class Timed:
     def backward(self, dy: Array, cache: Any, needs_dx: bool = True) -> tuple[Array | None, Params]:
         """dx and the gradients of the wrapped layer."""
         start = now(self.stopwatch.device)
-        dx, grads = complete(self.layer).backward(dy, cache, needs_dx)
+        dx, grads = complete(self.layer).backward(dy, cache, needs_dx=needs_dx)
         if needs_dx:
             flop = 2 * self._flop(dy, cache)  # dx, dweight
             read_again = dx.nbytes + _bytes(grads) if grads else 0  # x is as large as dx

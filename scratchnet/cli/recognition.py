@@ -9,7 +9,7 @@ import numpy as np
 from scratchnet.backend import to_host
 from scratchnet.cli.options import Commands, add_device, add_model, chosen_model, finish
 from scratchnet.common.console import note, say
-from scratchnet.errors import DataError
+from scratchnet.errors import DataError, NonFiniteError
 from scratchnet.images.pictures import FORMATS
 from scratchnet.layers import sigmoid
 
@@ -34,10 +34,13 @@ def add_to(commands: Commands) -> None:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Print the probability that two images show the same character; exit code 0."""
+    """Print the probability that two images show the same character; exit code 0.
+
+    Raises NonFiniteError if that is a NaN.
+    """
     net = chosen_model(options)
     a, b = options.images
-    probability = float(to_host(net.similarity([a], [b]))[0])
+    probability = float(_finite(to_host(net.similarity([a], [b])))[0])
     if not options.json:
         say(f"{probability:.1%} that {a} and {b} show the same character")
     return finish(options, {"a": a, "b": b, "probability": probability})
@@ -47,7 +50,7 @@ def classify(options: argparse.Namespace) -> int:
     """Rank the supports by score and print the best five; exit code 0. Raises DataError as `find_supports` does."""
     net = chosen_model(options)
     supports = find_supports(options.support)
-    scores = to_host(net.scores([options.query], supports))[0]
+    scores = _finite(to_host(net.scores([options.query], supports)))[0]
     probabilities = sigmoid(scores)
     ranking = [
         {"class": supports[i].stem, "probability": float(probabilities[i]), "score": float(scores[i])}
@@ -58,6 +61,12 @@ def classify(options: argparse.Namespace) -> int:
         for match in ranking[:5]:
             say(f"  {match['probability']:6.1%}  {match['class']}")
     return finish(options, {"query": options.query, "ranking": ranking})
+
+
+def _finite(scores: np.ndarray) -> np.ndarray:
+    if np.isfinite(scores).all():
+        return scores
+    raise NonFiniteError("the network answers with a NaN or an infinity: its parameters are too large or damaged")
 
 
 def find_supports(folder: Path) -> list[Path]:

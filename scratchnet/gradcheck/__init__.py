@@ -1,7 +1,4 @@
-"""Verifies any pair of forward and backward functions on plain arrays; knows nothing of our layers.
-
-`check` is loaded with the package, the rest on first use.
-"""
+"""Verifies any pair of forward and backward functions on plain arrays; knows nothing of our layers."""
 
 from typing import TYPE_CHECKING
 

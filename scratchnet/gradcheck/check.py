@@ -2,7 +2,7 @@
 
 Given a cotangent c and a direction r, both Gaussian, the check compares, for each tensor t,
 
-    numeric  = sum of c * d/dh forward(t + h r) at h = 0        by differences, from forward alone
+    numeric  = sum of c * d/dh forward(t + h r) at h = 0        from forward alone, by either method
     analytic = sum of r * dt                                    where dt comes from backward(c)
 
 The cotangent is random, never ones: ones would hide every error that sums to zero. `numeric.py` takes the derivatives,
@@ -25,7 +25,7 @@ from scratchnet.gradcheck.report import DETAILED, ENTRIES, TOLERANCE, Report, Te
 
 METHODS = ("auto", "complex", "central", "central4")
 VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # relative to the largest gradient; less is rounding
-KINK_REDRAWS = 3  # new directions to try while every step crosses a kink
+KINK_REDRAWS = 3  # new directions to try while too few steps cross no kink
 PLAUSIBLE = 1e-3  # larger gaps between the complex step and a single difference are settled by a ladder of steps
 
 Redraw = Callable[[np.random.Generator], tuple[Params, list[Array]]]

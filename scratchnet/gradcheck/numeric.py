@@ -12,7 +12,7 @@ that forward took,
 
     cache.branches    an array, or nested tuples and dictionaries of arrays: ReLU masks, max-pooling winners, signs
 
-and steps whose two ends took different branches are dropped.
+and steps whose two ends took different branches are dropped, with all larger ones.
 """
 
 import warnings
@@ -35,7 +35,7 @@ class NoComplexError(Exception):
 
 
 class Difference(NamedTuple):
-    """A central difference: value, error bar, step size, and whether every step crosses a kink."""
+    """A central difference: value, error bar, step size, and whether too few steps cross no kink."""
 
     value: float
     error: float

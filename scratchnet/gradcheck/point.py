@@ -27,7 +27,7 @@ class Point:
             raise ScratchnetError(f"{shared[0]} is both a parameter and an input: rename the parameter")
         for name, tensor in self.tensors.items():
             if tensor.dtype.name != "float64":
-                raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: layer.init(rng, np.float64)")
+                raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: {name}.astype(np.float64)")
 
     @property
     def input_names(self) -> list[str]:
@@ -76,9 +76,8 @@ class Point:
 def expect_tensor(point: Point, name: str) -> None:
     """Raises ScratchnetError unless the point has a tensor of that name."""
     if name not in point.tensors:
-        raise ScratchnetError(
-            f"no tensor is called {name}{hint(name, point.tensors)}: choose from {', '.join(point.tensors)}"
-        )
+        known = ", ".join(point.tensors)
+        raise ScratchnetError(f"no tensor is called {name}{hint(name, point.tensors)}: choose from {known}")
 
 
 class MalformedError(ScratchnetError):

@@ -90,14 +90,14 @@ class Sweep:
         figure.savefig(path, dpi=150)
 
 
-def sweep(layer: Any, params: Params, *inputs: Array, name: str | None = None, seed: int = 0, **options: Any) -> Sweep:
+def sweep(layer: Any, params: Params, *inputs: Array, of: str | None = None, seed: int = 0, **options: Any) -> Sweep:
     """Measure the error at every step size for one tensor, along a random direction with a random cotangent.
 
-    layer, params, inputs and options as for `check`; `name` is an input or a parameter, by default the first input.
+    layer, params, inputs and options as for `check`; `of` is an input or a parameter, by default the first input.
     Raises ScratchnetError if there is no tensor of that name, or its gradient is zero.
     """
     rng, point = np.random.default_rng(seed), Point(layer, params, inputs, options)
-    name = name or next(iter(point.tensors))
+    name = of or next(iter(point.tensors))
     expect_tensor(point, name)
     y, cache = point.forward()
     dy = gaussian_like(y, rng)

@@ -26,8 +26,8 @@ class BatchNorm2d:
 
     Shapes: x, y (H, W, N, C); weight, bias, running_mean, running_var (C,). In training, mean and variance are
     those of the batch, over its M = H W N pixels; in evaluation they are the running ones, which are constants.
-    running_mean and running_var have no gradient; a forward in training measures new ones, and the caller writes
-    them back.
+    running_mean and running_var have no gradient; a forward in training moves them by `momentum` towards those of the
+    batch, the variance times M / (M - 1), and the caller writes them back.
 
         dbias   = sum over pixels of dy                                               (1)
         dweight = sum over pixels of dy z                                             (2)
@@ -53,20 +53,20 @@ class BatchNorm2d:
         weight, bias, mean, variance = (params[name] for name in ("weight", "bias", "running_mean", "running_var"))
         shapes = "x: H W N C, weight: C, bias: C, running_mean: C, running_var: C"
         xp = expect("BatchNorm2d", shapes, x, weight, bias, mean, variance, C=self.num_features)
-        measured: Params = {}
+        updated: Params = {}
         if training:
             M = x.size // self.num_features
             if M < 2:
                 raise ShapeError(f"BatchNorm2d: x has {M} pixels a channel (H W N), expected 2 or more to train")
             batch_mean, batch_variance = norm.statistics(x)
-            measured = {
+            updated = {
                 "running_mean": (1 - self.momentum) * mean + self.momentum * batch_mean,
                 "running_var": (1 - self.momentum) * variance + self.momentum * M / (M - 1) * batch_variance,
             }
             mean, variance = batch_mean, batch_variance
         std = xp.sqrt(variance + self.eps)
         y = norm.normalise(x, mean, weight / std, bias)
-        return y, BatchNorm2dCache(x, mean, std, weight, training, measured)
+        return y, BatchNorm2dCache(x, mean, std, weight, training, updated)
 
     def backward(self, dy: Array, cache: BatchNorm2dCache) -> tuple[Array, Params]:
         """dx (H, W, N, C), dweight and dbias (C,)."""

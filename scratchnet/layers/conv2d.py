@@ -1,6 +1,7 @@
 """Convolution over a feature map."""
 
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ class Conv2d:
 
         dbias[o] = sum over i, j, n of dy[i, j, n, o]                                    (4)
 
-    bias: whether there is one. algorithm: "auto", the fastest, or one by name: "offsets", "im2col", "bands", "dft" find
-    the same sums. Raises ShapeError when x is smaller than the kernel.
+    bias: whether there is one. algorithm: "auto", the fastest, or one of "offsets", "im2col", "bands" and "dft", which
+    all compute the same sums. Raises ShapeError when x is smaller than the kernel.
     """
 
     in_channels: int
@@ -48,9 +49,8 @@ class Conv2d:
         if min(*self.weight_shape, *self.strides) < 1 or min(self.paddings) < 0:
             raise ScratchnetError(f"{self}: channels, kernel and stride are at least 1, padding at least 0")
         if self.algorithm not in (names := convolutions()):
-            raise ScratchnetError(
-                f"algorithm {self.algorithm!r} is not one of {', '.join(names)}{hint(self.algorithm, names)}"
-            )
+            known = ", ".join(names) + hint(self.algorithm, names)
+            raise ScratchnetError(f"algorithm {self.algorithm!r} is not one of {known}")
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -94,4 +94,7 @@ class Conv2d:
 
 
 def _pair(size: int | Pair) -> Pair:
-    return (size, size) if isinstance(size, int) else size
+    pair = size if isinstance(size, tuple) else (size, size)
+    if len(pair) != 2 or not all(isinstance(each, Integral) for each in pair):
+        raise ScratchnetError(f"Conv2d: kernel, stride and padding are a whole number or a pair of them, got {size!r}")
+    return int(pair[0]), int(pair[1])

@@ -58,7 +58,7 @@ class ConvPoolReLU:
         expect("ConvPoolReLU", "x: H W N C, bias: O", x, params["bias"], O=self.conv.out_channels)
         z, conv_cache = self.conv.forward(params, x)
         expect_window("MaxPool2d", "window", z, (self.pool.kernel_size, self.pool.kernel_size))
-        y, winners = pool.forward_bias_relu(z, params["bias"], self.pool.kernel_size, self.pool.step)
+        y, winners = pool.forward_bias_relu(z, params["bias"], *self.pool.sizes)
         return y, ConvPoolReLUCache(conv_cache, winners, z.shape[:2])
 
     def backward(self, dy: Array, cache: ConvPoolReLUCache, needs_dx: bool = True) -> tuple[Array | None, Params]:
@@ -66,8 +66,8 @@ class ConvPoolReLU:
         conv_cache, winners, size = cache
         Hp, Wp, N, O = winners.shape
         expect("ConvPoolReLU", "dy: Hp Wp N O", dy, Hp=Hp, Wp=Wp, N=N, O=O)
-        k = self.pool.kernel_size
-        dz = pool.backward(dy, winners, size, k, self.pool.step)  # (1)
+        k, stride = self.pool.sizes
+        dz = pool.backward(dy, winners, size, k, stride)  # (1)
         dx, grads = self.conv.backward(dz, conv_cache, needs_dx)
         return dx, {**grads, "bias": sum_pixels(dy * (winners != pool.no_winner(k)))}  # (2)
 

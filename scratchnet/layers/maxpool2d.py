@@ -1,6 +1,7 @@
 """Max-pooling over a feature map."""
 
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +39,9 @@ class MaxPool2d:
     stride: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.kernel_size, self.step) < 1:
-            raise ScratchnetError(f"{self}: window and stride are at least 1")
+        sizes = (self.kernel_size, 1 if self.stride is None else self.stride)
+        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+            raise ScratchnetError(f"{self}: window and stride are whole numbers, at least 1")
 
     def init(self, rng: np.random.Generator) -> Params:
         """No parameters."""
@@ -49,7 +51,7 @@ class MaxPool2d:
         """y (Ho, Wo, N, C)."""
         expect("MaxPool2d", "x: H W N C", x)
         expect_window("MaxPool2d", "window", x, (self.kernel_size, self.kernel_size))
-        y, winners = pool.forward(x, self.kernel_size, self.step)
+        y, winners = pool.forward(x, *self.sizes)
         return y, MaxPool2dCache(winners, x.shape[:2])
 
     def backward(self, dy: Array, cache: MaxPool2dCache) -> tuple[Array, Params]:
@@ -57,9 +59,9 @@ class MaxPool2d:
         winners, size = cache
         Ho, Wo, N, C = winners.shape
         expect("MaxPool2d", "dy: Ho Wo N C", dy, Ho=Ho, Wo=Wo, N=N, C=C)
-        return pool.backward(dy, winners, size, self.kernel_size, self.step), {}  # (1)
+        return pool.backward(dy, winners, size, *self.sizes), {}  # (1)
 
     @property
-    def step(self) -> int:
-        """The stride s."""
-        return self.kernel_size if self.stride is None else self.stride
+    def sizes(self) -> tuple[int, int]:
+        """The window, and the stride s."""
+        return int(self.kernel_size), int(self.kernel_size if self.stride is None else self.stride)

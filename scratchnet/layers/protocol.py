@@ -4,10 +4,10 @@
     y, cache  = layer.forward(params, x)         # cache: what backward needs
     dx, grads = layer.backward(dy, cache)        # grads: the keys and shapes of the trainable params
 
-A layer is a frozen dataclass of its hyperparameters. It holds no activation and no parameter, so it can run
-twice (twin 1, twin 2) before any backward. forward and backward are pure: they write into none of their
-arguments and return no view of dy. They raise ShapeError for arrays whose shapes or dtypes do not fit, and BackendError
-for arrays on different devices. `d<name>` is dL/d<name>, shaped like <name>.
+A layer is a frozen dataclass of its hyperparameters. It holds no activation and no parameter, so several forwards may
+precede their backwards. forward and backward are pure: they write into none of their arguments, and backward returns no
+view of any. They raise ShapeError for arrays whose shapes or dtypes do not fit, and BackendError for arrays on
+different devices. `d<name>` is dL/d<name>, shaped like <name>.
 
 A layer that knows more takes more, by keyword:
 
@@ -21,10 +21,10 @@ and its cache may report, as attributes,
     cache.running_statistics   parameters that forward measured and the training step writes back
 
 Axis letters: H, W rows and columns; N images; C, O channels in and out; D features; kh, kw kernel.
-Feature maps are (H, W, N, C). A map whose channels are in the place of another axis is refused, with the line that
-turns it; one with images first and channels last, (N, H, W, C), cannot be told from ours unless it is smaller than a
-kernel: it would be taken for N rows of images. The same holds for images (H, W, N) in place of (N, H, W).
-Arrays are float32 or float64, or complex128 where a derivative is checked.
+Feature maps are (H, W, N, C). A map whose channels are in the place of another axis is refused, with the transpose that
+fixes it; one with images first and channels last, (N, H, W, C), cannot be told apart from ours unless it is smaller
+than a kernel: it would be taken for N rows of images. The same holds for images (H, W, N) in place of (N, H, W). Arrays
+are float32 or float64, or complex128 where a derivative is checked.
 """
 
 from collections.abc import Callable, Mapping

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
+from scratchnet.errors import ScratchnetError
 from scratchnet.layers.protocol import CompleteLayer, Layer, add_prefix, complete, strip_prefix
 
 
@@ -22,6 +23,8 @@ class Sequential:
     _layers: dict[str, CompleteLayer] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layers, Mapping) or not self.layers:
+            raise ScratchnetError("Sequential takes one layer or more, by name: {'conv1': Conv2d(1, 8, 3), ...}")
         complete_layers = {name: complete(layer) for name, layer in self.layers.items()}
         object.__setattr__(self, "_layers", complete_layers)  # their signatures are read once, here
 
@@ -29,21 +32,21 @@ class Sequential:
         """The parameters of every layer, drawn in order."""
         params: Params = {}
         for name, layer in self._layers.items():
-            params |= add_prefix(name, layer.init(rng, dtype))
+            params |= add_prefix(name, layer.init(rng, dtype=dtype))
         return params
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, dict[str, Any]]:
         """The output of the last layer, and the caches by layer name."""
         caches = {}
         for name, layer in self._layers.items():
-            x, caches[name] = layer.forward(strip_prefix(name, params), x, training)
+            x, caches[name] = layer.forward(strip_prefix(name, params), x, training=training)
         return x, caches
 
     def backward(self, dy: Array, cache: dict[str, Any], needs_dx: bool = True) -> tuple[Array | None, Params]:
-        """dx, or None without `needs_dx`, and the gradients by dotted name."""
+        """dx, which may be None without `needs_dx`, and the gradients by dotted name."""
         grads: Params = {}
         first, *_ = self._layers
         for name, layer in reversed(self._layers.items()):
-            dy, own = layer.backward(dy, cache[name], needs_dx or name != first)
+            dy, own = layer.backward(dy, cache[name], needs_dx=needs_dx or name != first)
             grads = add_prefix(name, own) | grads
         return dy, grads

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
-from scratchnet.backend.expect import expect
-from scratchnet.errors import ShapeError
+from scratchnet.backend.expect import expect, expect_to_broadcast
 from scratchnet.layers.protocol import CompleteLayer, Layer, add_prefix, complete, strip_prefix
 from scratchnet.layers.weighted_l1 import WeightedL1
 
@@ -43,14 +42,15 @@ class Siamese:
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Fresh parameters on the host."""
-        return add_prefix("encoder", self._encoder.init(rng, dtype)) | add_prefix("head", self.head.init(rng, dtype))
+        encoder, head = self._encoder.init(rng, dtype=dtype), self.head.init(rng, dtype)
+        return add_prefix("encoder", encoder) | add_prefix("head", head)
 
     def forward(self, params: Params, a: Array, b: Array, training: bool = False) -> tuple[Array, SiameseCache]:
         """Logits that a and b show the same character, before the sigmoid."""
         xp = expect("Siamese", "a: ... H W, b: ... H W", a, b, H=self.image_size, W=self.image_size)
-        _expect_to_broadcast(a, b)
-        twins = xp.concatenate([images.reshape(-1, *images.shape[-2:]) for images in (a, b)])  # (N, H, W)
-        h, encoder_cache = self.encode(params, twins, training)  # (N, D)
+        expect_to_broadcast("Siamese", "a", a.shape[:-2], "b", b.shape[:-2])
+        twins = xp.concatenate([images.reshape(-1, *images.shape[-2:]) for images in (a, b)])  # (M, H, W), M in all
+        h, encoder_cache = self.encode(params, twins, training)  # (M, D)
         n_a = math.prod(a.shape[:-2])
         h1, h2 = h[:n_a].reshape(*a.shape[:-2], h.shape[-1]), h[n_a:].reshape(*b.shape[:-2], h.shape[-1])
         logits, head_cache = self.head.forward(strip_prefix("head", params), h1, h2)
@@ -61,24 +61,16 @@ class Siamese:
     ) -> tuple[tuple[Array, Array] | None, Params]:
         """(da, db), or None without `needs_dx`, as in training, and the gradients of the parameters."""
         (dh1, dh2), head_grads = self.head.backward(dlogits, cache.head)
-        dh = array_module(dlogits).concatenate([dh.reshape(-1, dh.shape[-1]) for dh in (dh1, dh2)])  # (N, D)
-        dx, encoder_grads = self._encoder.backward(dh, cache.encoder, needs_dx)
+        dh = array_module(dlogits).concatenate([dh.reshape(-1, dh.shape[-1]) for dh in (dh1, dh2)])  # (M, D)
+        dx, encoder_grads = self._encoder.backward(dh, cache.encoder, needs_dx=needs_dx)
         grads = add_prefix("encoder", encoder_grads) | add_prefix("head", head_grads)
         if not needs_dx:
             return None, grads
-        dtwins = dx[..., 0].transpose(2, 0, 1)  # (N, H, W)
+        dtwins = dx[..., 0].transpose(2, 0, 1)  # (M, H, W)
         n_a = math.prod(cache.shape_a[:-2])
         return (dtwins[:n_a].reshape(cache.shape_a), dtwins[n_a:].reshape(cache.shape_b)), grads
 
     def encode(self, params: Params, images: Array, training: bool = False) -> tuple[Array, Any]:
         """The embeddings (N, D) of images (N, H, W), and the encoder's cache."""
         x = images.transpose(1, 2, 0)[..., None]  # (N, H, W) -> (H, W, N, C=1)
-        return self._encoder.forward(strip_prefix("encoder", params), x, training)
-
-
-def _expect_to_broadcast(a: Array, b: Array) -> None:
-    try:
-        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except ValueError as cause:
-        given = f"a {a.shape} and b {b.shape}"
-        raise ShapeError(f"Siamese: {given}, expected leading axes that broadcast") from cause
+        return self._encoder.forward(strip_prefix("encoder", params), x, training=training)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
-from scratchnet.backend.expect import expect
+from scratchnet.backend.expect import expect, expect_to_broadcast
 
 
 class WeightedL1Cache(NamedTuple):
@@ -39,16 +39,17 @@ class WeightedL1:
     features: int
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
-        """Distance speaks against sameness: the logit starts as 1 - 4 times the mean of |h1 - h2|."""
+        """A larger distance makes "same" less likely: the logit starts as 1 - 4 times the mean of |h1 - h2|."""
         return {"weight": np.full(self.features, -4 / self.features, dtype), "bias": np.ones(1, dtype)}
 
     def forward(self, params: Params, h1: Array, h2: Array) -> tuple[Array, WeightedL1Cache]:
         """logit (...)."""
         weight, bias = params["weight"], params["bias"]
         xp = expect("WeightedL1", "h1: ... D, h2: ... D, weight: D, bias: 1", h1, h2, weight, bias, D=self.features)
+        expect_to_broadcast("WeightedL1", "h1", h1.shape[:-1], "h2", h2.shape[:-1])
         difference = h1 - h2
         distance = xp.where(difference.real < 0, -difference, difference)  # |.|, true to a complex step
-        return distance @ weight + bias, WeightedL1Cache(h1, h2, distance, weight)
+        return distance @ weight + bias[0], WeightedL1Cache(h1, h2, distance, weight)
 
     def backward(self, dlogit: Array, cache: WeightedL1Cache) -> tuple[tuple[Array, Array], Params]:
         """(dh1, dh2), shaped like h1 and h2; dweight (D,) and dbias (1,)."""

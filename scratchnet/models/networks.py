@@ -65,7 +65,7 @@ def _koch2015(image_size: int = 105, channels: Sequence[int] = (64, 128, 128, 25
     c1, c2, c3, c4 = channels
     size = (((image_size - 9) // 2 - 6) // 2 - 3) // 2 - 3  # a valid k x k convolution takes k - 1 pixels
     if size < 1:
-        raise ScratchnetError(f"image_size {image_size} leaves no pixel behind conv4: give 65 or more")
+        raise ScratchnetError(f"image_size {image_size} leaves no pixel after conv4: give 65 or more")
     encoder = Sequential({
         "conv1": Conv2d(1, c1, 10), "pool1": MaxPool2d(2), "relu1": ReLU(),     # 105 -> 96 -> 48
         "conv2": Conv2d(c1, c2, 7), "pool2": MaxPool2d(2), "relu2": ReLU(),     #  48 -> 42 -> 21
@@ -103,7 +103,7 @@ def _compact(
 ) -> SiameseNet:
     """Without parameters."""
     if image_size < 8:
-        raise ScratchnetError(f"image_size {image_size} leaves no pixel behind the last pooling: give 8 or more")
+        raise ScratchnetError(f"image_size {image_size} leaves no pixel after the last pooling: give 8 or more")
     widths = [1, width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width]
     kernels = [5, 3, 3, 3, 3, 3]
     pooled = {1, 3, 5}  # half the size behind these layers

@@ -19,7 +19,7 @@ from scratchnet.backend import (
     one_blas_thread,
     to_device,
 )
-from scratchnet.errors import DataError, ShapeError
+from scratchnet.errors import DataError, ScratchnetError, ShapeError
 from scratchnet.images.frames import find_frame
 from scratchnet.images.ink import expect_images, is_wrong
 from scratchnet.layers import Siamese, WeightedL1, sigmoid
@@ -40,8 +40,9 @@ class SiameseNet:
     follow the layer protocol and take the parameters by hand; embed, similarity and scores use `params`.
     `architecture` is what `models.build` needs to make the network again. `embed_batch` images are embedded at a time,
     so that memory does not grow with the number of images. `frame` is what the network looks at of an image, a name
-    of `frames.FRAMES`: "page", all of it, or "ink", the window that the ink fills, of files after cleaning them.
-    Raises ScratchnetError for another name.
+    of `frames.FRAMES`: "page", all of it, or "ink", the bounding box of the ink; files are cleaned first.
+    `dataclasses.replace(net, encoder=...)` makes another network; its parts are not assigned to.
+    Raises ScratchnetError for another frame, and for an `embed_batch` less than 1.
     """
 
     encoder: Any
@@ -54,6 +55,8 @@ class SiameseNet:
 
     def __post_init__(self) -> None:
         find_frame(self.frame)
+        if self.embed_batch < 1:
+            raise ScratchnetError(f"embed_batch={self.embed_batch}: embed at least 1 image at a time")
         self.network = Siamese(self.encoder, self.head, self.image_size)
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
@@ -74,8 +77,8 @@ class SiameseNet:
         """The embeddings (N, D) of images: (N, H, W) arrays of any size, ink 1 and paper 0, or a list of files.
 
         Arrays are bool or float. Raises DataError, naming the image, for values outside of 0 to 1, NaN, infinity and
-        negatives (paper 1, as `images/ink.py` judges it), ShapeError for other dtypes and shapes, and BackendError
-        when there is too little memory. An array on a GPU is not waited for: there an image at fault has embeddings of
+        inverted images (paper 1, ink 0, as `images/ink.py` judges it), ShapeError for other dtypes and shapes, and
+        OutOfMemoryError. An array on a GPU is not waited for: there an image at fault has embeddings of
         NaN. Images last, (H, W, N), cannot be told from (N, H, W).
         """
         return self._embed("images", images)
@@ -88,7 +91,7 @@ class SiameseNet:
         """The logit (N,) of each pair a[i] and b[i], before the sigmoid."""
         h1, h2 = self._embed("a", a), self._embed("b", b)
         if h1.shape != h2.shape:
-            raise ShapeError(f"similarity: a has {h1.shape[0]} images and b {h2.shape[0]}, expected the same number")
+            raise ShapeError(f"a has {h1.shape[0]} images and b {h2.shape[0]}, expected the same number")
         return self.head.forward(strip_prefix("head", self.params), h1, h2)[0]
 
     def scores(self, queries: Images, supports: Images) -> Array:
@@ -103,6 +106,11 @@ class SiameseNet:
     def device(self) -> Device:
         """Where the parameters live, and arrays of images have to."""
         return device_of(self._reference_param)
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of the parameters. Raises ShapeError if there are none yet."""
+        return self._reference_param.dtype
 
     @property
     def _reference_param(self) -> Array:

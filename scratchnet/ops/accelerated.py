@@ -1,7 +1,7 @@
 """Definitions, and what is only faster.
 
 The functions in `ops/` are definitions: a few plain lines that hold for arrays of any dtype on any device. Those marked
-@accelerated have equals that are only faster, in `ops/fast/` for the CPU and in `ops/cuda/` for a GPU. At each call
+@accelerated have faster equivalents, in `ops/fast/` for the CPU and in `ops/cuda/` for a GPU. At each call
 `ops/choose.py` decides which one runs; nothing else does. To run on the definitions alone:
 
     SCRATCHNET_OPS=definitions scratchnet gradcheck
@@ -36,7 +36,7 @@ def definitions() -> Iterator[None]:
 
 
 def accelerated(definition: Function) -> Function:
-    """The function itself, or one that is only faster: `choose.faster` picks one for the arguments of each call."""
+    """The function itself, or a faster equivalent that `choose.faster` picks at each call; by position only."""
     module, name = definition.__module__.rpartition(".")[2], definition.__name__
 
     @wraps(definition)

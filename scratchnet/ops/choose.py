@@ -1,8 +1,9 @@
 """Which function computes an operation: the one place that decides.
 
-`faster` knows three tiers: the definitions in `ops/`, functions of the same names in `ops/fast/` for real numbers on
-the CPU, and those in `ops/cuda/` for real numbers on a GPU. All give the same results to rounding; the tests hold every
-one against its definition. A new method is a file, and a line here.
+Definitions are in `ops/`, and of images in `images/`. For real numbers there are functions of the same names that are
+faster: in `ops/fast/` (two convolutions there also serve a GPU), in `ops/cuda/`, and the products in
+`backend/products.py`. All give the same results to rounding; the tests hold each to its definition. A new method is a
+file, and a line here.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ def faster(operation: str, function: str, arguments: tuple[Any, ...]) -> Callabl
     arrays = _arrays_in(arguments)
     kinds = {array.dtype.name for array in arrays if array.dtype.kind in "fc"}
     if not kinds or not kinds <= cuda.NAMES.keys():
-        return None  # complex numbers, used to check derivatives
+        return None  # complex numbers, used to check derivatives; or no numbers to compute with
     device = device_of(arrays[0])
     if operation == "conv":
         module = _convolution(device, arguments)

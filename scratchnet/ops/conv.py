@@ -28,11 +28,11 @@ class Saved(NamedTuple):
 
 @accelerated
 def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str) -> tuple[Array, Saved]:
-    """Equation (1): y (Ho, Wo, N, O). algorithm: which equal of this one to use, or "auto"; this one is "offsets"."""
+    """Equation (1): y (Ho, Wo, N, O). algorithm: which equivalent to use, or "auto"; this one is "offsets"."""
     terms = (x_ab @ weight[a, b] for a, b, x_ab in windows(pad(x, padding), weight.shape[:2], stride))
     y = next(terms)
     for term in terms:
-        y += term
+        y += term  # (1)
     return y, Saved("offsets")
 
 

@@ -22,7 +22,7 @@ def sum_pixels(dy: Array) -> Array:
 
 @accelerated
 def relu(x: Array) -> Array:
-    """max(x, 0); by the real part, true to a complex step."""
+    """max(x, 0) as x times the mask of its positive real parts, true to a complex step; -inf gives NaN."""
     return x * (x.real > 0)
 
 

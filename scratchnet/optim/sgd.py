@@ -46,6 +46,8 @@ class SGD:
     velocity: Params = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.lr, Mapping):
+            raise ScratchnetError("SGD(lr) takes no parameters: they go to step")
         unknown = {name for settings in self.per_layer.values() for name in settings} - set(SETTINGS)
         if unknown:
             raise ScratchnetError(
@@ -64,13 +66,11 @@ class SGD:
         Raises, before anything changes, ShapeError or BackendError when a gradient does not match its parameter, and
         ScratchnetError when a prefix in per_layer matches no parameter.
         """
-        self.expect_prefixes_to_match(grads)
+        self.expect_prefixes_to_match(params)
         _expect_to_match(params, grads)
         for name, gradient in grads.items():
-            weight = params[name]
-            if name not in self.velocity:
-                self.velocity[name] = array_module(weight).zeros_like(weight)
-            sgd(weight, self.velocity[name], gradient, self.settings(name), failed)
+            velocity = self.velocity[name] = self._velocity(name, params[name])
+            sgd(params[name], velocity, gradient, self.settings(name), failed)
 
     def flag(self, params: Params, grads: Params, failed: Array) -> None:
         """Raise the flag `failed` (see ops/finite.py) where `step` would leave a NaN or an infinity in `params`.
@@ -78,12 +78,10 @@ class SGD:
         Changes nothing else. Raises ShapeError or BackendError when a gradient does not match its parameter.
         """
         _expect_to_match(params, grads)
-        updates: list[Update] = []
-        for name, gradient in grads.items():
-            weight, velocity = params[name], self.velocity.get(name)
-            if velocity is None:
-                velocity = array_module(weight).zeros_like(weight)
-            updates.append(Update(weight, velocity, gradient, self.settings(name)))
+        updates = [
+            Update(params[name], self._velocity(name, params[name]), gradient, self.settings(name))
+            for name, gradient in grads.items()
+        ]
         flag_sgd(updates, failed)
 
     def expect_prefixes_to_match(self, names: Iterable[str]) -> None:
@@ -104,11 +102,14 @@ class SGD:
     def settings(self, name: str) -> Settings:
         """Learning rate, momentum and weight decay of the parameter `name` in the current epoch."""
         lr, momentum, weight_decay = (self._setting(setting, name) for setting in SETTINGS)
-        if not name.endswith("weight"):
+        if name.rpartition(".")[2] != "weight":
             weight_decay = 0.0
         if self.momentum_rise:
             momentum = self.momentum_rise(self.epoch, momentum)
         return Settings(lr * self.lr_schedule(self.epoch), momentum, weight_decay)
+
+    def _velocity(self, name: str, weight: Array) -> Array:
+        return self.velocity[name] if name in self.velocity else array_module(weight).zeros_like(weight)
 
     def _setting(self, setting: str, name: str) -> Any:
         """The value that the longest matching prefix gives; without one, that of all layers."""
@@ -118,6 +119,8 @@ class SGD:
 
 def _expect_to_match(params: Params, grads: Params) -> None:
     for name, gradient in grads.items():
+        if name not in params:
+            raise ScratchnetError(f"a gradient of {name}, which is no parameter{hint(name, params)}")
         expect("SGD", f"{name}: *shape, the gradient of {name}: *shape", params[name], gradient)
 
 

@@ -18,7 +18,7 @@ from scratchnet.losses import Loss
 
 
 class Trainable(Protocol):
-    """What the training step needs of a network: SiameseNet, or a Siamese layer with its parameters."""
+    """What the training step needs of a network: the methods of a Siamese layer, and its parameters."""
 
     params: Params
 
@@ -53,7 +53,7 @@ def gradients(net: Trainable, loss: Loss, a: Array, b: Array, target: Array, pie
     """
     N = target.shape[0]
     if not 1 <= pieces <= max(1, N):
-        raise ScratchnetError(f"pieces={pieces} of a batch of {N}: give 1 to {N}")
+        raise ScratchnetError(f"pieces={pieces} of a batch of {N}: give 1 to {max(1, N)}")
     total: Params = {}
     if pieces == 1:
         value, statistics = add_piece(total, net, loss, a, b, target, share=1.0)

@@ -1,10 +1,10 @@
-"""A training step that waits for its result, and looks at what it is given before and at what went wrong after."""
+"""A training step that waits for its result, checks its inputs first and diagnoses failures afterwards."""
 
 import numpy as np
 
-from scratchnet.backend import Array, keep_freed_memory, memory_errors, one_blas_thread
+from scratchnet.backend import Array, array_module, keep_freed_memory, memory_errors, one_blas_thread
 from scratchnet.errors import NonFiniteError
-from scratchnet.images.ink import BatchLook
+from scratchnet.images.ink import BatchLook, expect_images
 from scratchnet.losses import Loss, PairCrossEntropy
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.ops.finite import new_flag
@@ -22,7 +22,7 @@ def train_step(
     """One forward, backward and update on a batch; returns the loss before the update.
 
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
-    b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All float32 on the network's device.
+    b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All on the network's device, bool or float.
     pieces: split the batch into this many, one after the other, for less memory and the same result up to rounding.
 
     Raises DataError for images that are not ink 1 and paper 0 (`images/ink.py`). Raises NonFiniteError, before anything
@@ -32,9 +32,13 @@ def train_step(
     out: usually before anything changes, but the first update may be done in part.
     """
     keep_freed_memory()
+    array_module(a, b, target)  # refuses what is no array
     objective = loss or PairCrossEntropy()
     with one_blas_thread(), memory_errors(lambda: memory_advice(net, target.shape[0], pieces)):
+        if isinstance(objective, PairCrossEntropy) and target.ndim == 1 and a.ndim == 4:
+            expect_images("a", a)  # says how (N, C, H, W) loses its channels
         images = BatchLook(a, b)
+        a, b, target = (array.astype(net.dtype, copy=False) for array in (a, b, target))
         grads = gradients(net, objective, a, b, target, pieces)
         failed = new_flag(grads.loss)
         flag_step(net, optimiser, grads, failed)

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from scratchnet.backend.expect import expect
 from scratchnet.errors import BackendError, ScratchnetError, ShapeError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
@@ -164,3 +165,9 @@ def test_arrays_in_two_memories_are_refused(device, rng):
     else:
         with pytest.raises(BackendError, match="different devices"):
             layer.forward(params, x)
+
+
+def test_a_letter_has_one_size_within_an_array_as_well():
+    expect("f", "x: N N", np.zeros((2, 2)))
+    with pytest.raises(ShapeError, match=r"f: x has shape \(N=2, N=3\)"):
+        expect("f", "x: N N", np.zeros((2, 3)))

@@ -5,7 +5,7 @@ import pytest
 from commands import Answer
 from PIL import Image
 
-from scratchnet.checkpoint import load_model
+from scratchnet.checkpoint import load_model, save_model
 
 
 def test_compare_prints_the_probability_that_the_network_gives(ask, run, glyphs):
@@ -106,3 +106,13 @@ def test_a_support_that_holds_no_images_is_refused(name, message, refused, run, 
     line = refused("classify", glyphs[1], "--support", name, "--model", run)
     assert message in line
     assert "expected one" in line
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_network_that_answers_with_a_nan_is_an_error(refused, run, glyphs, tmp_path):
+    support, query = glyphs
+    net = load_model(run)
+    net.params = {name: value * np.float32(1e30) for name, value in net.params.items()}
+    save_model(tmp_path / "huge.npz", net)
+    for command in (("compare", query, support / "sign1.png"), ("classify", query, "--support", support)):
+        assert "answers with a NaN or an infinity" in refused(*command, "--model", tmp_path / "huge.npz", "--json")

@@ -125,6 +125,7 @@ def test_an_empty_batch_proves_nothing_and_fails_nothing(rng):
     report = check(layer, layer.init(rng, np.float64), np.zeros((0, 5)))
     assert report
     assert report.vacuous == ("x", "weight", "bias")
+    assert "with probability" not in str(report)
 
 
 @pytest.mark.parametrize("number", ["directions", "attempts", "entries"])
@@ -166,3 +167,17 @@ def test_saturated_sigmoids_keep_their_digits(rng):
 def test_an_unknown_method_is_refused():
     with pytest.raises(ScratchnetError, match="method 'forward' is not one of auto, complex, central, central4"):
         check(Sigmoid(), {}, np.zeros((2, 2)), method="forward")
+
+
+class Square:
+    def forward(self, params, x):
+        return x * x, x
+
+    def backward(self, dy, x):
+        assert dy.shape == x.shape
+        return 2 * dy * x, {}
+
+
+def test_a_layer_of_single_numbers_is_checked_in_every_layout():
+    report = check(Square(), {}, np.array(3.0))
+    assert report, report

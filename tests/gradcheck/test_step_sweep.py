@@ -48,12 +48,12 @@ def test_the_text_shows_both_orders_and_their_slopes(rng):
 def test_any_tensor_can_be_swept_by_name(rng):
     layer = Linear(4, 3)
     params, x = layer.init(rng, np.float64), rng.standard_normal((5, 4))
-    found = sweep(layer, params, x, name="weight")
+    found = sweep(layer, params, x, of="weight")
     assert found.name == "weight"
     assert np.isnan(found.truncation_slope(2))  # what is linear has no truncation error
     assert "weight" in str(found)
     with pytest.raises(ScratchnetError, match="no tensor is called scale: choose from x, weight, bias"):
-        sweep(layer, params, x, name="scale")
+        sweep(layer, params, x, of="scale")
 
 
 def test_a_zero_gradient_has_no_relative_error(rng):

@@ -1,8 +1,10 @@
 """Convolution, worked out by hand. The kernel is not flipped: y[i, j] = sum of x[s i + a, s j + b] weight[a, b]."""
 
 import numpy as np
+import pytest
 from by_hand import assert_close, forward_and_backward, image
 
+from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Conv2d
 
 X = image([1, 2, 3], [4, 5, 6], [7, 8, 9])
@@ -86,3 +88,22 @@ def test_he_initialisation():
     assert params["weight"].shape == (5, 10, 8, 64)
     np.testing.assert_allclose(params["weight"].var(), 2 / (5 * 10 * 8), rtol=0.04)  # of 25,600 draws
     assert not params["bias"].any()
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"kernel_size": (3, 3, 3)},
+        {"kernel_size": 3, "stride": (1, 1, 1)},
+        {"kernel_size": "3"},
+        {"kernel_size": 3, "stride": 1.5},
+        {"kernel_size": 3, "padding": "same"},
+    ],
+)
+def test_sizes_are_numbers_or_pairs(sizes):
+    with pytest.raises(ScratchnetError, match="a whole number or a pair of them"):
+        Conv2d(1, 2, **sizes)
+
+
+def test_integers_of_numpy_are_numbers():
+    assert Conv2d(1, 2, np.int64(3)).weight_shape == (3, 3, 1, 2)

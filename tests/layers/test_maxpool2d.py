@@ -1,8 +1,10 @@
 """Max-pooling, worked out by hand."""
 
 import numpy as np
+import pytest
 from by_hand import assert_close, forward_and_backward, image
 
+from scratchnet.errors import ScratchnetError
 from scratchnet.layers import MaxPool2d
 
 # Two by two windows; the last column fills none. The lower left window has three winners, the lower right one is
@@ -46,3 +48,14 @@ def test_images_and_channels_are_pooled_apart(device):
     expected = np.zeros((2, 2, 2, 2))
     expected[0, 0, 0, 0], expected[0, 1, 0, 1], expected[1, 0, 1, 0], expected[1, 1, 1, 1] = 5, 6, 7, 8
     assert_close(dx, expected)
+
+
+@pytest.mark.parametrize("kernel_size", [(2, 2), 0, 2.5, "2"])
+def test_a_window_is_one_whole_number(kernel_size):
+    with pytest.raises(ScratchnetError, match="whole numbers, at least 1"):
+        MaxPool2d(kernel_size)
+
+
+def test_an_integer_of_numpy_is_a_whole_number():
+    y, _ = MaxPool2d(np.int64(2), stride=np.int64(1)).forward({}, image([1, 5, 2], [4, 3, 8], [0, 0, 9]))
+    assert_close(y, image([5, 8], [4, 9]))

@@ -139,3 +139,30 @@ def test_what_caches_report_is_found_by_name():
     assert list(found) == ["first.branches", "rest.0.branches"]
     assert found["first.branches"].tolist() == [True, False]
     assert gathered({"a": None, "b": 1.0}, "running_statistics") == {}
+
+
+@dataclass(frozen=True)
+class ByKeyword(Scale):
+    """One whose options cannot be passed in any other way, and with one more of its own in front."""
+
+    given: list = field(default_factory=list, compare=False)
+
+    def init(self, rng, *, dtype=np.float32):
+        self.given.append(np.dtype(dtype))
+        return super().init(rng)
+
+    def forward(self, params, x, slope=0.1, training=False):
+        self.given.append((slope, training))
+        return super().forward(params, x)
+
+    def backward(self, dy, cache, *, needs_dx=True):
+        self.given.append(needs_dx)
+        return super().backward(dy, cache)
+
+
+def test_options_are_passed_by_keyword(rng):
+    layer = ByKeyword(1)
+    net = network(layer)
+    y, cache = net.forward(net.init(rng, np.float64), rng.standard_normal((8, 8, 2, 1)), training=True)
+    net.backward(rng.standard_normal(y.shape), cache, needs_dx=False)
+    assert layer.given == [np.dtype(np.float64), (0.1, True), False]

@@ -1,8 +1,10 @@
 """Layers in sequence, worked out by hand."""
 
 import numpy as np
+import pytest
 from by_hand import assert_close, forward_and_backward
 
+from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Linear, ReLU, Sequential
 
 LAYERS = {"hidden": Linear(2, 2), "relu": ReLU(), "output": Linear(2, 1)}
@@ -36,3 +38,13 @@ def test_every_layer_is_told_whether_it_is_training():
     x = np.reshape([1, 1, 1, 1, 6], (5, 1, 1, 1)).astype(np.float32)  # mean 2, variance 4
     assert_close(network.forward(params, x, training=True)[0].ravel(), [-0.5, -0.5, -0.5, -0.5, 2])
     assert_close(network.forward(params, x)[0], x)
+
+
+def test_no_layers_are_refused():
+    with pytest.raises(ScratchnetError, match="takes one layer or more, by name"):
+        Sequential({})
+
+
+def test_layers_without_names_are_refused():
+    with pytest.raises(ScratchnetError, match="takes one layer or more, by name"):
+        Sequential([ReLU()])  # type: ignore[arg-type]

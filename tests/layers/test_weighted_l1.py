@@ -1,8 +1,10 @@
 """The weighted L1 distance, worked out by hand."""
 
 import numpy as np
+import pytest
 from by_hand import assert_close, forward_and_backward
 
+from scratchnet.errors import ShapeError
 from scratchnet.layers import WeightedL1
 
 PARAMS = {"weight": [-2, 1], "bias": [5]}
@@ -41,3 +43,22 @@ def test_a_new_head_holds_distance_against_sameness():
     params = WeightedL1(8).init(np.random.default_rng(0))
     h1, h2 = np.zeros((2, 8), np.float32), np.float32([[0] * 8, [1] * 8])
     assert_close(WeightedL1(8).forward(params, h1, h2)[0], [1, -3])
+
+
+def test_one_pair_of_vectors_has_one_logit(rng):
+    head = WeightedL1(3)
+    params = {"weight": np.array([1.0, -2.0, 3.0]), "bias": np.array([0.5])}
+    logit, cache = head.forward(params, np.array([1.0, 1.0, 1.0]), np.array([0.0, 3.0, 1.0]))
+    assert np.shape(logit) == ()
+    assert logit == 1 - 4 + 0 + 0.5
+    (dh1, dh2), grads = head.backward(np.asarray(2.0), cache)
+    assert dh1.tolist() == [2.0, 4.0, 0.0]
+    assert dh2.tolist() == [-2.0, -4.0, 0.0]
+    assert grads["weight"].tolist() == [2.0, 4.0, 0.0]
+    assert grads["bias"].tolist() == [2.0]
+
+
+def test_axes_that_do_not_broadcast_are_refused(rng):
+    head = WeightedL1(3)
+    with pytest.raises(ShapeError, match=r"WeightedL1: h1 has leading axes \(2,\) and h2 \(5,\)"):
+        head.forward(head.init(rng, np.float64), np.zeros((2, 3)), np.zeros((5, 3)))

@@ -250,7 +250,7 @@ def test_as_many_images_are_needed_on_both_sides(net, rng):
         ((3, 16, 16), (3, 20, 20), r"b has shape \(3, 20, 20\), expected \(..., H=16, W=16\)"),
         ((16, 16, 3), (3, 16, 16), r"a has shape .*: it looks like \(H, W, N\), which becomes a.transpose\(2, 0, 1\)"),
         ((3, 16, 16), (3, 16, 16, 1), r"b has shape .*: the channel goes as b\[\.\.\., 0\]"),
-        ((3, 16, 16), (2, 16, 16), r"a \(3, 16, 16\) and b \(2, 16, 16\), expected leading axes that broadcast"),
+        ((3, 16, 16), (2, 16, 16), r"a has leading axes \(3,\) and b \(2,\), expected axes that broadcast"),
     ],
 )
 def test_forward_spells_out_the_shapes_it_refuses(net, a, b, complaint):
@@ -313,3 +313,8 @@ def test_every_device_gets_the_same_trials_right(net, device, rng):
         for each in (net.to_device(device), net)
     )
     assert verified == expected
+
+
+def test_at_least_one_image_is_embedded_at_a_time(net):
+    with pytest.raises(ScratchnetError, match="embed_batch=0: embed at least 1 image at a time"):
+        replace(net, embed_batch=0)

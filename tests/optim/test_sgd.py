@@ -261,3 +261,26 @@ def test_a_gradient_of_another_shape_is_refused_before_anything_moves(params, rn
         SGD(0.1).step(params, grads)
     for name, value in before.items():
         np.testing.assert_array_equal(params[name], value)
+
+
+def test_some_gradients_may_be_missing_for_a_step():
+    params = {"enc.weight": np.ones(2), "head.weight": np.ones(2)}
+    SGD(0.5, per_layer={"enc": {"lr": 0.0}}).step(params, {"head.weight": np.ones(2)})
+    assert params["head.weight"].tolist() == [0.5, 0.5]
+    assert params["enc.weight"].tolist() == [1, 1]
+
+
+def test_a_gradient_of_nothing_is_refused():
+    with pytest.raises(ScratchnetError, match=r"a gradient of hea.weight, which is no parameter \(did you mean"):
+        SGD(0.5).step({"head.weight": np.ones(2)}, {"hea.weight": np.ones(2)})
+
+
+def test_only_what_is_called_weight_decays():
+    optimiser = SGD(0.1, weight_decay=0.1)
+    assert optimiser.settings("head.weight").weight_decay == 0.1
+    assert optimiser.settings("head.mixing_weight").weight_decay == 0
+
+
+def test_parameters_in_place_of_the_learning_rate_are_refused():
+    with pytest.raises(ScratchnetError, match="takes no parameters: they go to step"):
+        SGD({"head.weight": np.ones(2)})  # type: ignore[arg-type]

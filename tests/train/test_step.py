@@ -9,7 +9,7 @@ from short_runs import every_objective
 
 from scratchnet.backend import CPU
 from scratchnet.data.drawings import Drawings
-from scratchnet.errors import NonFiniteError
+from scratchnet.errors import BackendError, NonFiniteError, ShapeError
 from scratchnet.losses import PairCrossEntropy
 from scratchnet.models.networks import build
 from scratchnet.optim.sgd import SGD
@@ -37,6 +37,27 @@ def test_the_loss_of_a_step_is_that_before_the_update(tiny_net, rng):
     labels = rng.integers(0, 2, 4).astype(np.float32)
     expected, _ = PairCrossEntropy().forward(tiny_net.forward(tiny_net.params, a, b, training=True)[0], labels)
     assert train_step(tiny_net, SGD(0.1), a, b, labels) == float(expected)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float16, np.float64])
+def test_images_and_labels_of_any_precision_train_as_those_of_the_network(dtype, tiny_net, rng):
+    a, b = rng.random((2, 4, 16, 16)) < 0.3
+    labels = np.array([0, 1, 1, 0])
+    again = replace(tiny_net, params=copied(tiny_net.params))
+    expected = train_step(again, SGD(0.1), *(images.astype(np.float32) for images in (a, b)), labels.astype(np.float32))
+    assert train_step(tiny_net, SGD(0.1), a.astype(dtype), b.astype(dtype), labels) == expected
+    assert same_bits(tiny_net.params, again.params)
+
+
+def test_images_with_a_channel_are_refused_with_the_line_that_drops_it(tiny_net):
+    a = np.zeros((4, 1, 16, 16), np.float32)
+    with pytest.raises(ShapeError, match=r"\(N, C, H, W\) loses its channels as a\[:, 0\]"):
+        train_step(tiny_net, SGD(0.1), a, a, np.zeros(4, np.float32))
+
+
+def test_lists_are_refused(tiny_net):
+    with pytest.raises(BackendError, match="got list"):
+        train_step(tiny_net, SGD(0.1), [[[0.0]]], [[[0.0]]], [1.0])
 
 
 def test_a_step_writes_the_statistics_of_batch_norm_back(tiny_net, rng):

@@ -13,7 +13,7 @@ copying, and the next window the same matrix further on in the same memory. So w
     dmatrix += windows[j] @ dy[i, j]                            (kw kh C, O)
 
 and equation (3) is a convolution as well: of dy, with s - 1 and t - 1 zeros between its pixels and kh - 1 and kw - 1
-around them, by the kernel turned by half a turn, its channels in and out exchanged.
+around them, by the kernel rotated by 180 degrees, its channels in and out exchanged.
 """
 
 from scratchnet.backend import Array, array_module, for_each
