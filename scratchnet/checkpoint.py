@@ -158,8 +158,8 @@ def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
     """The parameters of a network on the host. Raises CheckpointError unless its architecture fits them."""
     if not net.architecture:
         raise CheckpointError(
-            "the network has no architecture to rebuild it from: "
-            "give SiameseNet the `architecture` that models.build takes"
+            "the network has no architecture to rebuild it from, as those of models.build have: "
+            "save its parameters with save_arrays(path, net.params, {})"
         )
     try:
         again, outlines = describe(parse(dump(dict(net.architecture))))

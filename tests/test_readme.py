@@ -22,8 +22,9 @@ TEST_COMMAND = 'pip install -e ".[test]" && pytest'
 
 
 def python_in(page):
-    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    return block
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert blocks
+    return "\n".join(blocks)  # one program: the later ones build on the first
 
 
 def test_the_readme_fits_on_two_screens():

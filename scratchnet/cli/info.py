@@ -20,6 +20,7 @@ from scratchnet.data.download import download as fetch
 from scratchnet.data.locate import cache_folder
 from scratchnet.errors import BackendError
 from scratchnet.models.networks import ARCHITECTURES
+from scratchnet.ops.accelerated import definitions_only
 from scratchnet.train.environment import blas
 from scratchnet.train.recipes import RECIPES
 
@@ -71,6 +72,7 @@ def info(options: argparse.Namespace) -> int:
         "device": _device(),
         "cuda": _cuda(),
         "precision": get_precision(),
+        "ops": "definitions" if definitions_only() else "fast",
         "data": str(Path(os.environ.get("SCRATCHNET_DATA") or cache_folder())),
         "recipes": list(RECIPES),
         "architectures": list(ARCHITECTURES),

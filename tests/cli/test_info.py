@@ -43,6 +43,7 @@ def test_info_shows_what_it_runs_on(ask, monkeypatch):
     assert facts["data"] == "some/folder"
     assert facts["recipes"] == list(RECIPES)
     assert facts["threads"] >= 1
+    assert facts["ops"] == "fast"
     assert "available" in facts["cuda"]
     answer = ask("info")
     assert answer.code == 0
