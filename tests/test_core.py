@@ -59,9 +59,10 @@ def test_neither_pillow_nor_tqdm_is_loaded(module):
     assert not [library for library in ("/PIL/", "/tqdm/") if library in loaded]
 
 
-def test_no_file_of_the_package_is_longer_than_a_sitting():
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
-    assert {path.name: lines for path, lines in lengths.items() if lines > 300} == {}
+@pytest.mark.parametrize(("folder", "most"), [(PACKAGE, 300), (Path(__file__).parent, 400)], ids=["package", "tests"])
+def test_no_file_is_longer_than_a_sitting(folder, most):
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in folder.rglob("*.py")}
+    assert {path.name: lines for path, lines in lengths.items() if lines > most} == {}
 
 
 def test_the_package_has_few_entries():

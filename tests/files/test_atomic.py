@@ -376,9 +376,7 @@ def test_of_two_writers_at_once_the_last_to_finish_wins(target):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_on_windows_a_file_is_renamed_once_it_is_closed_and_tried_again_while_a_reader_has_the_old_one(
-    target, monkeypatch
-):
+def test_on_windows_a_closed_file_is_renamed_again_and_again_until_the_reader_lets_go(target, monkeypatch):
     opened, refusals, replace = [], 2, os.replace
 
     def create(path):
