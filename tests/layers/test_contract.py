@@ -7,7 +7,18 @@ import pytest
 from helpers import arrays_in
 
 from scratchnet.backend import to_host
-from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
+from scratchnet.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    Siamese,
+    Sigmoid,
+    WeightedL1,
+)
 from scratchnet.layers.protocol import complete
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.planted.cases import CASES, Case
@@ -16,8 +27,9 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 # Networks have so many kinks (ReLU, pooling, |h1 - h2|) that a step along all weights at once crosses some. Their
 # central differences are taken entry by entry, in test_finite_differences.py.
+NETWORKS = (Siamese, SiameseNet)
 LAYERS = {
-    name: case for name, case in CASES.items() if not isinstance(getattr(case.layer, "network", case.layer), SiameseNet)
+    name: case for name, case in CASES.items() if not isinstance(getattr(case.layer, "network", case.layer), NETWORKS)
 }
 
 # Gradients that are zero for a reason: batch norm takes away the mean that a bias before it moves, and a softmax the
