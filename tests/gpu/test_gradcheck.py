@@ -4,18 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from single_layers import LAYERS
 
 from scratchnet import backend
 from scratchnet.backend import device_of, to_device, to_host
 from scratchnet.gradcheck import check
-from scratchnet.layers import Siamese, Sigmoid
-from scratchnet.models.siamese import SiameseNet
+from scratchnet.layers import Sigmoid
 from scratchnet.planted.cases import CASES
-
-NETWORKS = (Siamese, SiameseNet)
-LAYERS = [  # whole networks would take minutes on emulated kernels, and consist of these
-    name for name, case in CASES.items() if not isinstance(getattr(case.layer, "network", case.layer), NETWORKS)
-]
 
 
 @pytest.fixture
@@ -80,7 +75,8 @@ def test_backward_on_the_device_is_the_derivative_of_forward(name, device, downl
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_differences_of_the_kernels_own_forward_say_the_same(name, device, downloads):
-    """The complex step uses array operations: the kernels take no complex numbers."""
+    """The complex step uses array operations: the kernels take no complex numbers. Whole networks would take minutes
+    on emulated kernels, and consist of these layers."""
     report = checked(OnDevice(CASES[name].layer, device.name, downloads), CASES[name], device, "central4")
     assert report, report
     assert {tensor.method for tensor in report.tensors} == {"central4"}

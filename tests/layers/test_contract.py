@@ -5,32 +5,14 @@ import copy
 import numpy as np
 import pytest
 from helpers import arrays_in
+from single_layers import LAYERS
 
 from scratchnet.backend import to_host
-from scratchnet.layers import (
-    BatchNorm2d,
-    Conv2d,
-    Flatten,
-    Linear,
-    MaxPool2d,
-    ReLU,
-    Sequential,
-    Siamese,
-    Sigmoid,
-    WeightedL1,
-)
+from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
 from scratchnet.layers.protocol import complete
-from scratchnet.models.siamese import SiameseNet
 from scratchnet.planted.cases import CASES, Case
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-
-# Networks have so many kinks (ReLU, pooling, |h1 - h2|) that a step along all weights at once crosses some. Their
-# central differences are taken entry by entry, in test_finite_differences.py.
-NETWORKS = (Siamese, SiameseNet)
-LAYERS = {
-    name: case for name, case in CASES.items() if not isinstance(getattr(case.layer, "network", case.layer), NETWORKS)
-}
 
 # Gradients that are zero for a reason: batch norm takes away the mean that a bias before it moves, and a softmax the
 # bias that all its scores share.
@@ -56,6 +38,8 @@ def test_backward_is_the_derivative_of_forward(case):
 
 @pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 def test_central_differences_say_the_same(case):
+    """Of networks they are taken entry by entry, in test_finite_differences.py: a step along all weights at once would
+    cross some of their many kinks (ReLU, pooling, |h1 - h2|)."""
     report = case.check(seed=3, method="central")
     assert report, report
 
