@@ -152,7 +152,7 @@ def _checks(
 
 def _gap(wrong: np.ndarray, right: np.ndarray, least: float = 0.0) -> float:
     """The relative error; against `least`, if the right gradient is smaller."""
-    return float(np.linalg.norm(wrong - right)) / max(float(np.linalg.norm(right)), least, 1e-30)
+    return float(np.linalg.norm(wrong - right) / max(float(np.linalg.norm(right)), least, 1e-30))
 
 
 def _shape(array: np.ndarray) -> str:

@@ -23,10 +23,10 @@ def steps(
 
     Both after the step; a rate of 0 moves nothing but batch norm's running statistics, as every step does.
     """
-    return [{"rate": rate, **_after(_stepped(net, step, step.grads, rate), image_a, image_b, pairs)} for rate in rates]
+    return [{"rate": rate, **_after(stepped(net, step, step.grads, rate), image_a, image_b, pairs)} for rate in rates]
 
 
-def _stepped(net: SiameseNet, step: StepTrace, grads: Params, rate: float) -> SiameseNet:
+def stepped(net: SiameseNet, step: StepTrace, grads: Params, rate: float) -> SiameseNet:
     """The network after one step of SGD with these gradients."""
     caches = {"encoder": {at.name: at.cache for at in step.encoder}}
     params = {name: value.copy() for name, value in net.params.items()} | gathered(caches, "running_statistics")
@@ -42,7 +42,7 @@ def _after(net: SiameseNet, image_a: Any, image_b: Any, pairs: Pairs) -> dict[st
 
 def loss_after(net: SiameseNet, pairs: Pairs, step: StepTrace, grads: Params, rate: float) -> float:
     """The loss of the batch after one step with these gradients."""
-    return loss_of(_stepped(net, step, grads, rate), pairs)
+    return loss_of(stepped(net, step, grads, rate), pairs)
 
 
 def loss_of(net: SiameseNet, pairs: Pairs) -> float:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scratchnet.backend import Array, Params, array_module, device_of, to_host
+import numpy as np
+
+from scratchnet.backend import Array, Params, device_of, to_host
 from scratchnet.common.tables import Table
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers.activations import ReLU, Sigmoid
@@ -70,19 +72,19 @@ class LayerTrace:
     @property
     def spread(self) -> float:
         """The standard deviation of y."""
-        return float(self.y.std())
+        return float(to_host(self.y).std())
 
     @property
     def dead(self) -> float | None:
         """For a ReLU, the share of channels or features that are 0 for every image and pixel; else None."""
         if not isinstance(self.layer, ReLU):
             return None
-        return float((self.y.reshape(-1, self.y.shape[-1]).max(axis=0) <= 0).mean())
+        return float((to_host(self.y).reshape(-1, self.y.shape[-1]).max(axis=0) <= 0).mean())
 
     @property
     def saturated(self) -> float | None:
         """For a Sigmoid, the share of inputs with |x| > 4, where the slope is below 0.018; else None."""
-        return float((abs(self.x) > SATURATED).mean()) if isinstance(self.layer, Sigmoid) else None
+        return float((abs(to_host(self.x)) > SATURATED).mean()) if isinstance(self.layer, Sigmoid) else None
 
     def figures(self) -> dict[str, Any]:
         """Everything that is told of the layer in numbers, by name; times in seconds, gradients as their norms."""
@@ -230,8 +232,7 @@ def _wait(arrays: Any) -> None:
 
 
 def _norm(array: Any) -> float:
-    xp = array_module(array)
-    return float(to_host(xp.sqrt((array * array).sum())))
+    return float(np.linalg.norm(to_host(array)))
 
 
 def _together(grads: Params | None) -> float | None:

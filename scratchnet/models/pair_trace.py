@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from scratchnet.backend import Array, Params, array_module
+from scratchnet.backend import Array, Params, array_module, to_host
 from scratchnet.common.tables import Table
 from scratchnet.errors import ShapeError
 from scratchnet.layers import sigmoid
@@ -68,12 +68,12 @@ class PairTrace:
     @property
     def logit(self) -> float:
         """The answer before the sigmoid, as `SiameseNet.logits` gives it."""
-        return float(self.head.y[0])
+        return float(to_host(self.head.y)[0])
 
     @property
     def probability(self) -> float:
         """That both show the same character, as `SiameseNet.similarity` gives it."""
-        return float(sigmoid(self.head.y)[0])
+        return float(to_host(sigmoid(self.head.y))[0])
 
     def layers(self) -> Iterator[LayerTrace]:
         """The layers of the step, the head last."""
@@ -85,7 +85,7 @@ class PairTrace:
         pairs = "1 pair" if self.step.pairs == 1 else f"{self.step.pairs} pairs"
         notes = [
             f"The same character: {self.probability:.1%}.",
-            f"All else is of a training step on {pairs}, with a loss of {float(self.step.loss):.4g}.",
+            f"All else is of a training step on {pairs}, with a loss of {float(to_host(self.step.loss)):.4g}.",
             "spread: standard deviation of y. dead: channels that are 0 throughout the batch. saturated: sigmoids with",
             "|x| > 4. |dy|, |dparams|: norms of the gradients.",
         ]
@@ -112,6 +112,12 @@ def trace_pair(network: Any, params: Params, a: Array, b: Array, *, same: bool, 
             raise ShapeError(f"others are pairs a (N, H, W), b (N, H, W) and labels (N,), got {shapes}")
         pairs = Pairs(*(xp.concatenate([own, more.astype(a.dtype)]) for own, more in zip(pairs, others, strict=True)))
     return PairTrace(twins, head, trace_step(network, params, pairs))
+
+
+def summary(network: Any, params: Params, image: Array) -> Table:
+    """The layers of a `layers.Siamese` for one image (1, H, W), the head last: shapes, parameters and cost."""
+    encoder = trace_encoder(network, params, image)
+    return Trace((*encoder, _head(network, params, encoder.y, encoder.y))).summary()
 
 
 def trace_encoder(network: Any, params: Params, images: Array, training: bool = False) -> Trace:

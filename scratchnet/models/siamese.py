@@ -27,7 +27,7 @@ from scratchnet.layers import Siamese, WeightedL1, sigmoid
 from scratchnet.layers.conv_pool_relu import fuse
 from scratchnet.layers.protocol import strip_prefix
 from scratchnet.layers.siamese import SiameseCache
-from scratchnet.models.pair_trace import Pairs, PairTrace, trace_encoder, trace_pair
+from scratchnet.models.pair_trace import Pairs, PairTrace, summary, trace_pair
 
 Picture = Array | Image.Image | str | Path
 Images = Array | Sequence[Image.Image | str | Path]
@@ -113,13 +113,13 @@ class SiameseNet:
         Raises as `embed` does, and ShapeError for others that are no pairs.
         """
         with one_blas_thread():
-            (x,), (z,) = (self._prepare(name, _as_images(image)) for name, image in (("a", a), ("b", b)))
+            x, z = (self._prepare(name, _as_images(image))[0] for name, image in (("a", a), ("b", b)))
             return trace_pair(self.network, self.params, x, z, same=same, others=others)
 
     def summary(self) -> Table:
         """A table of the layers for one image: shapes, parameters and cost."""
         blank = array_module(self._reference_param).zeros((1, self.image_size, self.image_size), self.dtype)
-        return trace_encoder(self.network, self.params, blank).summary()
+        return summary(self.network, self.params, blank)
 
     @property
     def device(self) -> Device:

@@ -1159,6 +1159,13 @@ function drawLeftOut() {
   document.getElementById("left-out").replaceChildren(...lines.map((line) => element("li", {}, line)));
 }
 
+// The largest output of a layer, to begin with.
+function brightest(value) {
+  const [, , rows, columns] = shape(`compare/v${value}`);
+  const pixels = grid(rows, columns, (row, column) => ({ what: "value", mode: "compare", value, twin: 0, channel: 0, row, column })).flat();
+  return pixels.reduce((best, pixel) => (Math.abs(number(pixel)) > Math.abs(number(best)) ? pixel : best));
+}
+
 unpack().then(() => {
   readPalette();
   drawHeader();
@@ -1168,9 +1175,7 @@ unpack().then(() => {
   drawStart();
   drawTable();
   drawLeftOut();
-  const first = layers.findIndex((layer) => layer.kind === "conv") + 1;
-  const [, , rows, columns] = shape(`compare/v${first}`);
-  choose({ what: "value", mode: "compare", value: first, twin: 0, channel: 0, row: rows >> 1, column: columns >> 1 });
+  choose(brightest(layers.findIndex((layer) => layer.kind in { conv: 1, dense: 1 }) + 1));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   window.addEventListener("beforeprint", drawAll);
   document.documentElement.dataset.ready = "yes";
