@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import to_host
+from scratchnet.errors import ScratchnetError
 from scratchnet.explain.stages import PRODUCTS, Stage, stages, telling_channels
-from scratchnet.layers import BatchNorm2d, sigmoid
+from scratchnet.layers import BatchNorm2d, WeightedL1, sigmoid
 from scratchnet.models.pair_trace import PairTrace, StepTrace
 from scratchnet.ops import conv
 from scratchnet.ops.accelerated import definition_of
@@ -45,7 +46,12 @@ class Numbers:
 
 
 def numbers(pair: PairTrace, alone: StepTrace, most: int) -> Numbers:
-    """The numbers of a pair's trace, with at most `most` channels of each value."""
+    """The numbers of a pair's trace, with at most `most` channels of each value.
+
+    Raises ScratchnetError for a head that is no WeightedL1.
+    """
+    if not isinstance(pair.head.layer, WeightedL1):
+        raise ScratchnetError(f"the page explains networks with the head WeightedL1, not {pair.head.layer!r}")
     found = stages(pair.step.encoder)
     shown = [np.arange(found[0].x.shape[3]), *telling_channels(found, (0, pair.step.pairs), most)]
     arrays: Arrays = {"alpha": to_host(pair.head.params["weight"])[shown[-1]]}

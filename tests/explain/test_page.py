@@ -9,7 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scratchnet.errors import ScratchnetError
+from scratchnet.explain.examples import example
 from scratchnet.explain.page import page, write_page
+from scratchnet.layers import Conv2d, Flatten, Linear, Sequential, WeightedL1
+from scratchnet.models.siamese import SiameseNet
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,37 @@ def test_it_is_the_same_each_time_but_for_the_times(html, explained):
         return re.sub(r'"(ms|backwardMs)": [0-9.e-]+', "", text)
 
     assert without_times(page(explained, 4)) == without_times(html)
+
+
+class Halved:
+    """A layer of somebody's own."""
+
+    def init(self, rng):
+        return {}
+
+    def forward(self, params, x):
+        return x / 2, None
+
+    def backward(self, dy, cache):
+        return dy / 2, {}
+
+
+def test_a_layer_of_somebodys_own_is_shown_without_an_explanation():
+    encoder = Sequential(
+        {"conv": Conv2d(1, 5, 3), "own": Halved(), "flatten": Flatten(), "linear": Linear(5 * 18 * 18, 4)}
+    )
+    net = SiameseNet(encoder, WeightedL1(4), image_size=20)
+    net.params = net.init(np.random.default_rng(0))
+    facts = json.loads(part(page(example(net), 3), "facts"))
+    own = facts["layers"][1]
+    assert (own["name"], own["kind"], own["type"]) == ("own", "other", "Halved")
+    assert len(facts["channels"][2]) == 3
+
+
+def test_a_head_of_somebodys_own_is_refused(explained):
+    other = replace(explained.trace, head=replace(explained.trace.head, layer=Halved()))
+    with pytest.raises(ScratchnetError, match="the page explains networks with the head WeightedL1, not"):
+        page(replace(explained, trace=other), 2)
 
 
 def test_a_name_cannot_end_the_script(explained):
