@@ -54,7 +54,7 @@ def test_the_page_on_seeing_it_runs_on_every_device(device, capsys, monkeypatch)
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
     exec(python_in(DOCS["explain.md"]), {})
-    assert "The same character: " in capsys.readouterr().out
+    assert "P(same character) = " in capsys.readouterr().out
 
 
 def test_the_bundled_network_reads_every_query_of_the_example_from_its_file(monkeypatch, capsys):
