@@ -41,7 +41,8 @@ def example(
     """The example of two picture files or, without files, of two generated drawings.
 
     same: the label of the pair in the training step; without files, the drawings are of one character or of two
-    accordingly. The batch is filled with generated drawings. The arrays are the host's. Raises DataError for files that are no pictures.
+    accordingly. The batch is filled with generated drawings. The arrays are the host's. Raises DataError for files
+    that are no pictures.
     """
     net = net.to_device("cpu")
     images: tuple[Any, Any] = files or example_pair(same)

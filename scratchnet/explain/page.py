@@ -28,7 +28,8 @@ FOLDER = files("scratchnet.explain") / "web"
 def write_page(path: Path | str, example: Example, channels: int = CHANNELS) -> None:
     """Write the page about a pair of images. channels: how many of each layer are shown.
 
-    Raises ScratchnetError for a network that cannot be traced and for a number of channels out of range, and OSError if the file cannot be written.
+    Raises ScratchnetError for a network that cannot be traced and for a number of channels out of range, and OSError
+    if the file cannot be written.
     """
     write_bytes(path, page(example, channels).encode())
 
