@@ -87,7 +87,7 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.gradients
+train.gradients train.norms
 train.diagnosis train.memory_plan train.step
 train.synchronous
 train.recipe train.signals train.folder train.environment
