@@ -103,10 +103,16 @@ bench.memory
 bench.measure bench.report
 bench.embedding
 bench
+explain.plots.page
+explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots.confusions explain.plots.warps
+explain.plots.gradients explain.plots.subjects
+explain.plots.pictures
+explain.plots
+explain
 __init__
 pytest_plugin
 cli.options
-cli.evaluation cli.recognition cli.gradcheck cli.bench cli.info
+cli.evaluation cli.recognition cli.gradcheck cli.bench cli.info cli.plot
 cli.training
 cli
 __main__

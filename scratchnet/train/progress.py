@@ -27,8 +27,9 @@ def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 class Progress:
     """How far a run is: the next batch is `step` of `epoch`, both counted from 0.
 
-    losses: of the current epoch's steps. norms: of the gradients of its measured steps. history: a record per finished epoch. seconds, images: the time that the
-    current epoch has taken, over all processes that worked on it, and the images that it has seen.
+    losses: of the current epoch's steps. norms: of the gradients in its measured steps. history: a record per finished
+    epoch. seconds, images: the time that the current epoch has taken, over all processes that worked on it, and the
+    images that it has seen.
     """
 
     epoch: int = 0

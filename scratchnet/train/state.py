@@ -197,14 +197,17 @@ def expect_resumable(out: Path, recipe: Recipe) -> None:
 
 def read_log(out: Path) -> list[dict[str, Any]]:
     """The records of a run, one per epoch. Raises CheckpointError when the log is missing or damaged."""
+    return read_records(out / LOG)
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records in a log. Raises CheckpointError when it is missing or damaged."""
     try:
-        records = [parse(line) for line in read_file(out / LOG, MAX_BYTES).splitlines()]
+        records = [parse(line) for line in read_file(path, MAX_BYTES).splitlines()]
         expect(records, [EPOCH], "the log")
         return records
     except (OSError, ValueError) as cause:
-        raise CheckpointError(
-            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it again"
-        ) from cause
+        raise CheckpointError(f"{path} cannot be read ({reason(cause)}): resuming the run writes it again") from cause
 
 
 def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:

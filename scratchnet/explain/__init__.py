@@ -1,0 +1,1 @@
+"""To see what a network does and how it was trained."""
