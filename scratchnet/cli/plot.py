@@ -62,20 +62,21 @@ def run(options: argparse.Namespace) -> int:
         raise ScratchnetError(f"{', '.join(options.runs)} can give none of {', '.join(options.only)}")
     paths = _paths(options.out, options.format, names)
     written, left_out = [], {}
-    for name, figure, reason in draw(subjects, options.only, against=options.x):
-        if figure is None:
-            left_out[name] = reason
-            continue
-        paths[name].parent.mkdir(parents=True, exist_ok=True)
-        save(figure, paths[name])
-        written.append(str(paths[name]))
-        if not options.json:
-            say(paths[name])
+    for name, figure, reasons in draw(subjects, options.only, against=options.x):
+        if reasons:
+            left_out[name] = list(reasons)
+        if figure is not None:
+            paths[name].parent.mkdir(parents=True, exist_ok=True)
+            save(figure, paths[name])
+            written.append(str(paths[name]))
+            if not options.json:
+                say(paths[name])
     if not written:
-        reasons = "; ".join(dict.fromkeys(left_out.values()))
-        raise DataError(f"nothing is drawn: {reasons}")
-    for name, reason in left_out.items():
-        note(f"scratchnet: {name} left out: {reason}")
+        reasons = [reason for each in left_out.values() for reason in each]
+        raise DataError(f"nothing is drawn: {'; '.join(dict.fromkeys(reasons))}")
+    for name, reasons in left_out.items():
+        for reason in reasons:
+            note(f"scratchnet: left out of {name}: {reason}")
     return finish(options, {"pictures": written, "left_out": left_out})
 
 

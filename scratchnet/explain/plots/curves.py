@@ -5,10 +5,10 @@ from itertools import accumulate
 from typing import Any
 
 from scratchnet.errors import DataError
-from scratchnet.explain.plots.page import COLOURS, DASHES, MARKS, WIDTH, Axes, Figure, in_our_style, new_figure
+from scratchnet.explain.plots.page import COLOURS, DASHES, GREY, MARKS, WIDTH, Axes, Figure, in_our_style, new_figure
 
 Log = Sequence[Mapping[str, Any]]  # a record for each epoch, as `train.read_log` gives them
-MARKED = 40  # epochs at most of a curve that has a mark for each
+MARKS_A_CURVE = 12  # about, however many epochs it has
 WITH_INTERVALS = 3  # runs at most whose intervals are drawn: more would hide each other
 
 
@@ -31,19 +31,23 @@ AGAINST: dict[str, tuple[str, Callable[[Log], list[float]]]] = {  # the label of
 }
 
 
+def expect_curve(name: str, log: Log, *, against: str = "epochs") -> None:
+    """Raise DataError for a log without epochs, and for one without times that is to be drawn against any."""
+    if not log:
+        raise DataError(f"the log of {name} has no epoch yet: wait until the first has ended")
+    if against != "epochs" and any("seconds" not in record for record in log):
+        raise DataError(f"the log of {name} has no times: draw it against epochs")
+
+
 @in_our_style
 def curves(logs: Mapping[str, Log], *, against: str = "epochs", kept: Mapping[str, int] | None = None) -> Figure:
     """The learning curves of runs by their name; against: a key of AGAINST.
 
     kept: the number of the epoch whose network a run keeps, which gets a ring. A run without a validation has a curve
-    of its loss alone; if no run has one, there is no second panel. Raises DataError for a log without epochs, and for
-    one without times that is to be drawn against images or minutes.
+    of its loss alone; if no run has one, there is no second panel. Raises DataError as `expect_curve` does.
     """
     for name, log in logs.items():
-        if not log:
-            raise DataError(f"the log of {name} has no epoch yet: wait until the first has ended")
-        if against != "epochs" and any("seconds" not in record for record in log):
-            raise DataError(f"the log of {name} has no times: draw it against epochs")
+        expect_curve(name, log, against=against)
     validated = any(record["validation"] is not None for log in logs.values() for record in log)
     intervals = validated and len(logs) <= WITH_INTERVALS
     notes = ["Band: 95 % interval of the validation."] if intervals else []
@@ -51,9 +55,9 @@ def curves(logs: Mapping[str, Log], *, against: str = "epochs", kept: Mapping[st
     columns = min(len(logs), 3 if max(map(len, logs)) < 28 else 2)
     figure = new_figure(
         WIDTH if validated else 5.0,
-        3.2 + (0.17 * -(-len(logs) // columns) if len(logs) > 1 else 0),
+        3.2 + (0.18 * -(-len(logs) // columns) if len(logs) > 1 else 0),
         title=f"Learning curves of {next(iter(logs)) if len(logs) == 1 else f'{len(logs)} runs'}",
-        note=" ".join(notes),
+        note=" ".join(notes) if len(logs) == 1 else "",
     )
     panels = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
     label, values = AGAINST[against]
@@ -72,9 +76,11 @@ def curves(logs: Mapping[str, Log], *, against: str = "epochs", kept: Mapping[st
         axes.set_xlabel(label)
         axes.grid(axis="y")
         if against == "epochs":
-            _whole_epochs(axes, max(len(log) for log in logs.values()))
+            in_whole_epochs(axes, max(len(log) for log in logs.values()))
     if len(logs) > 1:
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, handlelength=3)
+        place = {"loc": "outside lower left", "ncols": columns, "handlelength": 3, "alignment": "left"}
+        legend = figure.legend(*panels[0].get_legend_handles_labels(), title=" ".join(notes) or None, **place)
+        legend.get_title().set(fontsize=8, color=GREY)
     return figure
 
 
@@ -84,7 +90,8 @@ def _line(number: int, epochs: int, name: str) -> dict[str, Any]:
         "label": name,
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": DASHES[(number + number // len(COLOURS)) % len(DASHES)],
-        "marker": MARKS[number % len(MARKS)] if epochs <= MARKED else None,
+        "marker": MARKS[number % len(MARKS)],
+        "markevery": max(1, round(epochs / MARKS_A_CURVE)),
     }
 
 
@@ -106,7 +113,8 @@ def _validation(
             axes.plot([at], [100 * record["validation"]], **ring)
 
 
-def _whole_epochs(axes: Axes, epochs: int) -> None:
+def in_whole_epochs(axes: Axes, epochs: int) -> None:
+    """Mark the x axis at whole epochs only; `epochs` is the last one."""
     axes.xaxis.get_major_locator().set_params(integer=True)
     if epochs == 1:
         axes.set(xlim=(0.5, 1.5), xticks=[1])

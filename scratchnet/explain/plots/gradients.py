@@ -5,31 +5,36 @@ from collections.abc import Mapping
 from typing import Any
 
 from scratchnet.errors import DataError
-from scratchnet.explain.plots.curves import MARKED, Log
-from scratchnet.explain.plots.page import WIDTH, Axes, Figure, in_our_style, new_figure
+from scratchnet.explain.plots.curves import MARKS_A_CURVE, Log, in_whole_epochs
+from scratchnet.explain.plots.page import PAPER, WIDTH, Axes, Figure, in_our_style, new_figure
 
 ACROSS = 3  # panels in a row
 SHADES = (0.0, 0.86)  # the part of viridis that is dark enough for lines
+
+
+def measured_epochs(name: str, log: Log) -> Log:
+    """The records that have the norms of gradients. Raises DataError if none has."""
+    if found := [record for record in log if record.get("gradient_norms")]:
+        return found
+    raise DataError(
+        f"the log of {name} has no gradient norms: it is one of scratchnet 0.1 or of --measured-steps 0, train it again"
+    )
 
 
 @in_our_style
 def gradient_norms(logs: Mapping[str, Log]) -> Figure:
     """The norm of each layer's gradient in each epoch, of runs by their name, a panel for each run.
 
-    Layers go from dark at the input to light at the output; those of normalisation are dashed, in the colour of the
-    layer before them. Epochs that were not measured are left out. Raises DataError for a log without any.
+    Layers go from dark at the input to light at the output; those of normalisation are dashed, with hollow marks, in
+    the colour of the layer before them. Epochs that were not measured are left out. Raises DataError as
+    `measured_epochs` does.
     """
-    measured = {name: [record for record in log if record.get("gradient_norms")] for name, log in logs.items()}
-    for name, log in measured.items():
-        if not log:
-            raise DataError(
-                f"the log of {name} has no gradient norms: `scratchnet train` measures them since 0.2, unless it is "
-                "given --measured-steps 0"
-            )
+    measured = {name: measured_epochs(name, log) for name, log in logs.items()}
     across = min(len(logs), ACROSS)
     down = -(-len(logs) // across)
     layers = list(dict.fromkeys(layer for log in measured.values() for r in log for layer in r["gradient_norms"]))
-    looks = _looks(layers)
+    epochs = max(record["epoch"] for log in measured.values() for record in log)
+    looks = _looks(layers, mark=3.5 if across == 1 else 2.5)
     figure = new_figure(
         WIDTH if across > 1 else 5.6,
         max(0.9 + 2.2 * down, 1.1 + 0.17 * len(layers)),
@@ -42,12 +47,11 @@ def gradient_norms(logs: Mapping[str, Log]) -> Figure:
             points = [(r["epoch"], r["gradient_norms"][layer]) for r in log if layer in r["gradient_norms"]]
             points = [(epoch, norm) for epoch, norm in points if norm > 0]
             if points:
-                axes.plot(*zip(*points, strict=True), marker="." if len(log) <= MARKED else None, **looks[layer])
-        axes.set(title=name if len(logs) > 1 else "", xlabel="epoch", yscale="log")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+                marked = {"markevery": max(1, round(len(points) / MARKS_A_CURVE))}
+                axes.plot(*zip(*points, strict=True), **marked, **looks[layer])
+        axes.set(title=name if len(logs) > 1 else "", xlabel="epoch", yscale="log", xlim=(0.5, epochs + 0.5))
+        in_whole_epochs(axes, epochs)
         axes.grid(axis="y")
-        if len(log) == 1:
-            axes.set(xlim=(log[0]["epoch"] - 0.5, log[0]["epoch"] + 0.5), xticks=[log[0]["epoch"]])
     for axes in panels.flat[len(logs) :]:
         axes.axis("off")
     for row in panels:
@@ -67,17 +71,20 @@ def _plain_ticks(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(ticker.NullLocator())
 
 
-def _looks(layers: list[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes of each layer's line."""
+def _looks(layers: list[str], mark: float) -> dict[str, dict[str, Any]]:
+    """Colour, dashes and marks of each layer's line."""
     viridis = importlib.import_module("matplotlib").colormaps["viridis"]
     weighted = [layer for layer in layers if not _normalises(layer)]
     low, high = SHADES
-    shade, looks = low, {}
+    shade = low
+    looks: dict[str, dict[str, Any]] = {}
     for layer in layers:
         if layer in weighted:
             shade = low + (high - low) * weighted.index(layer) / max(1, len(weighted) - 1)
-        dashed = {"linestyle": (0, (2, 1)), "linewidth": 1.0} if _normalises(layer) else {"linestyle": "-"}
-        looks[layer] = {"color": viridis(shade), **dashed}
+        look = {"color": viridis(shade), "marker": "o", "markersize": mark}
+        if _normalises(layer):
+            look |= {"linestyle": (0, (2, 1)), "linewidth": 1.0, "markerfacecolor": PAPER, "markeredgewidth": 0.8}
+        looks[layer] = look
     return looks
 
 
