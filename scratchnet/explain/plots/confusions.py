@@ -53,15 +53,14 @@ def confusions(made: Sequence[Choice], *, name: str, task: str) -> Figure:
     """
     wrong = sum(choice.wrong for choice in made)
     shown = made[: min(SHOWN, wrong or SHOWN)]
-    across = min(ACROSS, len(shown))
-    down = -(-len(shown) // across)
-    second = "what was chosen" if wrong else "the best of the others"
+    down = -(-len(shown) // ACROSS)
+    which = ("The mistakes" if wrong <= SHOWN else "The clearest mistakes") if wrong else "The closest calls"
     figure = new_figure(
         WIDTH,
         0.95 + 0.86 * down,
         title=f"{name}: {wrong} of {len(made)} one-shot choices wrong, {100 * wrong / len(made):.1f} %",
-        note=f"{task}. The {len(shown)} {'clearest mistakes' if wrong else 'closest calls'}: query, {second} and "
-        "the right one, with the probability that the network gives each of being the same character.",
+        note=f"{task}. {which}: query, {'what was chosen' if wrong else 'the best of the others'} and the right one, "
+        "with the probability that the network gives each of being the same character.",
     )
     panels = figure.subplots(down, 4 * ACROSS - 1, squeeze=False, width_ratios=([1, 1, 1, 0.25] * ACROSS)[:-1])
     for axes in panels.flat:

@@ -12,9 +12,6 @@ from scratchnet.explain.plots.gradients import gradient_norms, measured_epochs
 from scratchnet.explain.plots.page import Figure
 from scratchnet.explain.plots.subjects import Subject
 from scratchnet.explain.plots.warps import described, warped, warps
-from scratchnet.oneshot import tasks
-
-TRIALS = 400  # for the confusions
 
 
 class Drawn(NamedTuple):
@@ -41,11 +38,9 @@ def _embedding(subject: Subject) -> Figure:
 
 
 def _confusions(subject: Subject) -> Figure:
-    alphabets, what = subject.unseen
-    way = min(20, max(alphabet.characters for alphabet in alphabets))
-    task = tasks.random_task(what, alphabets, trials=TRIALS, seed=0, way=way)
+    task, what = subject.task
     made = choices(subject.net, task.runs)
-    return confusions(made, name=subject.name, task=f"{way} characters of {what} to choose from")
+    return confusions(made, name=subject.name, task=f"{task.way} characters to choose from, {what}")
 
 
 def _warps(subject: Subject) -> Figure:

@@ -11,10 +11,11 @@ from scratchnet.checkpoint import WEIGHTS, load_model_with_notes
 from scratchnet.common.spelling import hint
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.locate import look_for
-from scratchnet.data.splits import BACKGROUND_FILES
+from scratchnet.data.splits import BACKGROUND_FILES, glyph_split
 from scratchnet.errors import CheckpointError, DataError, ScratchnetError
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import tasks
+from scratchnet.oneshot.tasks import Task
 from scratchnet.train.folder import LOG, RECIPE, STATE
 from scratchnet.train.loop import load_split
 from scratchnet.train.progress import Progress, best_of
@@ -22,6 +23,13 @@ from scratchnet.train.recipe import Recipe
 from scratchnet.train.state import read_records
 
 EVALUATION_FILES = ("images_evaluation.zip", "images_evaluation")
+RUN_FILES = ("all_runs.zip", "all_runs")
+UNSEEN = {
+    "glyphs": "generated alphabets",
+    "background": "held-out alphabets of the background set",
+    "evaluation": "alphabets of the evaluation set",
+}
+TRIALS, WAY = 400, 20  # of the one-shot trials, as many as in the official runs
 LOG_SUFFIX = Path(LOG).suffix
 
 
@@ -99,29 +107,38 @@ class Subject:
         """Alphabets that it was trained on, and what they are. Raises DataError if they are not there."""
         if not self.recipe:
             raise DataError(f"{self.name} has no recipe, which says how drawings are distorted")
-        if self._stands_alone:
-            return load_split(Recipe.from_dict(self.recipe.as_dict() | {"data": "glyphs"})).train, "generated drawings"
+        if not self._look_for_data(*BACKGROUND_FILES):
+            return glyph_split(self.recipe.image_size).train, "generated drawings"
         return load_split(self.recipe, self.data).train, "training drawings"
 
     @cached_property
     def unseen(self) -> tuple[list[Alphabet], str]:
         """Alphabets that it was not trained on, and what they are. Raises DataError if they are not there."""
-        plain = self.recipe.as_dict() if self.recipe else {"data": "omniglot"}
-        recipes: list[Mapping[str, Any]] = [plain]
-        on = "glyphs" if self._stands_alone else tasks.unseen_data(recipes)
-        on = {"official": "evaluation"}.get(on, on)  # all of the background set was trained on
-        return tasks.unseen(on, data=self.data, recipes=recipes).trials, {
-            "glyphs": "generated alphabets",
-            "background": "held-out alphabets of the background set",
-            "evaluation": "alphabets of the evaluation set",
-        }[on]
+        on = {"official": "evaluation"}.get(self._unseen_data, self._unseen_data)  # the runs have two of each character
+        if on == "evaluation" and not self._look_for_data(*EVALUATION_FILES):
+            on = "glyphs"
+        return tasks.unseen(on, data=self.data, recipes=self._recipes).trials, UNSEEN[on]
+
+    @cached_property
+    def task(self) -> tuple[Task, str]:
+        """One-shot trials on characters that it was not trained on, and what they are. Raises as `unseen` does."""
+        if self._unseen_data == "official" and self._look_for_data(*RUN_FILES):
+            return tasks.official_task(self.data), "Lake's official runs"
+        alphabets, what = self.unseen
+        way = min(WAY, max(alphabet.characters for alphabet in alphabets))
+        return tasks.random_task(what, alphabets, trials=TRIALS, seed=0, way=way), what
 
     @property
-    def _stands_alone(self) -> bool:
-        """Whether it is a bundled network without Omniglot on this machine, which is shown on generated alphabets."""
-        if self.path is not None:
-            return False
-        return not (look_for(self.data, *EVALUATION_FILES) and look_for(self.data, *BACKGROUND_FILES))
+    def _recipes(self) -> list[Mapping[str, Any]]:
+        return [self.recipe.as_dict() if self.recipe else {"data": "omniglot"}]
+
+    @property
+    def _unseen_data(self) -> str:
+        return tasks.unseen_data(self._recipes)
+
+    def _look_for_data(self, *names: str) -> bool:
+        """Whether to look for these files: only a bundled network does without, on generated alphabets."""
+        return self.path is not None or look_for(self.data, *names) is not None
 
 
 def find_subjects(given: Sequence[str], data: Path | str | None = None) -> list[Subject]:
