@@ -96,6 +96,12 @@ train.state
 train.stepper
 train.loop
 train
+explain.plots.page
+explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots.confusions explain.plots.warps
+explain.plots.gradients explain.plots.subjects
+explain.plots.pictures
+explain.plots
+explain
 bench.timing bench.workload bench.channels_first bench.child
 bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
@@ -103,12 +109,6 @@ bench.memory
 bench.measure bench.report
 bench.embedding
 bench
-explain.plots.page
-explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots.confusions explain.plots.warps
-explain.plots.gradients explain.plots.subjects
-explain.plots.pictures
-explain.plots
-explain
 __init__
 pytest_plugin
 cli.options

@@ -91,7 +91,7 @@ def _paths(out: Path, kind: str | None, names: Sequence[str]) -> dict[str, Path]
         raise ScratchnetError(f"--out {out} is no {kind.upper()}: leave out --format, or change the suffix")
     if len(names) > 1:
         raise ScratchnetError(
-            f"--out {out} is one file for {len(names)} pictures, {', '.join(names)}: choose one with --only, or name "
-            "a folder"
+            f"--out {out} is one file for {len(names)} pictures, {', '.join(names)}: draw one of them with --only, or "
+            "name a folder"
         )
     return dict.fromkeys(names, out)
