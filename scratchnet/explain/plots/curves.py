@@ -5,10 +5,22 @@ from itertools import accumulate
 from typing import Any
 
 from scratchnet.errors import DataError
-from scratchnet.explain.plots.page import COLOURS, DASHES, GREY, MARKS, WIDTH, Axes, Figure, in_our_style, new_figure
+from scratchnet.explain.plots.page import (
+    COLOURS,
+    DASHES,
+    GREY,
+    MARKS,
+    WIDTH,
+    Axes,
+    Figure,
+    in_our_style,
+    new_figure,
+    shortened,
+)
 
 Log = Sequence[Mapping[str, Any]]  # a record for each epoch, as `train.read_log` gives them
 MARKS_A_CURVE = 12  # about, however many epochs it has
+LONGEST_NAME = 60  # characters
 WITH_INTERVALS = 3  # runs at most whose intervals are drawn: more would hide each other
 
 
@@ -49,10 +61,11 @@ def curves(logs: Mapping[str, Log], *, against: str = "epochs", kept: Mapping[st
     for name, log in logs.items():
         expect_curve(name, log, against=against)
     validated = any(record["validation"] is not None for log in logs.values() for record in log)
-    intervals = validated and len(logs) <= WITH_INTERVALS
+    intervals = len(logs) <= WITH_INTERVALS and any(record.get("interval") for log in logs.values() for record in log)
     notes = ["Band: 95 % interval of the validation."] if intervals else []
     notes += ["Ring: the epoch whose network is kept."] if validated and kept else []
-    columns = min(len(logs), 3 if max(map(len, logs)) < 28 else 2)
+    labels = [shortened(name, LONGEST_NAME) for name in logs]
+    columns = min(len(logs), max(1, 84 // (max(map(len, labels)) + 8)), 3)
     figure = new_figure(
         WIDTH if validated else 5.0,
         3.2 + (0.18 * -(-len(logs) // columns) if len(logs) > 1 else 0),
@@ -62,7 +75,7 @@ def curves(logs: Mapping[str, Log], *, against: str = "epochs", kept: Mapping[st
     panels = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
     label, values = AGAINST[against]
     for number, (name, log) in enumerate(logs.items()):
-        x, line = values(log), _line(number, len(log), name)
+        x, line = values(log), _line(number, len(log), labels[number])
         panels[0].plot(x, [record["loss"] for record in log], **line)
         if validated:
             _validation(panels[1], x, log, line, intervals, (kept or {}).get(name))

@@ -17,7 +17,7 @@ SIZE = 0.055  # of a drawing, in widths of the map
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedDrawings:
     """Drawings (N, S, S) as the network sees them, which character each shows (N,), and their embeddings (N, D)."""
 
     drawings: np.ndarray
@@ -25,14 +25,14 @@ class Embedded:
     embeddings: np.ndarray
 
 
-def embedded(net: SiameseNet, alphabet: Alphabet) -> Embedded:
+def embedded(net: SiameseNet, alphabet: Alphabet) -> EmbeddedDrawings:
     """The first characters of an alphabet, embedded by a network; as many as there are colours."""
     images = alphabet.images[:CHARACTERS, :DRAWERS]
     characters, drawers = images.shape[:2]
     flat = images.reshape(-1, *images.shape[2:]).astype(np.float32)
     drawings = find_frame(net.frame).fit(flat, net.image_size)
     embeddings = to_host(net.embed(net.device.upload(flat.astype(net.dtype))))
-    return Embedded(drawings, np.arange(characters).repeat(drawers), embeddings)
+    return EmbeddedDrawings(drawings, np.arange(characters).repeat(drawers), embeddings)
 
 
 def principal_plane(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def principal_plane(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @in_our_style
-def embedding_map(shown: Embedded, *, title: str, note: str = "") -> Figure:
+def embedding_map(shown: EmbeddedDrawings, *, title: str, note: str = "") -> Figure:
     """The drawings at their place in the plane of the first two principal components, a colour for each character."""
     points, shares = principal_plane(shown.embeddings)
     figure = new_figure(6.2, 6.6, title=title, note=note)

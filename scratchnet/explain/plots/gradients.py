@@ -6,9 +6,10 @@ from typing import Any
 
 from scratchnet.errors import DataError
 from scratchnet.explain.plots.curves import MARKS_A_CURVE, Log, in_whole_epochs
-from scratchnet.explain.plots.page import PAPER, WIDTH, Axes, Figure, in_our_style, new_figure
+from scratchnet.explain.plots.page import PAPER, WIDTH, Axes, Figure, in_our_style, new_figure, shortened
 
 ACROSS = 3  # panels in a row
+LONGEST_NAME = 26  # characters, of a panel
 SHADES = (0.0, 0.86)  # the part of viridis that is dark enough for lines
 
 
@@ -49,7 +50,12 @@ def gradient_norms(logs: Mapping[str, Log]) -> Figure:
             if points:
                 marked = {"markevery": max(1, round(len(points) / MARKS_A_CURVE))}
                 axes.plot(*zip(*points, strict=True), **marked, **looks[layer])
-        axes.set(title=name if len(logs) > 1 else "", xlabel="epoch", yscale="log", xlim=(0.5, epochs + 0.5))
+        axes.set(
+            title=shortened(name, LONGEST_NAME) if len(logs) > 1 else "",
+            xlabel="epoch",
+            yscale="log",
+            xlim=(0.5, epochs + 0.5),
+        )
         in_whole_epochs(axes, epochs)
         axes.grid(axis="y")
     for axes in panels.flat[len(logs) :]:

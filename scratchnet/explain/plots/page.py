@@ -8,6 +8,7 @@ print in black and white.
 import importlib
 import io
 import textwrap
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -52,6 +53,7 @@ STYLE = {
     "lines.markersize": 4.0,
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
+    "text.parse_math": False,  # a name may hold a $
     "svg.hashsalt": "scratchnet",  # the same picture is the same file
 }
 
@@ -86,7 +88,7 @@ def new_figure(width: float, height: float, *, title: str, note: str = "") -> Fi
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.07, h_pad=0.05)
     left = {"x": 0.07 / width, "ha": "left"}
-    figure.suptitle(title, fontsize=10.5, weight="bold", **left)
+    figure.suptitle("\n".join(textwrap.wrap(title, width=int(11 * width))), fontsize=10.5, weight="bold", **left)
     if note:
         lines = textwrap.wrap(note, width=int(16.5 * width))
         figure.supxlabel("\n".join(lines), fontsize=8, color=GREY, linespacing=1.3, **left)
@@ -103,8 +105,17 @@ def save(figure: Figure, path: Path | str) -> None:
     if kind not in FORMATS:
         raise ScratchnetError(f"{path}: pictures are written as .{' or .'.join(FORMATS)}")
     picture = io.BytesIO()
-    figure.savefig(picture, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it draws a box, which is good enough
+        figure.savefig(picture, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
     write_bytes(path, picture.getvalue())
+
+
+def shortened(name: str, most: int) -> str:
+    """The name, or the end of it, which tells paths apart, in `most` characters; none is hidden for beginning with _,
+    as matplotlib's labels are."""
+    name = name if len(name) <= most else f"...{name[3 - most :]}"
+    return f" {name}" if name.startswith("_") else name
 
 
 def show_ink(axes: Axes, ink: np.ndarray, colour: str = BLACK, *, frame: str = LIGHT, **options: Any) -> None:

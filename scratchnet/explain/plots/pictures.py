@@ -68,8 +68,8 @@ class OfLogs(NamedTuple):
 
 
 OF_LOGS = {
-    "curves": OfLogs(lambda subject, against: expect_curve(subject.name, subject.log, against=against), _curves),
-    "gradients": OfLogs(lambda subject, _: measured_epochs(subject.name, subject.log), _gradients),
+    "curves": OfLogs(lambda subject, against: expect_curve(subject.legend, subject.log, against=against), _curves),
+    "gradients": OfLogs(lambda subject, _: measured_epochs(subject.legend, subject.log), _gradients),
 }
 OF_NETWORKS: dict[str, Callable[[Subject], Figure]] = {
     "filters": _filters,

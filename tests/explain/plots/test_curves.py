@@ -111,7 +111,9 @@ def test_a_log_of_0_1_has_curves(log_of):
     plain = [
         {name: record[name] for name in ("epoch", "loss", "validation", "images_per_second")} for record in log_of(2)
     ]
-    assert len(panels(curves({"a run": plain}))) == 2
+    figure = curves({"a run": plain})
+    assert len(panels(figure)) == 2
+    assert "Band" not in texts(figure)
 
 
 def test_a_log_without_epochs_or_times_is_refused_by_name(log_of):

@@ -6,7 +6,7 @@ import pytest
 from scratchnet.backend import to_host
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.errors import DataError
-from scratchnet.explain.plots.embedding import CHARACTERS, Embedded, embedded, embedding_map, principal_plane
+from scratchnet.explain.plots.embedding import CHARACTERS, EmbeddedDrawings, embedded, embedding_map, principal_plane
 from scratchnet.explain.plots.page import COLOURS, coloured
 
 
@@ -38,7 +38,7 @@ def test_embeddings_without_a_plane_are_refused(rng):
 
 
 def test_every_drawing_lies_at_its_place_in_the_colour_of_its_character(rng, drawings):
-    shown = Embedded(drawings(6), np.array([0, 0, 1, 1, 2, 2]), rng.standard_normal((6, 5)))
+    shown = EmbeddedDrawings(drawings(6), np.array([0, 0, 1, 1, 2, 2]), rng.standard_normal((6, 5)))
     (axes,) = embedding_map(shown, title="a map").get_axes()
     places = principal_plane(shown.embeddings)[0]
     for image, place, ink, character in zip(axes.get_images(), places, shown.drawings, shown.characters, strict=True):
@@ -50,7 +50,7 @@ def test_every_drawing_lies_at_its_place_in_the_colour_of_its_character(rng, dra
 
 
 def test_the_axes_say_how_much_of_the_variance_they_show(rng, drawings):
-    shown = Embedded(drawings(5), np.arange(5), rng.standard_normal((5, 4)))
+    shown = EmbeddedDrawings(drawings(5), np.arange(5), rng.standard_normal((5, 4)))
     (axes,) = embedding_map(shown, title="a map").get_axes()
     first, second = principal_plane(shown.embeddings)[1]
     assert f"{100 * first:.0f} % of the variance" in axes.get_xlabel()

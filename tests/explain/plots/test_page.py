@@ -9,6 +9,7 @@ from PIL import Image
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.explain.plots.curves import curves
+from scratchnet.explain.plots.gradients import gradient_norms
 from scratchnet.explain.plots.page import COLOURS, coloured, save
 
 
@@ -79,6 +80,20 @@ def test_the_colours_of_runs_stay_apart_for_people_who_see_fewer(vision, matplot
     seen = [seen_by(matplotlib.colors.to_rgb(colour), vision) for colour in COLOURS]
     apart = [np.abs(one - other).max() for i, one in enumerate(seen) for other in seen[:i]]
     assert min(apart) > 0.1
+
+
+@pytest.mark.parametrize("name", ["_hidden", "$x_1$", "$\\broken{$", "a" * 200, "\u5b57\u6bcd"])
+def test_a_run_may_have_any_name(name, log_of, tmp_path):
+    for runs in ([name], [name, "other"]):
+        for draw in (curves, gradient_norms):
+            figure = draw({run: log_of(2) for run in runs})
+            save(figure, tmp_path / "drawn.png")
+            shown = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+            shown += [
+                figure.get_suptitle().replace("\n", ""),
+                *(axes.get_title(loc="left") for axes in figure.get_axes()),
+            ]
+            assert any(name[-20:] in text for text in shown)
 
 
 def test_a_drawing_is_as_opaque_as_its_ink():
