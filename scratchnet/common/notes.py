@@ -61,7 +61,7 @@ def expect(value: Any, kind: Any, place: str) -> None:
     elif isinstance(kind, dict) and str in kind:
         _expect_type(value, dict, place)
         for name, item in value.items():
-            expect(item, kind[str], f"{place}.{name}")
+            expect(item, kind[str], f"{place}[{shown(name)}]")
     elif isinstance(kind, dict):
         _expect_type(value, dict, place)
         for name, inner in kind.items():

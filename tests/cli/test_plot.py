@@ -224,7 +224,7 @@ def test_what_cannot_be_drawn_is_one_line_and_nothing_is_written(arguments, mess
         ('{"epoch": 1, "loss": NaN, "validation": null, "images_per_second": 1}\n', "the notes contain NaN"),
         (
             '{"epoch": 1, "loss": 1, "validation": null, "images_per_second": 1, "gradient_norms": {"head": "big"}}\n',
-            'the log[0].gradient_norms.head is "big", expected a number',
+            'the log[0].gradient_norms["head"] is "big", expected a number',
         ),
         ('{"epoch": 1, "loss": 1, "validation": 1, "interval": [0, "x"], "images_per_second": 1}\n', '"x", expected'),
     ],
