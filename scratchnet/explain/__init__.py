@@ -1,1 +1,1 @@
-"""To see what a network does and how it was trained."""
+"""What a network does, and how it was trained, to look at."""

@@ -13,7 +13,7 @@ from scratchnet.models.siamese import SiameseNet
 
 CHARACTERS = len(COLOURS)  # at most, each in its colour
 DRAWERS = 20  # at most
-SIZE = 0.055  # of a drawing, in widths of the map
+SIZE = 0.048  # of a drawing, in widths of the map
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,12 @@ def gradient_norms(logs: Mapping[str, Log]) -> Figure:
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Numbers such as 0.05; between the powers of ten as well where there are few of these."""
+    """Numbers such as 0.05, between the powers of ten as well; where there are many of these, such as 1e-05."""
     ticker = importlib.import_module("matplotlib.ticker")
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    subs, form = ((1, 2, 5), "g") if high < 300 * low else ((1,), ".0e")
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: format(value, form)))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
 
 
