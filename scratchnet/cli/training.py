@@ -20,7 +20,7 @@ from scratchnet.oneshot import trials as oneshot
 from scratchnet.oneshot.baselines import BASELINES
 from scratchnet.oneshot.tasks import Task
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
-from scratchnet.train.norms import MEASURED_STEPS
+from scratchnet.train.norms import MEASURED_STEPS, MOST_STEPS
 from scratchnet.train.progress import best_of
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.recipes import RECIPES, find_recipe
@@ -63,7 +63,7 @@ def add_to(commands: Commands) -> None:
         metavar="N",
         default=MEASURED_STEPS,
         help="steps of each epoch whose gradients are measured for the log, for `scratchnet plot`; the network is the "
-        f"same either way (default: {MEASURED_STEPS}; 0 measures nothing)",
+        f"same either way (0 to {MOST_STEPS}, default: {MEASURED_STEPS})",
     )
     added.add_argument(
         "--seed",

@@ -34,7 +34,7 @@ from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batches, stream
 from scratchnet.train.environment import differences
 from scratchnet.train.folder import RECIPE, STATE, run_folder
 from scratchnet.train.memory_plan import GIB, Plan, memory_advice, plan
-from scratchnet.train.norms import MEASURED_STEPS
+from scratchnet.train.norms import MEASURED_STEPS, expect_measured
 from scratchnet.train.progress import Display
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
@@ -86,9 +86,11 @@ def train(
     InUseError when another process trains in `out`; CheckpointError when `out` holds a run and `resume` is not given,
     or holds none and it is, or one with another recipe or on other data; DataError when there is nothing to train on
     or to validate by; NonFiniteError when a step gives a NaN or an infinity, with the last state kept; ScratchnetError
-    when the memory is too small for any piece; BackendError when memory runs out anyway, with the last state kept.
+    for `measured_steps` out of range and when the memory is too small for any piece; BackendError when memory runs out
+    anyway, with the last state kept.
     """
     out = Path(out)
+    expect_measured(measured_steps)
     with stop_requests() as stop, run_folder(out):
         place = get_device(device)
         if resume:

@@ -12,12 +12,20 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
+from scratchnet.errors import ScratchnetError
 from scratchnet.optim.sgd import SGD
 
 MEASURED_STEPS = 4  # of each epoch
+MOST_STEPS = 1000  # a state holds the norms of those of its epoch
 DIGITS = 5  # in the log
 
 Norms = dict[str, float]  # |dL/dw| of each layer, from the input to the output
+
+
+def expect_measured(measured: int) -> None:
+    """Raise ScratchnetError unless so many steps of an epoch can be measured."""
+    if not 0 <= measured <= MOST_STEPS:
+        raise ScratchnetError(f"{measured} measured steps are out of range: give 0 to {MOST_STEPS}")
 
 
 def is_measured(step: int, steps: int, measured: int) -> bool:

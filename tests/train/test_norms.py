@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from short_runs import PLAIN, RUN, RUNS, TINY, every_objective, outcome, stopped
+from short_runs import PLAIN, RUN, RUNS, TINY, every_objective, outcome, refusal_of, stopped
 from strict_array import strict
 
 from scratchnet.checkpoint import WEIGHTS, load_arrays
+from scratchnet.errors import ScratchnetError
 from scratchnet.train import LOG, STATE, stepper, train
 from scratchnet.train.gradients import gradients
 from scratchnet.train.norms import MeasuringSGD, is_measured, layer_norms, mean_norms
@@ -63,6 +64,13 @@ def test_the_measured_steps_are_spread_evenly_over_an_epoch():
     assert measured(7, 1) == [6]
     assert measured(3, 4) == [0, 1, 2]
     assert measured(9, 0) == []
+
+
+@pytest.mark.parametrize("measured", [-1, 1001])
+def test_a_number_of_measured_steps_out_of_range_is_refused_before_anything_is_written(measured, split, tmp_path):
+    line = refusal_of(ScratchnetError, TINY, split, tmp_path / "run", measured_steps=measured)
+    assert line == f"{measured} measured steps are out of range: give 0 to 1000"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_epoch_is_logged_with_the_mean_of_its_measured_steps():
