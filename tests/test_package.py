@@ -16,7 +16,7 @@ PACKAGE = Path(scratchnet.__file__).parent
 LAYOUT = """
 common.version common.lazy
 errors
-common.caches common.notes common.console common.spelling
+common.caches common.notes common.console common.spelling common.tables
 common
 backend.native backend.cublas backend.layout_hints
 backend.memory backend.blas
@@ -51,6 +51,7 @@ ops.choose
 ops
 layers.protocol
 layers.activations layers.batchnorm2d layers.conv2d layers.flatten layers.linear layers.maxpool2d layers.weighted_l1
+layers.trace
 layers.sequential layers.siamese
 layers.conv_pool_relu
 layers
@@ -66,6 +67,7 @@ images.photo
 images.frames
 images
 photo
+models.pair_trace
 models.siamese
 models.networks
 models
@@ -101,6 +103,10 @@ explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots
 explain.plots.gradients explain.plots.subjects
 explain.plots.pictures
 explain.plots
+explain.stages explain.proofs explain.examples
+explain.numbers explain.one_step explain.initialisation
+explain.bugs
+explain.page
 explain
 bench.timing bench.workload bench.channels_first bench.child
 bench.machine bench.profile bench.peers
@@ -112,7 +118,7 @@ bench
 __init__
 pytest_plugin
 cli.options
-cli.evaluation cli.recognition cli.gradcheck cli.bench cli.info cli.plot
+cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.plot
 cli.training
 cli
 __main__

@@ -50,6 +50,13 @@ def test_the_page_on_python_runs_on_every_device(device, capsys, monkeypatch):
     assert "20 of 20 right" in printed
 
 
+def test_the_page_on_seeing_it_runs_on_every_device(device, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
+    exec(python_in(DOCS["explain.md"]), {})
+    assert "The same character: " in capsys.readouterr().out
+
+
 def test_the_bundled_network_reads_every_query_of_the_example_from_its_file(monkeypatch, capsys):
     (command,) = re.findall(r"^    scratchnet (classify examples/.*)$", README, flags=re.MULTILINE)
     monkeypatch.chdir(ROOT)

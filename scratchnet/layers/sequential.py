@@ -50,3 +50,14 @@ class Sequential:
             dy, own = layer.backward(dy, cache[name], needs_dx=needs_dx or name != first)
             grads = add_prefix(name, own) | grads
         return dy, grads
+
+    def trace(self, params: Params, x: Array, dy: Array | None = None, *, training: bool = False) -> Any:
+        """Every layer's arrays on the way forward and, from `dy`, on the way back: a `trace.Trace`."""
+        from scratchnet.layers.trace import trace  # noqa: PLC0415  # for looking at a network, not to run it
+
+        forward = trace(self, params, x, training)
+        return forward if dy is None else forward.backward(dy)
+
+    def summary(self, params: Params, x: Array) -> Any:
+        """A table of the layers for an input like x: their shapes, parameters and cost."""
+        return self.trace(params, x).summary()

@@ -19,6 +19,7 @@ from scratchnet.backend import (
     one_blas_thread,
     to_device,
 )
+from scratchnet.common.tables import Table
 from scratchnet.errors import DataError, ScratchnetError, ShapeError
 from scratchnet.images.frames import find_frame
 from scratchnet.images.ink import expect_images, is_wrong
@@ -26,7 +27,9 @@ from scratchnet.layers import Siamese, WeightedL1, sigmoid
 from scratchnet.layers.conv_pool_relu import fuse
 from scratchnet.layers.protocol import strip_prefix
 from scratchnet.layers.siamese import SiameseCache
+from scratchnet.models.pair_trace import Pairs, PairTrace, summary, trace_pair
 
+Picture = Array | Image.Image | str | Path
 Images = Array | Sequence[Image.Image | str | Path]
 
 SCORE_ELEMENTS = 2**24  # elements of |h1 - h2| held at a time
@@ -102,6 +105,22 @@ class SiameseNet:
         blocks = [self.head.forward(head, h1[i : i + step, None], h2)[0] for i in range(0, max(1, len(h1)), step)]
         return array_module(h1).concatenate(blocks)
 
+    def trace(self, a: Picture, b: Picture, *, same: bool = True, others: Pairs | None = None) -> PairTrace:
+        """Every array of a pair's way through the network, as `similarity` goes it, and of a training step on it.
+
+        a, b: two images (H, W), or two pictures or files. same: whether they show the same character, which is what the
+        step teaches. others: more pairs for its batch, (N, S, S) images with S = image_size, framed already.
+        Raises as `embed` does, and ShapeError for others that are no pairs.
+        """
+        with one_blas_thread():
+            x, z = (self._prepare(name, _as_images(image))[0] for name, image in (("a", a), ("b", b)))
+            return trace_pair(self.network, self.params, x, z, same=same, others=others)
+
+    def summary(self) -> Table:
+        """A table of the layers for one image: shapes, parameters and cost."""
+        blank = array_module(self._reference_param).zeros((1, self.image_size, self.image_size), self.dtype)
+        return summary(self.network, self.params, blank)
+
     @property
     def device(self) -> Device:
         """Where the parameters live, and arrays of images have to."""
@@ -162,6 +181,10 @@ class SiameseNet:
                 raise DataError(f"{name} holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
             ink[i] = fit(read(picture)[None], self.image_size)[0]
         return ink
+
+
+def _as_images(image: Picture) -> Images:
+    return [image] if isinstance(image, str | Path | Image.Image) else image[None]
 
 
 def _embed_fewer(images: int) -> str:
