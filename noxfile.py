@@ -36,9 +36,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def pictures(session: nox.Session) -> None:
-    """Draw the picture in the README again."""
-    session.install("-e", ".[plot]")
+    """Draw the pictures in README and docs again, as far as they need no training."""
+    session.install("-e", ".[study]")
     session.run("python", "docs/make_picture.py")
+    session.run("python", "benchmarks/learning_curves.py")
 
 
 @nox.session(default=False)

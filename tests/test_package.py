@@ -89,7 +89,7 @@ planted.maps planted.vectors planted.siamese
 planted.contract
 planted.trials
 planted
-train.gradients
+train.gradients train.norms
 train.diagnosis train.memory_plan train.step
 train.synchronous
 train.recipe train.signals train.folder train.environment
@@ -98,6 +98,11 @@ train.state
 train.stepper
 train.loop
 train
+explain.plots.page
+explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots.confusions explain.plots.warps
+explain.plots.gradients explain.plots.subjects
+explain.plots.pictures
+explain.plots
 explain.stages explain.proofs explain.examples
 explain.numbers explain.one_step explain.initialisation
 explain.bugs
@@ -113,7 +118,7 @@ bench
 __init__
 pytest_plugin
 cli.options
-cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info
+cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.plot
 cli.training
 cli
 __main__

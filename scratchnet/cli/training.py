@@ -20,6 +20,7 @@ from scratchnet.oneshot import trials as oneshot
 from scratchnet.oneshot.baselines import BASELINES
 from scratchnet.oneshot.tasks import Task
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
+from scratchnet.train.norms import MEASURED_STEPS, MOST_STEPS
 from scratchnet.train.progress import best_of
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.recipes import RECIPES, find_recipe
@@ -55,6 +56,14 @@ def add_to(commands: Commands) -> None:
         metavar="GIB",
         help="approximate memory limit, met by processing batches in pieces; the result is the same to rounding, and "
         "the limit may change on --resume",
+    )
+    added.add_argument(
+        "--measured-steps",
+        type=at_least(0),
+        metavar="N",
+        default=MEASURED_STEPS,
+        help="steps of each epoch whose gradients are measured for the log, for `scratchnet plot`; the network is the "
+        f"same either way (0 to {MOST_STEPS}, default: {MEASURED_STEPS})",
     )
     added.add_argument(
         "--seed",
@@ -107,6 +116,7 @@ def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple
                 quiet=options.json,
                 memory_gib=options.memory,
                 save_every=options.save_every,
+                measured_steps=options.measured_steps,
             )
         except InUseError:
             if options.out:
@@ -128,6 +138,7 @@ def _resume_command(options: argparse.Namespace, out: Path) -> str:
     again += ["--device", options.device] if options.device else []
     again += ["--memory", f"{options.memory:g}"] if options.memory else []
     again += ["--save-every", f"{options.save_every:g}"] if options.save_every != SAVE_EVERY else []
+    again += ["--measured-steps", str(options.measured_steps)] if options.measured_steps != MEASURED_STEPS else []
     return shlex.join(again)
 
 

@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
     "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "batches", "diagnosis", "environment",
-    "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "progress", "queue_step", "read_log",
-    "recipe", "recipes", "settings", "signals", "state", "step", "stepper", "synchronous", "train", "train_step",
+    "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "norms", "progress", "queue_step",
+    "read_log", "recipe", "recipes", "settings", "signals", "state", "step", "stepper", "synchronous", "train",
+    "train_step",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.train import (
-        batches, diagnosis, environment, folder, gradients, loop, memory_plan, progress, recipe, recipes, settings,
-        signals, state, step, stepper, synchronous,
+        batches, diagnosis, environment, folder, gradients, loop, memory_plan, norms, progress, recipe, recipes,
+        settings, signals, state, step, stepper, synchronous,
     )  # fmt: skip
     from scratchnet.train.folder import LOG, RECIPE, STATE
     from scratchnet.train.loop import SAVE_EVERY, load_split, train

@@ -62,7 +62,7 @@ class PairBatches:
         if self.recipe.fixed_distortions:
             images = distort(images, self.transforms[:, pair, copy].reshape(-1, 7))
         else:
-            images = _distorted_afresh(self.recipe, epoch, step, images)
+            images = distorted(self.recipe, epoch, step, images)
         n = len(chosen)
         return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
 
@@ -95,7 +95,7 @@ class EpisodeBatches:
         recipe, rng = self.recipe, stream(self.recipe.seed, EPISODES, epoch, step)
         numbers = np.stack(self._sample(recipe.batch_size, rng))  # (2, E, D, n_way)
         images = self.drawings.ink(numbers.reshape(-1), self.device)
-        images = _distorted_afresh(recipe, epoch, step, images)
+        images = distorted(recipe, epoch, step, images)
         twins = images.reshape(*numbers.shape, *images.shape[1:])
         if recipe.symmetries:
             twins = _turned(twins, stream(recipe.seed, TURNS, epoch, step))
@@ -107,7 +107,7 @@ class EpisodeBatches:
         )
 
 
-def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
+def distorted(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
     """Images (N, S, S), each with new distortions of every kind that the recipe asks for."""
     N, S = images.shape[:2]
     if recipe.distort or recipe.elastic:

@@ -34,6 +34,7 @@ from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batches, stream
 from scratchnet.train.environment import differences
 from scratchnet.train.folder import RECIPE, STATE, run_folder
 from scratchnet.train.memory_plan import GIB, Plan, memory_advice, plan
+from scratchnet.train.norms import MEASURED_STEPS, expect_measured
 from scratchnet.train.progress import Display
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
@@ -64,6 +65,7 @@ def train(
     quiet: bool = False,
     memory_gib: float | None = None,
     save_every: float = SAVE_EVERY,
+    measured_steps: int = MEASURED_STEPS,
 ) -> SiameseNet:
     """Train by the recipe, keeping everything in the folder `out`; returns the best network.
 
@@ -77,14 +79,18 @@ def train(
     resumed with another one or none: pieces change the numbers only by rounding.
     save_every: minutes between two states within an epoch, and so the most that a kill or a power cut can lose; at the
     end of an epoch the state is always saved.
+    measured_steps: of each epoch, whose gradients are measured for the log, layer by layer; 0: none. The weights are
+    the same bits either way, and a run may be resumed with another number.
 
     Raises Interrupted on SIGINT, SIGTERM or SIGHUP, once the current batch is finished and the state saved;
     InUseError when another process trains in `out`; CheckpointError when `out` holds a run and `resume` is not given,
     or holds none and it is, or one with another recipe or on other data; DataError when there is nothing to train on
     or to validate by; NonFiniteError when a step gives a NaN or an infinity, with the last state kept; ScratchnetError
-    when the memory is too small for any piece; BackendError when memory runs out anyway, with the last state kept.
+    for `measured_steps` out of range and when the memory is too small for any piece; BackendError when memory runs out
+    anyway, with the last state kept.
     """
     out = Path(out)
+    expect_measured(measured_steps)
     with stop_requests() as stop, run_folder(out):
         place = get_device(device)
         if resume:
@@ -96,7 +102,7 @@ def train(
         batches = _batches(recipe, split, run.net, memory_gib)
         validation_runs = _validation_runs(recipe, split)
         planned = _plan_pieces(run, batches, memory_gib)
-        stepper = Stepper(run, batches, planned.pieces if planned else 1)
+        stepper = Stepper(run, batches, planned.pieces if planned else 1, measured_steps)
         run.environment["pieces of a batch"] = str(stepper.pieces)
 
         write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())

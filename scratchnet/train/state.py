@@ -24,12 +24,22 @@ from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import CALIBRATION, stream
 from scratchnet.train.environment import environment
 from scratchnet.train.folder import LOG, STATE
+from scratchnet.train.norms import mean_norms
 from scratchnet.train.progress import CLOCK_TICK, Progress
 from scratchnet.train.recipe import Recipe
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
-TIMES = ("seconds", "images_per_second")  # only in the log, so that the same run writes the same weights file
-EPOCH = {"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}
+# What is in the log only, so that the same run writes the same weights file, timed and measured or not.
+LOG_ONLY = ("seconds", "images_per_second", "gradient_norms")
+EPOCH = {  # those with a question mark are missing in logs of 0.1
+    "epoch": int,
+    "loss": float,
+    "validation": (float, None),
+    "interval?": ([float], None),
+    "seconds?": float,
+    "images_per_second": float,
+    "gradient_norms?": ({str: float}, None),
+}
 PARTS = ("params/", "velocity/", "average/")  # prefixes of the array names in a state
 NOTES = {  # of a state; those with a question mark are missing in states of 0.1
     "recipe": dict,
@@ -38,6 +48,7 @@ NOTES = {  # of a state; those with a question mark are missing in states of 0.1
     "epoch": int,
     "step": int,
     "losses": [float],
+    "norms?": [{str: float}],
     "history": [EPOCH],
     "seconds?": float,
     "images?": int,
@@ -89,6 +100,7 @@ class TrainingRun:
                 "lr": self.optimiser.rate,
                 "seconds": round(seconds, 2),
                 "images_per_second": round(progress.images / seconds, 1),
+                "gradient_norms": mean_norms(progress.norms),
             }
         )
         self._write_log()
@@ -103,7 +115,7 @@ class TrainingRun:
         if recipe.objective == "episodes":
             alphabets = split.validation if recipe.validates else split.train
             net = verification.calibrated(net, alphabets, pairs=CALIBRATION_PAIRS, rng=stream(recipe.seed, CALIBRATION))
-        notes = {name: value for name, value in self.progress.history[-1].items() if name not in TIMES}
+        notes = {name: value for name, value in self.progress.history[-1].items() if name not in LOG_ONLY}
         save_model(self.out / WEIGHTS, net, recipe=recipe.as_dict(), **notes)
 
     def save(self) -> None:
@@ -122,6 +134,7 @@ class TrainingRun:
                 "epoch": progress.epoch,
                 "step": progress.step,
                 "losses": progress.losses,
+                "norms": progress.norms,
                 "history": progress.history,
                 "seconds": progress.seconds,
                 "images": progress.images,
@@ -158,6 +171,7 @@ class TrainingRun:
             epoch=saved["epoch"],
             step=saved["step"],
             losses=saved["losses"],
+            norms=saved.get("norms", []),
             history=saved["history"],
             seconds=saved.get("seconds", 0.0),
             images=saved.get("images", 0),
@@ -183,14 +197,17 @@ def expect_resumable(out: Path, recipe: Recipe) -> None:
 
 def read_log(out: Path) -> list[dict[str, Any]]:
     """The records of a run, one per epoch. Raises CheckpointError when the log is missing or damaged."""
+    return read_records(out / LOG)
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records in a log. Raises CheckpointError when it is missing or damaged."""
     try:
-        records = [parse(line) for line in read_file(out / LOG, MAX_BYTES).splitlines()]
+        records = [parse(line) for line in read_file(path, MAX_BYTES).splitlines()]
         expect(records, [EPOCH], "the log")
         return records
     except (OSError, ValueError) as cause:
-        raise CheckpointError(
-            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it again"
-        ) from cause
+        raise CheckpointError(f"{path} cannot be read ({reason(cause)}): resuming the run writes it again") from cause
 
 
 def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:
