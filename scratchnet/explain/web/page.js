@@ -1164,7 +1164,7 @@ function drawStep() {
       element("div", { className: "side" }, mosaic(`weights of ${layers[first].name}`, weight, most),
         mosaic("- rate dL/dw", change, rate * largestOf(`batch/dw${first}`)),
         mosaic("their sum: the weights after", (...entry) => weight(...entry) + change(...entry), most),
-        element("figure", {}, stepChart(Number(slider.value)), element("figcaption", {}, "loss of the batch after the step, by rate; both on a logarithmic scale"))),
+        element("figure", {}, stepChart(Number(slider.value)), element("figcaption", {}, "loss of the batch after the step, on a logarithmic scale, by rate"))),
       element("small", {}, "Even at rate 0, P changes: every step updates the running averages of batch norm, if there is one. P is of evaluation, as in compare; the loss is of training."),
       element("p", {}, "The rule: ", element("code", {}, facts.proofs["sgd.weight"].equation), ", then w <- w + v; here v starts at 0. ",
         element("small", {}, facts.proofs["sgd.weight"].place)));
