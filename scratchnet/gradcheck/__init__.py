@@ -7,7 +7,7 @@ from scratchnet.gradcheck.check import check
 _HOMES = {
     "Mismatch": "report", "PrecisionReport": "precision", "Report": "report", "Sweep": "step_sweep",
     "TensorCheck": "report", "adjoint": "algebra", "batch_sum": "algebra", "check_precision": "precision",
-    "draw": "drawing", "from_functions": "adapters", "miss_probability": "report", "sweep": "step_sweep",
+    "draw": "drawing", "from_functions": "adapters", "miss_probability": "wording", "sweep": "step_sweep",
     "twin_sum": "algebra",
 }  # fmt: skip
 __all__ = [
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from scratchnet.gradcheck.algebra import adjoint, batch_sum, twin_sum
     from scratchnet.gradcheck.drawing import draw
     from scratchnet.gradcheck.precision import PrecisionReport, check_precision
-    from scratchnet.gradcheck.report import Mismatch, Report, TensorCheck, miss_probability
+    from scratchnet.gradcheck.report import Mismatch, Report, TensorCheck
+    from scratchnet.gradcheck.wording import miss_probability
     from scratchnet.gradcheck.step_sweep import Sweep, sweep
 else:
     from scratchnet.common.lazy import lazily
