@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 TOLERANCE = {"complex": 1e-10, "lifted": 1e-10, "central4": 1e-7, "central": 1e-6}
 ENTRIES = 2000  # that a diagnosis compares; larger tensors are sampled
@@ -86,6 +87,7 @@ class Report:
     properties: tuple[str, ...] = ()
     directions: int = 2
     notes: tuple[str, ...] = ()
+    coverage: Any = None  # of branches, see `coverage.py`; None if it was not asked for
 
     @property
     def error(self) -> float:

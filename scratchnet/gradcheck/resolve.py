@@ -138,17 +138,16 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
         gaps.append(_gap(at, gaussian_like(at.gradient, rng), order))
         if number + 1 == EARLY and all(_is_clear(*gap, check.allowed * size) for gap in gaps):
             return check
-    agreeing = [(gap, bar) for gap, bar in gaps if gap <= max(check.allowed * size, BARS * bar)]
+    fine = [(gap, bar) for gap, bar in gaps if BARS * bar <= COARSEST * size]
+    agreeing = [(gap, bar) for gap, bar in fine if gap <= max(check.allowed * size, BARS * bar)]
     clear = [1 for gap, bar in gaps if _is_clear(gap, bar, check.allowed * size)]
     if len(clear) >= MOST:
         return check
     if len(agreeing) >= MOST and len(clear) <= 1 and size:
         tolerance = max(check.allowed, *(BARS * bar / size for _, bar in agreeing))
-        if tolerance <= FINE or (tolerance <= COARSEST and not _wrong_along_itself(at, order)):
-            error = max(gap for gap, _ in agreeing) / size
-            return replace(check, error=error, tolerance=tolerance)
-        if tolerance <= COARSEST:
+        if tolerance > FINE and _wrong_along_itself(at, order):
             return check
+        return replace(check, error=max(gap for gap, _ in agreeing) / size, tolerance=tolerance)
     gap, bar = (float(np.median(values)) for values in zip(*gaps, strict=True))
     told = f"differences are good to {bar / (size or 1.0):.0e} here, and miss the gradient by {gap / (size or 1.0):.0e}"
     advice = "check fewer entries, or points without kinks and with more digits"

@@ -14,7 +14,7 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ScratchnetError
-from scratchnet.gradcheck.point import MalformedError, Point, argument_names
+from scratchnet.gradcheck.point import MalformedError, NestedError, Point, argument_names, is_plain
 from scratchnet.gradcheck.report import Report
 
 
@@ -34,6 +34,18 @@ def flat_point(layer: Any, params: Any, inputs: Any, options: Mapping[str, Any])
         tuple(np.asarray(leaf) if isinstance(leaf, float) else leaf for leaf in flat.tensors.values()),
         options,
     )
+
+
+def point_of(layer: Any, params: Any, inputs: Any, options: Mapping[str, Any]) -> Point:
+    """A Point of any layer; its structures are taken apart if it has some."""
+    if is_plain(params, inputs):
+        point = Point(layer, dict(params), tuple(inputs), options)
+        try:
+            point.forward()
+        except NestedError:
+            return flat_point(layer, params, inputs, options)
+        return point
+    return flat_point(layer, params, inputs, options)
 
 
 def point_like(point: Point, params: Any, inputs: Any) -> Point:
