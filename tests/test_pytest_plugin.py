@@ -10,7 +10,7 @@ from run_pytest import run_pytest
 
 from scratchnet import backend, pytest_plugin
 from scratchnet.backend import array_module
-from scratchnet.errors import BackendError, ScratchnetError
+from scratchnet.errors import ScratchnetError
 from scratchnet.layers import Linear, Sigmoid, WeightedL1
 from scratchnet.pytest_plugin import GradientCase, GradientCheck, gradcheck_cases
 
@@ -193,7 +193,9 @@ def test_a_backward_without_gradients_is_a_failure_and_no_crash(check_it):
         def backward(self, dy, cache):
             return None, {}
 
-    with pytest.raises(AssertionError, match=r"(?s)Nothing: backward returned no gradient for x.*seed 5: given in the test"):
+    with pytest.raises(
+        AssertionError, match=r"(?s)Nothing: backward returned no gradient for x.*seed 5: given in the test"
+    ):
         check_it(Nothing(), (3, 5), seed=5)
 
 

@@ -54,7 +54,8 @@ def misses(right: Right, seeds: int) -> dict[str, dict[str, int]]:
     counts = {}
     for name, mistake in MISTAKES.items():
         outcomes = [
-            outcome(examine(right, seed, Mistaken(right.layer, mistake, seed), contract=False, entries=5)) for seed in range(seeds)
+            outcome(examine(right, seed, Mistaken(right.layer, mistake, seed), contract=False, entries=5))
+            for seed in range(seeds)
         ]
         counts[name] = {"missed": outcomes.count("passed"), "undecided": outcomes.count("undecided")}
     return counts

@@ -1,10 +1,12 @@
 """The battery, second part: losses, layers with parameters, attention, recurrence, convolutions of every kind."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-
 from right_functions import BATTERY, add, gaussian, right
+
+from scratchnet.planted.stranger_layers import LSTM, Attention, Conv, GroupNorm
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
@@ -67,19 +69,12 @@ def normal(**shapes: tuple[int, ...]) -> Any:
     return lambda rng: {name: np.asarray(rng.standard_normal(shape)) for name, shape in shapes.items()}
 
 
-class LayerNorm:
-    def forward(self, params, x):
-        centred = x - np.mean(x, axis=-1, keepdims=True)
-        std = np.sqrt(np.var(x, axis=-1, keepdims=True) + 1e-5)
-        z = centred / std
-        return z * params["gamma"] + params["beta"], (z, std, params["gamma"])
+def perceptron(*sizes: int) -> Any:
+    def draw(rng):
+        pairs = pairwise(sizes)
+        return {"layers": [(rng.standard_normal((n, m)) / n**0.5, rng.standard_normal(m)) for n, m in pairs]}
 
-    def backward(self, dy, cache):
-        z, std, gamma = cache
-        dz = dy * gamma
-        dx = (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True)) / std
-        axes = tuple(range(dy.ndim - 1))
-        return dx, {"gamma": (dy * z).sum(axes), "beta": dy.sum(axes)}
+    return draw
 
 
 class Embedding:
@@ -91,96 +86,6 @@ class Embedding:
         dtable = np.zeros(shape)
         np.add.at(dtable, indices, dy)
         return None, {"table": dtable}
-
-
-class Attention:
-    """One head: softmax(x Wq (x Wk)' / sqrt(d)) x Wv."""
-
-    def forward(self, params, x):
-        q, k, v = (x @ params[name] for name in ("wq", "wk", "wv"))
-        scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
-        e = np.exp(scores - scores.max(-1, keepdims=True))
-        weights = e / e.sum(-1, keepdims=True)
-        return weights @ v, (x, params, q, k, v, weights)
-
-    def backward(self, dy, cache):
-        x, params, q, k, v, weights = cache
-        dweights = dy @ v.swapaxes(-1, -2)
-        dscores = weights * (dweights - (dweights * weights).sum(-1, keepdims=True)) / np.sqrt(q.shape[-1])
-        dq, dk, dv = dscores @ k, dscores.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ dy
-        dx = dq @ params["wq"].T + dk @ params["wk"].T + dv @ params["wv"].T
-        grads = {name: np.einsum("nti,ntj->ij", x, d) for name, d in (("wq", dq), ("wk", dk), ("wv", dv))}
-        return dx, grads
-
-
-class LSTM:
-    def forward(self, params, x):
-        size = params["wh"].shape[0]
-        h = c = np.zeros((x.shape[1], size))
-        steps, hs = [], []
-        for xt in x:
-            gates = xt @ params["wx"] + h @ params["wh"] + params["b"]
-            i, f, o = (0.5 * (1 + np.tanh(gates[:, k * size : (k + 1) * size] / 2)) for k in range(3))
-            g = np.tanh(gates[:, 3 * size :])
-            before, c = c, f * c + i * g
-            steps.append((xt, h, before, i, f, o, g, np.tanh(c)))
-            h = o * np.tanh(c)
-            hs.append(h)
-        return np.stack(hs), (steps, params)
-
-    def backward(self, dhs, cache):
-        steps, params = cache
-        grads = {name: np.zeros(value.shape) for name, value in params.items()}
-        dxs, dh_next, dc_next = [], 0.0, 0.0
-        for dh, (xt, h, before, i, f, o, g, tanh_c) in zip(dhs[::-1], steps[::-1], strict=True):
-            dh = dh + dh_next
-            dc = dc_next + dh * o * (1 - tanh_c**2)
-            dgates = np.concatenate(
-                [dc * g * i * (1 - i), dc * before * f * (1 - f), dh * tanh_c * o * (1 - o), dc * i * (1 - g * g)], axis=1
-            )
-            grads["wx"] += xt.T @ dgates
-            grads["wh"] += h.T @ dgates
-            grads["b"] += dgates.sum(0)
-            dxs.append(dgates @ params["wx"].T)
-            dh_next, dc_next = dgates @ params["wh"].T, dc * f
-        return np.stack(dxs[::-1]), grads
-
-
-class Conv:
-    """(N, C, H, W), by loops over the kernel, with stride, padding, dilation and groups."""
-
-    def __init__(self, stride=1, padding=0, dilation=1, groups=1):
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-
-    def _views(self, padded, kernel, out):
-        for a in range(kernel[0]):
-            for b in range(kernel[1]):
-                rows = slice(a * self.dilation, a * self.dilation + self.stride * (out[0] - 1) + 1, self.stride)
-                columns = slice(b * self.dilation, b * self.dilation + self.stride * (out[1] - 1) + 1, self.stride)
-                yield a, b, (slice(None), slice(None), rows, columns)
-
-    def forward(self, params, x):
-        w, p = params["w"], self.padding
-        padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
-        out = [(padded.shape[2 + k] - self.dilation * (w.shape[2 + k] - 1) - 1) // self.stride + 1 for k in (0, 1)]
-        wg = w.reshape(self.groups, -1, *w.shape[1:])
-        y = 0.0
-        for a, b, view in self._views(padded, w.shape[2:], out):
-            part = padded[view].reshape(len(x), self.groups, -1, *out)
-            y = y + np.einsum("ngchw,goc->ngohw", part, wg[..., a, b])
-        return y.reshape(len(x), -1, *out) + params["b"][:, None, None], (padded, w, out, x.shape)
-
-    def backward(self, dy, cache):
-        padded, w, out, shape = cache
-        dpadded, dw = np.zeros(padded.shape), np.zeros((self.groups, len(w) // self.groups, *w.shape[1:]))
-        wg, dyg = w.reshape(dw.shape), dy.reshape(len(dy), self.groups, -1, *out)
-        for a, b, view in self._views(padded, w.shape[2:], out):
-            part = padded[view].reshape(len(dy), self.groups, -1, *out)
-            dw[..., a, b] = np.einsum("ngchw,ngohw->goc", part, dyg)
-            dpadded[view] += np.einsum("ngohw,goc->ngchw", dyg, wg[..., a, b]).reshape(len(dy), -1, *out)
-        p = self.padding
-        dx = dpadded[:, :, p : p + shape[2], p : p + shape[3]].copy()
-        return dx, {"w": dw.reshape(w.shape), "b": dy.sum((0, 2, 3))}
 
 
 class ReluAfterConv(Conv):
@@ -254,29 +159,50 @@ class Split:
         return np.concatenate(dy, axis=1), {}
 
 
-add("layer norm", LayerNorm(), gaussian((32, 10, 64)), normal(gamma=(64,), beta=(64,)))
+for name, layer, draw in [
+    ("layer norm", GroupNorm(10), gaussian((32, 10, 64))),
+    ("group norm", GroupNorm(8, groups=4), gaussian((8, 8, 200))),
+    ("attention", Attention(16), gaussian((4, 20, 16))),
+    ("LSTM", LSTM(5, 6), gaussian((6, 4, 5))),
+    ("convolution", Conv(3, 4, padding=1), gaussian((2, 3, 16, 16))),
+    ("strided convolution", Conv(3, 4, 5, stride=2, padding=2), gaussian((2, 3, 13, 11))),
+    ("dilated convolution", Conv(3, 4, dilation=2), gaussian((2, 3, 12, 12))),
+    ("grouped convolution", Conv(4, 6, groups=2), gaussian((2, 4, 9, 9))),
+    ("depthwise convolution", Conv(4, 4, groups=4), gaussian((2, 4, 32, 32))),
+    ("convolution and relu", ReluAfterConv(3, 8, padding=1), gaussian((4, 3, 32, 32))),
+]:
+    add(name, layer, draw, layer.init)
 add("batch norm", BatchNorm(), gaussian((256, 30)), normal(gamma=(30,), beta=(30,)))
 add("embedding with repeats", Embedding(), lambda rng: [rng.integers(0, 30, (20, 7))], normal(table=(40, 16)))
-add("attention", Attention(), gaussian((4, 20, 16)), normal(wq=(16, 8), wk=(16, 8), wv=(16, 12)))
-add("LSTM", LSTM(), gaussian((6, 4, 5)), normal(wx=(5, 24), wh=(6, 24), b=(24,)))
-add("convolution", Conv(padding=1), gaussian((2, 3, 16, 16)), normal(w=(4, 3, 3, 3), b=(4,)))
-add("strided convolution", Conv(stride=2, padding=2), gaussian((2, 3, 13, 11)), normal(w=(4, 3, 5, 5), b=(4,)))
-add("dilated convolution", Conv(dilation=2), gaussian((2, 3, 12, 12)), normal(w=(4, 3, 3, 3), b=(4,)))
-add("grouped convolution", Conv(groups=2), gaussian((2, 4, 9, 9)), normal(w=(6, 2, 3, 3), b=(6,)))
-add("depthwise convolution", Conv(groups=4), gaussian((2, 4, 32, 32)), normal(w=(4, 1, 3, 3), b=(4,)))
-add("convolution and relu", ReluAfterConv(padding=1), gaussian((4, 3, 32, 32)), normal(w=(8, 3, 3, 3), b=(8,)))
 add("max pooling", MaxPool(), gaussian((4, 8, 32, 32)))
-add("nested perceptron", Mlp(), gaussian((50, 20)), lambda rng: {
-    "layers": [(rng.standard_normal((20, 64)), rng.standard_normal(64)), (rng.standard_normal((64, 5)), rng.standard_normal(5))]
-})  # fmt: skip
-add("wide perceptron", Mlp(), gaussian((20, 300)), lambda rng: {
-    "layers": [(rng.standard_normal((300, 300)) / 17, rng.standard_normal(300)), (rng.standard_normal((300, 10)), rng.standard_normal(10))]
-})  # fmt: skip
+add("nested perceptron", Mlp(), gaussian((50, 20)), perceptron(20, 64, 5))
+add("wide perceptron", Mlp(), gaussian((20, 300)), perceptron(300, 300, 10))
 add("reshape, a view", Reshaped(), gaussian((5, 3, 4)), contract={"views": False})
 add("split into two outputs", Split(), gaussian((6, 8)), contract={"views": False})
-right("sum with a shared gradient", gaussian((9, 9), (9, 9)), lambda a, b: a + b, lambda dy, a, b: (dy, dy), contract={"views": False})
+right(
+    "sum with a shared gradient",
+    gaussian((9, 9), (9, 9)),
+    lambda a, b: a + b,
+    lambda dy, a, b: (dy, dy),
+    contract={"views": False},
+)
 right("transpose, a view", gaussian((300, 400)), lambda x: x.T, lambda dy, x: dy.T, contract={"views": False})
-right("broadcast", gaussian((7, 1), (1, 9)), lambda a, b: np.maximum(a, b), lambda dy, a, b: ((dy * (a > b)).sum(1, keepdims=True), (dy * (b > a)).sum(0, keepdims=True)))
-right("upsampling", gaussian((2, 3, 8, 8)), lambda x: x.repeat(2, axis=2).repeat(2, axis=3), lambda dy, x: dy.reshape(2, 3, 8, 2, 8, 2).sum((3, 5)))
-right("a dictionary of inputs", lambda rng: [{"a": rng.standard_normal(5), "b": float(rng.standard_normal())}], lambda d: np.abs(d["a"]) * d["b"], lambda dy, d: {"a": dy * np.sign(d["a"]) * d["b"], "b": float((dy * np.abs(d["a"])).sum())})
+right(
+    "broadcast",
+    gaussian((7, 1), (1, 9)),
+    lambda a, b: np.maximum(a, b),
+    lambda dy, a, b: ((dy * (a > b)).sum(1, keepdims=True), (dy * (b > a)).sum(0, keepdims=True)),
+)
+right(
+    "upsampling",
+    gaussian((2, 3, 8, 8)),
+    lambda x: x.repeat(2, axis=2).repeat(2, axis=3),
+    lambda dy, x: dy.reshape(2, 3, 8, 2, 8, 2).sum((3, 5)),
+)
+right(
+    "a dictionary of inputs",
+    lambda rng: [{"a": rng.standard_normal(5), "b": float(rng.standard_normal())}],
+    lambda d: np.abs(d["a"]) * d["b"],
+    lambda dy, d: {"a": dy * np.sign(d["a"]) * d["b"], "b": float((dy * np.abs(d["a"])).sum())},
+)
 __all__ = ["BATTERY"]

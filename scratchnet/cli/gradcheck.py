@@ -19,7 +19,9 @@ from scratchnet.planted import cases
 
 def add_to(commands: Commands) -> None:
     """Add `gradcheck`."""
-    added = commands.add("gradcheck", run, "Check the gradients of a file of yours, or of every layer, loss and network.")
+    added = commands.add(
+        "gradcheck", run, "Check the gradients of a file of yours, or of every layer, loss and network."
+    )
     add_target(added)
     added.add_argument(
         "--method",
@@ -114,7 +116,7 @@ def _check_network(options: argparse.Namespace) -> int:
 
 
 def _self_test(options: argparse.Namespace, seeds: range) -> int:
-    bugs, correct = planted.CATALOGUE, planted.correct_cases()
+    bugs, correct = planted.CATALOGUE | planted.STRANGERS, planted.correct_cases()
     outcomes = {name: planted.hunt(bug, seeds) for name, bug in with_progress(options, bugs.items())}
     false_alarms = [
         f"{name}, seed {seed}"

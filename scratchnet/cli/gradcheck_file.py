@@ -17,7 +17,7 @@ def add_target(added: argparse.ArgumentParser) -> None:
         "target",
         nargs="?",
         metavar="FILE.py:NAME",
-        help="check the layer or function of this name in a Python file, such as layers.py:Linear or 'net.py:Conv(3, 8)'",
+        help="check the layer or function of this name in a file, such as layers.py:Linear or 'net.py:Conv(3, 8)'",
     )
     added.add_argument(
         "--shape",
@@ -84,11 +84,10 @@ def _within(seconds: float, options: argparse.Namespace) -> int:
     arguments += ["--seed", str(options.seed)] if options.seed is not None else []
     arguments += ["--json"] if options.json else []
     try:
-        return subprocess.run([sys.executable, "-m", "scratchnet", "gradcheck", *arguments], timeout=seconds).returncode
+        command = [sys.executable, "-m", "scratchnet", "gradcheck", *arguments]
+        return subprocess.run(command, timeout=seconds, check=False).returncode
     except subprocess.TimeoutExpired:
         line = f"FAIL: {options.target} took longer than {seconds:g} seconds: is there a loop that never ends?"
         if not options.json:
             note(line)
         return finish(options, {"target": options.target, "passed": False, "verdict": [line]}, 1)
-
-

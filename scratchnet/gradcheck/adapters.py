@@ -1,10 +1,10 @@
 """Adapts code that is written otherwise to the layer protocol, in one line for the usual habits.
 
-    from_functions(f, gradient)              y = f(x);  dx = gradient(dy, x)
-    from_pair(forward, backward)             y, cache = forward(x, w, b);  dx, dw, db = backward(dy, cache)
-    from_value_and_gradient(f)               value, gradient = f(x), as scipy.optimize wants them
-    from_callback(forward)                   y, backprop = forward(x);  dx = backprop(dy)
-    from_attributes(layer)                   layer.W, layer.dW and the like: see `attributes.py`
+from_functions(f, gradient)              y = f(x);  dx = gradient(dy, x)
+from_pair(forward, backward)             y, cache = forward(x, w, b);  dx, dw, db = backward(dy, cache)
+from_value_and_gradient(f)               value, gradient = f(x), as scipy.optimize wants them
+from_callback(forward)                   y, backprop = forward(x);  dx = backprop(dy)
+from_attributes(layer)                   layer.W, layer.dW and the like: see `attributes.py`
 """
 
 import inspect
@@ -116,7 +116,7 @@ class ValueAndGradient:
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Any, Any]:
         """The value, and as the cache the gradient."""
         if self.gradient is not None:
-            return self.function(*inputs, **options), lambda: self.gradient(*inputs, **options)  # type: ignore[misc]
+            return self.function(*inputs, **options), lambda: self.gradient(*inputs, **options)
         result = self.function(*inputs, **options)
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise ScratchnetError(

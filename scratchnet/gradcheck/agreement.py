@@ -35,16 +35,17 @@ def check_jvp(layer: Any, params: Params, *inputs: Any, seed: int = 0, **options
             return Report((), seed, (f"jvp returned shape {tuple(image.shape)}, expected {tuple(y.shape)} like y",))
         by_jvp, by_backward = dot(dy, image), dot(gradients[name], tangents[name])
         if not abs(by_jvp - by_backward) <= ROUNDING * (norm(dy) * norm(image) + norm(gradients[name])):
-            problems.append(f"jvp and backward disagree in {name}: <dy, J v> = {by_jvp:.9g}, <J' dy, v> = {by_backward:.9g}")
+            problems.append(
+                f"jvp and backward disagree in {name}: <dy, J v> = {by_jvp:.9g}, <J' dy, v> = {by_backward:.9g}"
+            )
     return Report((), seed, tuple(problems), () if problems else ("jvp is the adjoint of backward",))
 
 
 def check_nonfinite(layer: Any, params: Params, *inputs: Any, seed: int = 0, **options: Any) -> Report:
-    """Check that NaN and infinity come through: what spoils y spoils the gradient, and nothing else does.
+    """Check that NaN and infinity come through: a gradient is finite where y is, and not finite where y is NaN.
 
-    A NaN, an infinity and its negative are put into one random entry of each input. If y stays finite, the gradients
-    must; if all of y is finite but some entries, a cotangent that is zero there must leave other samples' gradients
-    finite or not finite as y is. Other arguments as for `check`.
+    A NaN, an infinity and its negative are put into one random entry of each input. A y that stays finite must have
+    finite gradients, and one with a NaN may not have finite gradients alone. Other arguments as for `check`.
     """
     rng, point = np.random.default_rng(seed), point_of(layer, params, inputs, options)
     problems = []

@@ -43,13 +43,13 @@ def from_attributes(
     if isinstance(layer, type):
         raise ScratchnetError(f"{layer.__name__} is a class, expected a layer: from_attributes({layer.__name__}(...))")
     forward = forward or next((name for name in ("forward", "__call__") if hasattr(layer, name)), "")
-    if variable and hasattr(layer, "__call__"):
+    if variable and callable(layer):
         forward = "__call__"
     backward = backward or next((name for name in ("backward_var", "backward") if hasattr(layer, name)), "")
     for name in (forward or "forward", backward or "backward"):
         if not hasattr(layer, name):
             raise ScratchnetError(
-                f"{type(layer).__name__} has no method {name}: name it, from_attributes(layer, forward=..., backward=...)"
+                f"{type(layer).__name__} has no method {name}: name it, from_attributes(layer, forward=...)"
             )
     return Attributes(layer, dict(gradients or {}), forward, backward, variable)
 
@@ -76,16 +76,15 @@ class Attributes:
         """The parameters that the layer has now, as float64."""
         if getattr(self.layer, "is_initialized", True) is False:
             raise ScratchnetError(f"{self} makes its parameters in its first forward: call layer.forward(x) before")
-        return {name: np.array(value(self.layer), dtype=np.float64) for name, value in self._parameters()}
+        return {name: np.array(_read(self.layer, name), dtype=np.float64) for name in self._names()}
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Any, Any]:
         """y of a copy of the layer with these parameters, and the copy."""
         layer = copy.deepcopy(self.layer)
         if hasattr(layer, "flush_gradients"):  # of numpy-ml: forget the inputs of earlier forwards
             layer.flush_gradients()
-        for name, place in self._places(layer):
-            if name in params:
-                place(params[name])
+        for name, value in params.items():
+            _write(layer, name, value)
         given = inputs if self.variable is None else tuple(map(self.variable, inputs))
         y = getattr(layer, self.forward_name)(*given, **options)
         if y is None:
@@ -107,16 +106,6 @@ class Attributes:
         if isinstance(dinputs, tuple) and len(dinputs) == 1:
             dinputs = dinputs[0]
         return dinputs, dict(self._gradients(layer))
-
-    def _parameters(self) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-        """(name, function of a layer) for each parameter whose gradient can be found."""
-        names = [name for name, _ in self._places(self.layer)]
-        for name in names:
-            yield name, lambda layer, name=name: _read(layer, name)
-
-    def _places(self, layer: Any) -> list[tuple[str, Callable[[Any], None]]]:
-        """(name, function that sets it) for each parameter of a layer."""
-        return [(name, lambda value, name=name: _write(layer, name, value)) for name in self._names()]
 
     def _names(self) -> list[str]:
         if self.gradients:

@@ -22,15 +22,20 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.contract import contract as check_contract
 from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven, same_bits, spot_difference
 from scratchnet.gradcheck.point import (
-    MalformedError, NestedError, Point, dot, gaussian_like, is_plain, misfits, norm, not_finite,
+    MalformedError,
+    NestedError,
+    Point,
+    dot,
+    gaussian_like,
+    misfits,
+    norm,
+    not_finite,
 )  # fmt: skip
 from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Report, TensorCheck
 
 METHODS = ("auto", "complex", "central", "central4")
 VANISHING = {"complex": 1e-13, "lifted": 1e-13, "central4": 1e-9, "central": 1e-9}  # of the largest gradient
 PLAUSIBLE = 1e-3  # larger gaps between the complex step and a single difference are settled by a ladder of steps
-
-Redraw = Callable[[np.random.Generator], tuple[Params, list[Array]]]
 
 
 def check(
@@ -44,7 +49,7 @@ def check(
     contract: bool | Mapping[str, bool] = True,
     tolerance: float | Mapping[str, float] | None = None,
     scales: Collection[float] = (),
-    redraw: Redraw | None = None,
+    redraw: Callable[[np.random.Generator], tuple[Params, list[Array]]] | None = None,
     attempts: int = 3,
     entries: int = ENTRIES,
     **options: Any,
@@ -73,17 +78,15 @@ def check(
         raise ScratchnetError(f"method {method!r} is not one of {', '.join(METHODS)}{hint(method, METHODS)}")
     if min(directions, attempts, entries) < 1:
         raise ScratchnetError("directions, attempts and entries must be at least 1")
-    if not isinstance(contract, bool):
-        from scratchnet.gradcheck.faults import expect_rules  # noqa: PLC0415, needed by rules alone
-
-        expect_rules(contract)
     rng = np.random.default_rng([seed, 1])  # inputs are often drawn from the stream of `seed` itself
     checker = Checker(method, frozenset(without_gradient), directions, entries, tolerance or {})
-    point = Point(layer, dict(params), inputs, options) if is_plain(params, inputs) else _flat(layer, params, inputs, options)
     try:
+        point = Point(layer, params, inputs, options)
         report = checker.at(point, rng, contract)
     except NestedError:
-        point = _flat(layer, params, inputs, options)
+        from scratchnet.gradcheck.structures import flat_point  # noqa: PLC0415, needed by few layers
+
+        point = flat_point(layer, params, inputs, options)
         report = checker.at(point, rng, contract)
     if redraw and report and report.vacuous and attempts > 1:
         from scratchnet.gradcheck.structures import tried_again  # noqa: PLC0415, needed by gradients of zero
@@ -96,12 +99,6 @@ def check(
     return replace(report, seed=seed, notes=(*getattr(point.layer, "notes", ()), *report.notes))
 
 
-def _flat(layer: Any, params: Params, inputs: Collection[Any], options: Mapping[str, Any]) -> Point:
-    from scratchnet.gradcheck.structures import flat_point  # noqa: PLC0415, needed by few layers
-
-    return flat_point(layer, params, inputs, options)
-
-
 @dataclass(frozen=True)
 class Checker:
     """The settings of a check, applied to one point at a time."""
@@ -112,23 +109,17 @@ class Checker:
     entries: int
     tolerance: float | Mapping[str, float]
 
-    def at(
-        self,
-        point: Point,
-        rng: np.random.Generator,
-        contract: bool | Mapping[str, bool],
-        only: Collection[str] | None = None,
-    ) -> Report:
+    def at(self, point: Point, rng: np.random.Generator, contract: Any = False, only: Any = None) -> Report:
         """Check one point: the tensors named in `only`, by default all."""
         problems: list[str] = []
         properties: list[str] = []
         try:
             before = {name: tensor.copy() for name, tensor in point.tensors.items()}
             y, cache = point.forward()
-            if written := [name for name, tensor in point.tensors.items() if not same_bits(tensor, before[name])]:
-                return self._report(problems=[f"forward writes to {name}" for name in written])
-            if trouble := not_finite(y) or ("" if y.dtype == np.float64 else f"is {y.dtype}, expected float64"):
-                return self._report(problems=[f"y {trouble}"])
+            trouble = not_finite(y) or ("" if y.dtype == np.float64 else f"is {y.dtype}, expected float64")
+            written = [name for name, tensor in point.tensors.items() if not same_bits(tensor, before[name])]
+            if written or trouble:
+                return self._report([f"forward writes to {name}" for name in written] or [f"y {trouble}"])
             dy = gaussian_like(y, rng)
             gradients = point.backward(dy.copy(), cache)
             if misfit := list(misfits(point, gradients, point.named(self.without_gradient))):
@@ -161,10 +152,10 @@ class Checker:
         if self.method in ("auto", "complex"):
             try:
                 numeric = [complex_step(at.point, at.name, r, at.dy, at.y) for r in directions]
-            except NoComplexError as error:
+            except NoComplexError as e:
                 if self.method == "complex":
-                    raise ScratchnetError(f"forward cannot take complex numbers ({error}): use method='auto'") from error
-                reason = str(error)
+                    raise ScratchnetError(f"forward cannot take complex numbers ({e}): use method='auto'") from e
+                reason = str(e)
             else:
                 measured = self.compare(at, directions, numeric, "complex")
                 if self.method == "complex" or (measured.check.agrees and _plain(at, directions[0], numeric[0])):
@@ -184,25 +175,18 @@ class Checker:
         tiny = max(size, largest_slope) <= VANISHING[method] * at.largest
         vanishing = tiny and (not unit or not error <= TOLERANCE[method]) and bool(at.gradient.size and at.y.size)
         zeros = float(np.mean(to_host(at.gradient) == 0)) if at.gradient.size else 0.0
-        shape = tuple(at.gradient.shape)
-        check = TensorCheck(
-            at.name, shape, 0.0 if vanishing else error, method, vanishing, zeros, reason, tolerance=tolerance
-        )
-        return Measured(at, check)
+        error, shape = 0.0 if vanishing else error, tuple(at.gradient.shape)
+        return Measured(at, TensorCheck(at.name, shape, error, method, vanishing, zeros, reason, tolerance=tolerance))
 
     def _tolerance(self, at: "At") -> float:
         """The caller's tolerance for a tensor; 0 leaves it to the method."""
         if not isinstance(self.tolerance, Mapping):
             return self.tolerance
-        from scratchnet.gradcheck.faults import expect_tensor  # noqa: PLC0415, needed by names alone
+        from scratchnet.gradcheck.faults import tolerance_of  # noqa: PLC0415, needed by names alone
 
-        for name in at.point.named(self.tolerance):
-            expect_tensor(at.point, name)
-        return dict(zip(at.point.named(self.tolerance), self.tolerance.values(), strict=True)).get(at.name, 0.0)
+        return tolerance_of(at.name, self.tolerance, at.point)
 
-    def _report(
-        self, problems: Collection[str] = (), properties: Collection[str] = (), tensors: Collection[TensorCheck] = ()
-    ) -> Report:
+    def _report(self, problems: Any = (), properties: Any = (), tensors: Any = ()) -> Report:
         return Report(tuple(tensors), 0, tuple(problems), tuple(properties), self.directions)
 
 

@@ -31,14 +31,19 @@ def contract(
     rules: those that are switched off, {"views": False}. Runs the layer about ten times in each direction. Raises
     MalformedError if backward returns no gradients at all.
     """
-    off = set() if isinstance(rules, bool) else {name for name, wanted in rules.items() if not wanted}
+    off: set[str] = set()
+    if not isinstance(rules, bool):
+        from scratchnet.gradcheck.faults import switched_off  # noqa: PLC0415, needed by rules alone
+
+        off = switched_off(rules, RULES)
     dy = gaussian_like(point.forward()[0], rng)
     written = list(_writes(point, dy))
     if written and "writes" not in off:
         return [*map(_with_switch("writes"), written)], []  # the other tests cannot rely on their arguments
     y, cache = point.forward()
     grads = {name: gradient.copy() for name, gradient in point.backward(dy, cache).items()}
-    problems, held = [], [] if written else [RULES["writes"]]
+    problems: list[str] = []
+    held = [] if written else [RULES["writes"]]
     for name, violations in {
         "deterministic": _deterministic(point, y, cache, dy, grads),
         "views": _views(point, dy),

@@ -23,8 +23,8 @@ from scratchnet.gradcheck.watch import NUMPY, Place, Seen, is_two_sided, plain_o
 
 DRAWS, LISTED = 50, 6
 DECIDING = {
-    "maximum", "minimum", "fmax", "fmin", "where", "clip", "abs", "absolute", "fabs", "sign", "sort", "argsort", "argmax",
-    "argmin", "amax", "amin", "median", "argpartition", "heaviside", "searchsorted", "digitize", "interp",
+    "maximum", "minimum", "fmax", "fmin", "where", "clip", "abs", "absolute", "fabs", "sign", "sort", "argsort",
+    "argmax", "argmin", "amax", "amin", "median", "argpartition", "heaviside", "searchsorted", "digitize", "interp",
 }  # fmt: skip
 METHODS = {"max", "min", "clip", "sort", "argsort", "argmax", "argmin"}
 HERE = os.path.dirname(__file__)
@@ -53,8 +53,10 @@ class Coverage:
         """The share, and the places that went one way only, with file and line."""
         places = len(self.seen) + len(self.unwatched)
         if not places:
-            return [f"branches: forward decides nothing, in {self.draws} draws"]
-        lines = [f"branches: {places - len(self.one_way)} of {places} went both ways ({self.share:.0%}), in {self.draws} draws"]
+            return [f"branches: forward decided nothing in {self.draws} draws"]
+        lines = [
+            f"branches: {places - len(self.one_way)} of {places} ({self.share:.0%}) went both ways, {self.draws} draws"
+        ]
         lines += [f"  one way only: {self._said(place)}" for place in self.one_way[:LISTED]]
         if len(self.one_way) > LISTED:
             lines.append(f"  and {len(self.one_way) - LISTED} more")

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, device_of, to_host
-from scratchnet.gradcheck.hints import SAME, hint, rearrangements, sums_of
 from scratchnet.gradcheck.differences import STEPS, central
+from scratchnet.gradcheck.hints import SAME, hint, rearrangements, sums_of
 from scratchnet.gradcheck.numeric import NoComplexError, complex_step
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
-from scratchnet.gradcheck.report import DETAILED, ENTRIES, TOLERANCE, Mismatch, TensorCheck
+from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Mismatch, TensorCheck
 from scratchnet.gradcheck.resolve import NUDGES, lifted, nudged
 from scratchnet.gradcheck.sides import one_hot, one_sided
 from scratchnet.gradcheck.where import describe
+from scratchnet.gradcheck.wording import DETAILED
 
 SAMPLE, BISECTIONS = 200, 3
 ONE_BY_ONE = STEPS[3:8]  # a shorter ladder, for many single entries

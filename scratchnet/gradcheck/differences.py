@@ -55,7 +55,9 @@ def central(
     gaps = np.abs(np.diff(kept))
     worst = np.maximum(gaps[1:], gaps[:-1])  # a single small gap may be a coincidence
     best = int(np.argmin(worst))
-    return Difference(float(kept[best + 1]), float(worst[best]), steps[len(slopes) + best + 1 - len(kept)] * size, crosses_kink)
+    return Difference(
+        float(kept[best + 1]), float(worst[best]), steps[len(slopes) + best + 1 - len(kept)] * size, crosses_kink
+    )
 
 
 class Slope(NamedTuple):

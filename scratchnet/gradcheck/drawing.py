@@ -55,7 +55,7 @@ def draw(
 
 
 def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """The same structure with the function applied to all but its dictionaries, lists, and tuples of more than sizes."""
+    """The same structure with the function applied to its leaves; a tuple or list of whole numbers is a leaf."""
     if isinstance(value, Mapping):
         return {name: _mapped(function, part) for name, part in value.items()}
     if isinstance(value, tuple | list) and not all(isinstance(size, int) for size in value):

@@ -10,13 +10,10 @@ trusts a lifted derivative that no difference confirms.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 import numpy as np
-
-from scratchnet.backend import Array, Params
 
 COMPARISONS = {
     "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "signbit", "isnan", "isfinite", "isinf",
@@ -90,23 +87,7 @@ def _power(base: Any, exponent: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True)
-class LiftedForward:
-    """A layer whose forward gets complex arrays as Lifted ones, and returns y as a plain complex array."""
-
-    layer: Any
-    input_names: tuple[str, ...]
-
-    def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
-        """As the layer's own, which real arrays are left to."""
-        if not any(np.iscomplexobj(tensor) for tensor in [*params.values(), *inputs]):
-            return self.layer.forward(params, *inputs, **options)
-        y, cache = self.layer.forward(lift(params), *map(lift, inputs), **options)
-        return lower(y), cache
-
-    def backward(self, dy: Array, cache: Any) -> Any:
-        """The layer's own."""
-        return self.layer.backward(dy, cache)
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # rules for functions of NumPy, which `lifted_functions.py` adds
 
 
 class Lifted(np.ndarray):
@@ -117,8 +98,7 @@ class Lifted(np.ndarray):
         plain = tuple(lower(value) for value in inputs)
         name = ufunc.__name__
         if name in COMPARISONS:
-            result = getattr(ufunc, method)(*map(np.real, plain), out=out, **options)
-            return result
+            return getattr(ufunc, method)(*map(np.real, plain), out=out, **options)
         if name in STEPS:
             return lift(getattr(ufunc, method)(*map(np.real, plain), **options))
         if name in RULES and method == "__call__":
@@ -135,20 +115,18 @@ class Lifted(np.ndarray):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """The rules below, and NumPy's own implementation, on this class, for all else."""
-        from scratchnet.gradcheck.lifted_functions import FUNCTIONS  # noqa: PLC0415, which need this class
-
         rule = FUNCTIONS.get(function)
         if rule is not None:
             return lift(rule(*args, **kwargs))
         return lift(super().__array_function__(function, types, args, kwargs))
 
-    @property
+    @property  # type: ignore[misc]
     def real(self) -> "Lifted":  # type: ignore[override]
         """The array itself: for real code, the real part of x is x."""
         return self
 
-    @property
-    def imag(self) -> np.ndarray:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def imag(self) -> np.ndarray:
         """Zeros."""
         return np.zeros(self.shape)
 
@@ -160,17 +138,17 @@ class Lifted(np.ndarray):
             raise TypeError(f"forward computes in {np.dtype(dtype)}")
         return self.copy()
 
-    def var(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    def var(self, axis: Any = None, *_: Any, ddof: float = 0, keepdims: Any = False, **options: Any) -> Any:
         """The mean square of the distances from the mean, without absolute values."""
         distances = self - self.mean(axis=axis, keepdims=True)
         squares = (distances * distances).sum(axis=axis, keepdims=keepdims)
         return squares / (self.size / max(1, np.size(squares)) - ddof)
 
-    def std(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    def std(self, axis: Any = None, *_: Any, ddof: float = 0, keepdims: Any = False, **options: Any) -> Any:
         """The square root of `var`."""
         return np.sqrt(self.var(axis=axis, ddof=ddof, keepdims=keepdims))
 
-    def round(self, decimals: int = 0, out: Any = None) -> "Lifted":
+    def round(self, decimals: Any = 0, out: Any = None) -> Any:
         """The rounded real parts, whose derivative is zero."""
         return lift(np.round(np.real(lower(self)), decimals))
 

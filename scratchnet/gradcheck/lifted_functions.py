@@ -1,11 +1,32 @@
-"""NumPy's functions, beyond ufuncs, whose complex version is not the continuation of the real one."""
+"""A forward on lifted arrays, and rules for the functions of NumPy whose complex version does not continue the real."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from scratchnet.gradcheck.lifted import Lifted, lift, lower
+from scratchnet.backend import Array, Params
+from scratchnet.gradcheck.lifted import FUNCTIONS, Lifted, lift, lower
+
+
+@dataclass(frozen=True)
+class LiftedForward:
+    """A layer whose forward gets complex arrays as Lifted ones, and returns y as a plain complex array."""
+
+    layer: Any
+    input_names: tuple[str, ...]
+
+    def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
+        """As the layer's own, which real arrays are left to."""
+        if not any(np.iscomplexobj(tensor) for tensor in [*params.values(), *inputs]):
+            return self.layer.forward(params, *inputs, **options)
+        y, cache = self.layer.forward(lift(params), *map(lift, inputs), **options)
+        return lower(y), cache
+
+    def backward(self, dy: Array, cache: Any) -> Any:
+        """The layer's own."""
+        return self.layer.backward(dy, cache)
 
 
 def _parts(z: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -16,7 +37,7 @@ def _parts(z: Any) -> tuple[np.ndarray, np.ndarray]:
 def _symmetric(z: Any, lower_half: str) -> tuple[np.ndarray, np.ndarray]:
     """Value and tangent of the symmetric matrix that LAPACK reads from one half."""
     take = np.tril if lower_half.upper() == "L" else np.triu
-    return tuple(take(part) + take(part, -1 if take is np.tril else 1).swapaxes(-1, -2) for part in _parts(z))  # type: ignore[return-value]
+    return tuple(take(part) + take(part, -1 if take is np.tril else 1).swapaxes(-1, -2) for part in _parts(z))
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
@@ -107,7 +128,7 @@ def _std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int
     return lift(np.asanyarray(a)).std(axis=axis, ddof=ddof, keepdims=keepdims)
 
 
-def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     return np.correlate(lower(a), np.conj(lower(v)), mode)
 
 
@@ -142,7 +163,7 @@ def _on_real_parts(function: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
-FUNCTIONS: dict[Any, Callable[..., Any]] = {
+RULES: dict[Any, Callable[..., Any]] = {
     np.linalg.norm: norm,
     np.linalg.svd: svd,
     np.linalg.svdvals: svdvals,
@@ -172,3 +193,4 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
         _refuse,
     ),
 }  # fmt: skip
+FUNCTIONS.update(RULES)

@@ -22,7 +22,10 @@ class Point:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises ScratchnetError if a tensor is not float64, or a parameter has the name of an input."""
+        """Raises NestedError unless all are arrays, and ScratchnetError if one is not float64 or a name is taken."""
+        leaves = [*self.params.values(), *self.inputs] if isinstance(self.params, dict) else [None]
+        if any(not hasattr(t, "__setitem__") or getattr(t, "dtype", np.dtype(bool)).kind not in "fc" for t in leaves):
+            raise NestedError("an argument is no array of floating-point numbers")
         if shared := sorted(self.params.keys() & set(self.input_names)):
             raise ScratchnetError(f"{shared[0]} is both a parameter and an input: rename the parameter")
         for name, tensor in self.tensors.items():
@@ -42,7 +45,9 @@ class Point:
 
     def named(self, names: Collection[str]) -> list[str]:
         """The same names, with x1, x2, ... replaced by those of the inputs."""
-        names_of = dict(zip(self.numbered, self.input_names, strict=True))
+        names_of = {f"x{i + 1}": name for i, name in enumerate(self.input_names)} | dict(
+            zip(["x"], self.input_names, strict=False)
+        )
         return [name if name in self.tensors else names_of.get(name, name) for name in names]
 
     @cached_property
@@ -120,13 +125,7 @@ class MalformedError(ScratchnetError):
 
 
 class NestedError(ScratchnetError):
-    """forward returned a number or a structure of arrays for y, which `structures.py` takes apart."""
-
-
-def is_plain(params: Any, inputs: Collection[Any]) -> bool:
-    """Whether all parameters and inputs are arrays of floating-point numbers, the parameters in one dictionary."""
-    leaves = [*params.values(), *inputs] if isinstance(params, dict) else [None]
-    return all(hasattr(leaf, "__setitem__") and getattr(leaf, "dtype", np.dtype(bool)).kind in "fc" for leaf in leaves)
+    """An argument or y is a number, or a structure of arrays, which `structures.py` takes apart."""
 
 
 def misfits(point: Point, gradients: Mapping[str, Any], without_gradient: Collection[str]) -> Iterator[str]:

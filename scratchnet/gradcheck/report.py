@@ -6,7 +6,6 @@ from typing import Any
 
 TOLERANCE = {"complex": 1e-10, "lifted": 1e-10, "central4": 1e-7, "central": 1e-6}
 ENTRIES = 2000  # that a diagnosis compares; larger tensors are sampled
-DETAILED = 3  # bugs to diagnose and describe; the rest are named
 
 
 @dataclass(frozen=True)

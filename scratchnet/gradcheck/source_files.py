@@ -22,7 +22,7 @@ from scratchnet.gradcheck.point import positional_names
 PARAMETERS = {"params", "parameters", "theta", "p"}  # first arguments of a forward that gets its parameters by hand
 LABELS = {"y", "t", "labels", "label", "targets", "target", "classes", "indices", "idx", "ids"}
 GRADIENTS = ("{}_gradient", "{}_grad", "{}_backward", "{}_prime", "{}_derivative", "d{}", "d_{}", "grad_{}")
-SHAPES = [
+SHAPES: list[list[tuple[int, ...]]] = [
     [(4, 3)] * 4, [(4, 3), (3, 5), (5,)], [(4, 3), (3, 3), (3,)], [(4, 3), (3,), (3,)], [(2, 3, 6, 6)] * 2,
     [(5,)] * 4, [(6, 6)] * 2, [(2, 3, 6, 6), (4, 3, 3, 3), (4,)], [(2, 6, 6, 3)], [(5, 4, 3)] * 3, [()] * 3,
 ]  # fmt: skip
@@ -39,19 +39,25 @@ def load(target: str) -> tuple[str, Any]:
     names = [name for name, value in vars(module).items() if _is_candidate(module, name, value)]
     if not wanted:
         if len(names) != 1:
-            raise ScratchnetError(f"which of {', '.join(names) or 'nothing with a backward'} in {target}? {target}:NAME")
+            raise ScratchnetError(
+                f"which of {', '.join(names) or 'nothing with a backward'} in {target}? {target}:NAME"
+            )
         wanted = names[0]
     try:
         call = ast.parse(wanted, mode="eval").body
         name = call.func if isinstance(call, ast.Call) else call
         arguments = [ast.literal_eval(value) for value in call.args] if isinstance(call, ast.Call) else []
         options = (
-            {str(item.arg): ast.literal_eval(item.value) for item in call.keywords} if isinstance(call, ast.Call) else {}
+            {str(item.arg): ast.literal_eval(item.value) for item in call.keywords}
+            if isinstance(call, ast.Call)
+            else {}
         )
     except (SyntaxError, ValueError) as error:
         raise ScratchnetError(f"{wanted!r} is no name, or name with plain arguments: FILE.py:Layer(3, 4)") from error
     if not isinstance(name, ast.Name) or not hasattr(module, name.id):
-        raise ScratchnetError(f"{path}.py has no {wanted}{hint(wanted, names)}: it has {', '.join(names) or 'no layer'}")
+        raise ScratchnetError(
+            f"{path}.py has no {wanted}{hint(wanted, names)}: it has {', '.join(names) or 'no layer'}"
+        )
     return wanted, _adapted(module, name.id, getattr(module, name.id), arguments, options)
 
 
@@ -89,14 +95,16 @@ def _candidates(layer: Any, names: list[str], shapes: list[tuple[int, ...]]) -> 
         if labelled or (names and names[0].lower() in LABELS - {"y", "t"}):
             places = labelled or [0]
             for axes in (1, 0):
-                yield [("labels", shape[:1] if axes else shape) if k in places else shape for k, shape in enumerate(chosen)]
+                yield [
+                    ("labels", shape[:1] if axes else shape) if k in places else shape for k, shape in enumerate(chosen)
+                ]
         yield list(chosen)
 
 
 def _of_weights(layer: Any) -> list[list[tuple[int, ...]]]:
     """Shapes that go with the first matrix or kernel among the parameters."""
     params, _ = draw(layer)
-    found = []
+    found: list[list[tuple[int, ...]]] = []
     for value in params.values():
         shape = np.shape(value)
         if len(shape) == 2:
@@ -177,7 +185,9 @@ def _adapted(module: ModuleType, name: str, found: Any, arguments: list[Any], op
         try:
             found = found(*arguments, **options)
         except TypeError as error:
-            raise ScratchnetError(f"{name} could not be made ({error}): give its arguments, FILE.py:{name}(3, 4)") from error
+            raise ScratchnetError(
+                f"{name} could not be made ({error}): give its arguments, FILE.py:{name}(3, 4)"
+            ) from error
     if not inspect.isfunction(found):
         if not hasattr(found, "backward"):
             raise ScratchnetError(f"{name} has no method backward, so there is nothing to check")
@@ -207,8 +217,8 @@ class _Either:
         result = self.function(*inputs, **options)
         if not isinstance(result, tuple) or len(result) != 2:
             raise ScratchnetError(
-                f"there is no gradient to check: {self} returns neither (value, gradient) nor (y, backprop), and the file "
-                f"has no function {self}_gradient, or {self}_backward for a name that ends in _forward"
+                f"there is no gradient to check: {self} returns neither (value, gradient) nor (y, backprop), and the "
+                f"file has no function {self}_gradient, or {self}_backward for a name that ends in _forward"
             )
         adapter = from_callback if callable(result[1]) else from_value_and_gradient
         return adapter(lambda *_: result).forward(params, *inputs)[0], result[1]
@@ -226,7 +236,9 @@ def verdict(name: str, report: Any) -> list[str]:
         checked = ", ".join(tensor.name for tensor in itertools.islice(report.tensors, 8))
         lines = [f"PASS: backward of {name} is the derivative of its forward, for {checked}."]
         if report.vacuous:
-            lines.append(f"But the gradient of {', '.join(report.vacuous)} was zero everywhere, so nothing was proved there.")
+            lines.append(
+                f"But the gradient of {', '.join(report.vacuous)} was zero everywhere, so nothing was proved there."
+            )
         return lines
     lines = [f"FAIL: {problem}" for problem in report.problems]
     for tensor in reversed(report.failed):
@@ -235,11 +247,13 @@ def verdict(name: str, report: Any) -> list[str]:
             continue
         at = f" at {tensor.name}{list(found.index)}" if found.index else ""
         lines.append(
-            f"FAIL: the gradient of {tensor.name} is wrong{at}: backward says {found.analytic:.6g}, but by its forward it "
-            f"is {found.numeric:.6g}."
+            f"FAIL: the gradient of {tensor.name} is wrong{at}: backward says {found.analytic:.6g}, but by forward "
+            f"it is {found.numeric:.6g}."
         )
         lines += [f"      Hint: {found.hint}."] if found.hint else []
         lines += [f"      Where: {found.where}."] if found.where else []
     if report.undecided:
-        lines.append(f"UNDECIDED: differences are too coarse here to judge the gradient of {', '.join(report.undecided)}.")
+        lines.append(
+            f"UNDECIDED: differences are too coarse here to judge the gradient of {', '.join(report.undecided)}."
+        )
     return lines

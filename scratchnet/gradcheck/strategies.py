@@ -24,7 +24,9 @@ from scratchnet.gradcheck.drawing import draw
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def shapes(axes: int | tuple[int, int] = (1, 4), *, least: int = 1, most: int = 6) -> st.SearchStrategy[tuple[int, ...]]:
+def shapes(
+    axes: int | tuple[int, int] = (1, 4), *, least: int = 1, most: int = 6
+) -> st.SearchStrategy[tuple[int, ...]]:
     """Shapes of so many axes, or of a number in a range, with sizes from `least` to `most`; shrinks to the smallest."""
     fewest, greatest = (axes, axes) if isinstance(axes, int) else axes
     sizes = st.lists(st.integers(least, most), min_size=fewest, max_size=greatest)
@@ -32,7 +34,7 @@ def shapes(axes: int | tuple[int, int] = (1, 4), *, least: int = 1, most: int = 
 
 
 def arrays(shape: Any, *, scale: float = 1.0) -> st.SearchStrategy[Any]:
-    """Gaussian arrays of a shape, or of those that a strategy draws. Only the shape shrinks: numbers near 0 are kinks."""
+    """Gaussian arrays of a shape, or of those that a strategy draws. Only shapes shrink: at 0 there are kinks."""
     shape = shape if isinstance(shape, st.SearchStrategy) else st.just(tuple(shape))
     return st.builds(lambda size, seed: scale * draw(None, size, seed=seed)[1][0], shape, SEEDS)
 
@@ -44,5 +46,7 @@ def points(layer: Any, *inputs: Any) -> st.SearchStrategy[tuple[Any, ...]]:
 
 def layers(make: Any, **arguments: Any) -> st.SearchStrategy[Any]:
     """Layers made by make(**arguments), where each argument is a strategy or a value."""
-    chosen = {name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in arguments.items()}
+    chosen = {
+        name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in arguments.items()
+    }
     return st.builds(make, **chosen)

@@ -14,7 +14,7 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ScratchnetError
-from scratchnet.gradcheck.point import MalformedError, NestedError, Point, argument_names, is_plain
+from scratchnet.gradcheck.point import MalformedError, NestedError, Point, argument_names
 from scratchnet.gradcheck.report import Report
 
 
@@ -38,14 +38,12 @@ def flat_point(layer: Any, params: Any, inputs: Any, options: Mapping[str, Any])
 
 def point_of(layer: Any, params: Any, inputs: Any, options: Mapping[str, Any]) -> Point:
     """A Point of any layer; its structures are taken apart if it has some."""
-    if is_plain(params, inputs):
-        point = Point(layer, dict(params), tuple(inputs), options)
-        try:
-            point.forward()
-        except NestedError:
-            return flat_point(layer, params, inputs, options)
-        return point
-    return flat_point(layer, params, inputs, options)
+    try:
+        point = Point(layer, params, tuple(inputs), options)
+        point.forward()
+    except NestedError:
+        return flat_point(layer, params, inputs, options)
+    return point
 
 
 def point_like(point: Point, params: Any, inputs: Any) -> Point:
@@ -84,7 +82,9 @@ class Flat:
     def names(self) -> list[str]:
         """Of all inputs, as in forward's signature, or x1, x2, ..."""
         named = argument_names(self.flat_from, len(self.inputs))
-        if len(named) == len(self.inputs) and not set(named) & {name.split(".")[0] for name in dict(_leaves(self.params, ""))}:
+        if len(named) == len(self.inputs) and not set(named) & {
+            name.split(".")[0] for name in dict(_leaves(self.params, ""))
+        }:
             return named
         return ["x"] if len(self.inputs) == 1 else [f"x{i + 1}" for i in range(len(self.inputs))]
 
@@ -130,7 +130,9 @@ class Flat:
         found = dict(_leaves_of_all(self._by_name(dinputs)))
         constants = {name for name, leaf in _leaves(self.params, "") if not is_tensor(leaf)}
         flat = {name: _array(value) for name, value in _leaves(grads, "") if name not in constants}
-        unknown = {name: value for name, value in found.items() if name not in dict(self._input_leaves()) and value is not None}
+        unknown = {
+            name: value for name, value in found.items() if name not in dict(self._input_leaves()) and value is not None
+        }
         return tuple(_array(found.get(name)) for name in self.tensors), flat | unknown
 
     def _input_leaves(self) -> Iterator[tuple[str, Any]]:
@@ -182,7 +184,9 @@ def _rebuilt(value: Any, name: str, now: Mapping[str, Any]) -> Any:
         return {key: _rebuilt(part, f"{name}.{key}" if name else str(key), now) for key, part in value.items()}
     if isinstance(value, tuple | list):
         keys = getattr(value, "_fields", range(len(value)))
-        parts = [_rebuilt(part, f"{name}.{key}" if name else str(key), now) for key, part in zip(keys, value, strict=True)]
+        parts = [
+            _rebuilt(part, f"{name}.{key}" if name else str(key), now) for key, part in zip(keys, value, strict=True)
+        ]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if not is_tensor(value):
         return value

@@ -17,7 +17,12 @@ from scratchnet.gradcheck.point import Point
 
 NUMPY = os.path.dirname(np.__file__)
 COMPARISONS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
-PAIRS = {"maximum": "first is larger", "minimum": "first is smaller", "fmax": "first is larger", "fmin": "first is smaller"}
+PAIRS = {
+    "maximum": "first is larger",
+    "minimum": "first is smaller",
+    "fmax": "first is larger",
+    "fmin": "first is smaller",
+}
 SIGNS = {"absolute": "abs", "fabs": "abs", "sign": "sign", "heaviside": "heaviside"}
 CHOICES = ("argmax", "argmin", "argsort", "sort", "argpartition", "partition")
 NEEDED = {"clip": ("below", "inside", "above")}
@@ -84,7 +89,9 @@ def _choosing(name: str) -> Callable[..., Any]:
     def method(self: Watched, *args: Any, **kwargs: Any) -> Any:
         plain = plain_of(self)
         if self.size > 1:
-            axis = kwargs.get("axis", args[0] if args and "partition" not in name else None if "max" in name or "min" in name else -1)
+            axis = kwargs.get(
+                "axis", args[0] if args and "partition" not in name else None if "max" in name or "min" in name else -1
+            )
             by = np.argmin if "min" in name else np.argmax
             _note(name.removeprefix("arg") if "sort" in name else name, by(plain, axis=axis))
         return watched(getattr(np.ndarray, name)(plain, *args, **kwargs))

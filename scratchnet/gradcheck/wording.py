@@ -11,8 +11,7 @@ Random signs would not do as directions: half of them cannot see an error of (1,
 
 import math
 from html import escape
-
-from scratchnet.gradcheck.report import DETAILED, Mismatch, Report, TensorCheck
+from typing import Any
 
 METHOD_NAMES = {
     "complex": "complex step",
@@ -21,6 +20,7 @@ METHOD_NAMES = {
     "central": "central differences",
 }
 LINES, OK_LINES = 25, 12
+DETAILED = 3  # bugs to diagnose and describe; the rest are named
 COLOURS = {"FAIL": "#b00020", "OPEN": "#9a6700", "ok": "#1a7f37"}
 
 
@@ -32,7 +32,7 @@ def miss_probability(*, relative_error: float, tolerance: float, directions: int
     return min(1.0, (math.sqrt(2 / math.pi) * tolerance / relative_error) ** directions)
 
 
-def tensor_line(tensor: TensorCheck) -> str:
+def tensor_line(tensor: Any) -> str:
     """The verdict on one tensor."""
     verdict = "ok  " if tensor.passed else "OPEN" if tensor.undecided else "FAIL"
     result = "zero gradient, proves nothing" if tensor.vanishing else f"relative error {tensor.error:.1e}"
@@ -44,7 +44,7 @@ def tensor_line(tensor: TensorCheck) -> str:
     return f"{verdict}  {tensor.name} {tensor.shape}: {result}{kind}{zeros} {how}"
 
 
-def mismatch_lines(mismatch: Mismatch) -> list[str]:
+def mismatch_lines(mismatch: Any) -> list[str]:
     """The details of a mismatch, in at most three lines."""
     if mismatch.kind == "undecided":
         return [mismatch.hint]
@@ -54,7 +54,7 @@ def mismatch_lines(mismatch: Mismatch) -> list[str]:
     return lines + ([f"hint: {mismatch.hint}"] if mismatch.hint else [])
 
 
-def text(report: Report) -> str:
+def text(report: Any) -> str:
     """The whole report."""
     head = [f"FAIL  {problem}" for problem in report.problems]
     body, tail = _tensor_lines(report), _closing_lines(report)
@@ -64,7 +64,7 @@ def text(report: Report) -> str:
     return "\n".join([*head, *body, *tail])
 
 
-def html(report: Report) -> str:
+def html(report: Any) -> str:
     """The whole report for a notebook, with verdicts in colour."""
     lines = []
     for line in text(report).splitlines():
@@ -74,7 +74,7 @@ def html(report: Report) -> str:
     return "<pre>" + "\n".join(lines) + "</pre>"
 
 
-def _tensor_lines(report: Report) -> list[str]:
+def _tensor_lines(report: Any) -> list[str]:
     """Failures with details, nearest the output first, since earlier tensors inherit their errors; then passes."""
     failed = [tensor for tensor in reversed(report.tensors) if not tensor.passed]
     detailed = sorted(failed, key=lambda tensor: tensor.mismatch is None)[:DETAILED]
@@ -96,7 +96,7 @@ def _tensor_lines(report: Report) -> list[str]:
     return lines
 
 
-def _closing_lines(report: Report) -> list[str]:
+def _closing_lines(report: Any) -> list[str]:
     lines = list(report.notes)
     if report.vacuous:
         lines.append(f"vacuous, zero gradient at every point tried: {_some(list(report.vacuous))}")

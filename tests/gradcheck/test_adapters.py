@@ -25,7 +25,7 @@ def test_a_pair_of_functions_is_checked_in_each_argument():
     layer = from_functions(gate, gate_gradient)
     report = check(layer, {}, *draw(layer, (3, 4), (3, 4))[1])
     assert report, report
-    assert [tensor.name for tensor in report.tensors] == ["x1", "x2"]
+    assert [tensor.name for tensor in report.tensors] == ["x", "g"]
 
 
 def test_parameters_are_arguments_by_name():

@@ -67,7 +67,9 @@ def test_layers_with_several_inputs_are_checked_in_each(rng):
     params = layer.init(rng, np.float64)
     assert [tensor.name for tensor in check(layer, params, h1, h2).tensors] == ["h1", "h2", "weight", "bias"]
     one_twin = Wrong(layer, lambda dinputs, grads: ((dinputs[0], 0 * dinputs[1]), grads))
-    assert [t.name for t in check(one_twin, params, h1, h2).tensors if not t.passed] == ["x2"]  # a wrapper that names no inputs
+    assert [t.name for t in check(one_twin, params, h1, h2).tensors if not t.passed] == [
+        "x2"
+    ]  # a wrapper that names no inputs
 
 
 def test_a_layer_of_the_users_own_needs_only_forward_and_backward(rng):

@@ -35,7 +35,11 @@ def tanh_slope(x):
 
 
 NOT_COMPLEX = {
-    "through Python's floats": (lambda x: np.array([[float(v) for v in row] for row in x]), np.ones_like, "ComplexWarning"),
+    "through Python's floats": (
+        lambda x: np.array([[float(v) for v in row] for row in x]),
+        np.ones_like,
+        "ComplexWarning",
+    ),
     "written into a real array": (into_real, tanh_slope, "ComplexWarning"),
     "something else for complex": (lambda x: x * (2 if x.dtype.kind == "c" else 1), np.ones_like, "its real part"),
 }

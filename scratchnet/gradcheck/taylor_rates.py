@@ -12,6 +12,7 @@ good as linear, along r, and the gradient is right to all digits.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from scratchnet.gradcheck.structures import point_of
 
 STEPS = tuple(1e-2 * 2.0**-k for k in range(12))
 ROUNDING = 1e3 * np.finfo(float).eps  # relative to the terms of a remainder
+LAST = 3  # rates, at the smallest steps above rounding, where a small mistake stands out from the curvature
 SLACK = 0.25  # of a rate: 1.75 is as good as 2
 
 
@@ -32,7 +34,7 @@ SLACK = 0.25  # of a rate: 1.75 is as good as 2
 class Taylor:
     """Remainders of the expansion along a direction, order 1 or 2, at halved steps. True if they fall as they should.
 
-    rate: the median over the steps at which the remainder is above rounding; infinite if it is rounding everywhere.
+    rate: the median over the smallest steps at which the remainder is above rounding; infinite if it never is.
     """
 
     name: str
@@ -52,9 +54,9 @@ class Taylor:
     def __str__(self) -> str:
         if math.isinf(self.rate):
             return f"ok    {self.name}: the remainder is rounding at every step: forward is linear here"
-        verdict = "ok  " if self else "FAIL"
-        meaning = "" if self else "; 1 is the rate of a wrong gradient" if self.rate < 1.5 else "; is there a kink nearby?"
-        return f"{verdict}  {self.name}: remainder of order {self.order} falls at rate {self.rate:.2f}, expected {self.expected}{meaning}"
+        meaning = "" if self else "; 1 is the rate of a wrong gradient" if self.rate < 1.5 else "; is a kink nearby?"
+        verdict = f"{'ok  ' if self else 'FAIL'}  {self.name}: remainder of order {self.order}"
+        return f"{verdict} falls at rate {self.rate:.2f}, expected {self.expected}{meaning}"
 
 
 def taylor(
@@ -83,13 +85,11 @@ def taylor(
         ends = [dot(dy, point.at_step(name, side * h * direction)[0]) for side in ((1,) if order == 1 else (1, -1))]
         values = [ends[0], dot(dy, y) if order == 1 else ends[1]]
         rest = abs(values[0] - values[1] - order * h * slope)
-        return rest, rest > ROUNDING * max(map(abs, values))
+        return rest, bool(rest > ROUNDING * max(map(abs, values)))
 
     found = [remainder(h) for h in STEPS]
     rates = [
-        math.log2(large / small)
-        for (large, above), (small, still) in zip(found, found[1:], strict=False)
-        if above and still and small
+        math.log2(large / small) for (large, above), (small, still) in pairwise(found) if above and still and small
     ]
-    rate = float(np.median(rates)) if rates else math.inf
+    rate = float(np.median(rates[-LAST:])) if rates else math.inf
     return Taylor(name, order, STEPS, tuple(rest for rest, _ in found), rate)
