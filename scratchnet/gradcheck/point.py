@@ -24,7 +24,7 @@ class Point:
     def __post_init__(self) -> None:
         """Raises NestedError unless all are arrays, and ScratchnetError if one is not float64 or a name is taken."""
         leaves = [*self.params.values(), *self.inputs] if isinstance(self.params, dict) else [None]
-        if any(not hasattr(t, "__setitem__") or getattr(t, "dtype", np.dtype(bool)).kind not in "fc" for t in leaves):
+        if any(getattr(leaf, "dtype", np.dtype(bool)).kind not in "fc" for leaf in leaves):
             raise NestedError("an argument is no array of floating-point numbers")
         if shared := sorted(self.params.keys() & set(self.input_names)):
             raise ScratchnetError(f"{shared[0]} is both a parameter and an input: rename the parameter")

@@ -22,7 +22,7 @@ class Sides(NamedTuple):
 
     @property
     def kinked(self) -> bool:
-        """Whether the interval is wider than rounding explains: there is a tie at this point, and not a pole near it."""
+        """Whether the interval is wider than rounding explains: there is a tie at this point, not a pole near it."""
         return self.settled and self.highest - self.lowest > 1e-5 * max(abs(self.highest), abs(self.lowest))
 
     def between(self, value: float, scale: float) -> bool:
