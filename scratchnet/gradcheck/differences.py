@@ -43,9 +43,11 @@ def central(
     slopes: list[Slope] = []
     for step in steps:
         found = slope(point, name, direction, dy, step * size)
-        if len(slopes) > SAME_BRANCH_STEPS and found.moved < slopes[0].moved / 2:
+        if slopes and found.moved < slopes[0].moved / 2:
             break
         slopes.append(found)
+    if len(slopes) < SAME_BRANCH_STEPS:
+        return Difference(slopes[0].value, np.inf, steps[0] * size, False)
     crossed = [k for k, found in enumerate(slopes) if not found.same]
     first = crossed[-1] + 1 if crossed else 0
     crosses_kink = len(slopes) - first < SAME_BRANCH_STEPS

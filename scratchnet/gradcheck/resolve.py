@@ -83,12 +83,12 @@ def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
     Where both are within reach of the difference it cannot tell them apart, and nothing coarser overrules the exact.
     """
     analytic, scale = dot(at.gradient, direction), max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
-    best = central(at.point, at.name, direction, at.dy)
-    if abs(best.value - numeric) <= max(4 * best.error, TOLERANCE["central"] * scale):
-        return True
     differences = (spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS)
     gaps = ((abs(value - numeric), abs(value - analytic)) for value in differences)
-    return any(gap <= min(PLAUSIBLE * scale, 3 * of_backward) for gap, of_backward in gaps)
+    if any(gap <= min(PLAUSIBLE * scale, 3 * of_backward) for gap, of_backward in gaps):
+        return True
+    best = central(at.point, at.name, direction, at.dy)
+    return abs(best.value - numeric) <= max(4 * best.error, TOLERANCE["central"] * scale)
 
 
 def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
