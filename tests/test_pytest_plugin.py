@@ -109,6 +109,26 @@ def test_the_seed_is_that_of_the_name_unless_another_is_asked_for(project):
     assert "seed 0: from --gradcheck-seed" in run_pytest(project, "-k", "wrong", "--gradcheck-seed", "0")
 
 
+def test_processes_of_xdist_give_the_same_seeds(project):
+    pytest.importorskip("xdist", reason="needs pytest-xdist")
+    one, two = (seeds(run_pytest(project, *arguments)) for arguments in ([], ["-p", "xdist", "-n", "2"]))
+    assert one
+    assert sorted(one) == sorted(two)
+
+
+def test_the_fixture_keeps_nothing_between_tests_and_so_is_one_for_all(project):
+    (project / "test_given.py").write_text(
+        "import pytest\nfrom layers import Scale\n"
+        "hypothesis = pytest.importorskip('hypothesis', reason='needs hypothesis')\n"
+        "@hypothesis.settings(database=None, deadline=None, max_examples=5)\n"
+        "@hypothesis.given(rows=hypothesis.strategies.integers(1, 5))\n"
+        "def test_given(gradcheck, rows):\n    gradcheck(Scale(), (rows, 3))\n"
+    )
+    printed = run_pytest(project, "test_given.py")
+    (project / "test_given.py").unlink()
+    assert "1 passed" in printed or "1 skipped" in printed, printed
+
+
 @pytest.fixture
 def check_it() -> GradientCheck:
     return GradientCheck(seed=11, origin="made for this test")

@@ -103,7 +103,11 @@ def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES)
     worst = int(np.argmax(np.where(off, gaps, -1.0)))
     index = tuple(indices[worst].tolist())
     if kind == "bug":
-        explanation = _outside_tie(suspect, index) or _hint(suspect, analytic, numeric, off, rng)
+        explanation = (
+            _outside_tie(suspect, index)
+            or _repeated(suspect, indices[off], indices[~off & (analytic != 0)])
+            or _hint(suspect, analytic, numeric, off, rng)
+        )
     else:
         explanation = EXCUSES[kind]
     return Mismatch(
@@ -167,6 +171,18 @@ def _outside_tie(suspect: Suspect, index: tuple[int, ...]) -> str:
     if not sides.kinked or max(abs(sides.left), abs(sides.right)) < SAME * typical:  # two zeros, to rounding
         return ""
     return f"at a tie of forward, but not between the one-sided derivatives {sides.left:.6g} and {sides.right:.6g}"
+
+
+def _repeated(suspect: Suspect, wrong: np.ndarray, right: np.ndarray) -> str:
+    """Says that the wrong rows are those that occur more than once among indices, as in an embedding."""
+    if not suspect.tensor.ndim or not len(wrong):
+        return ""
+    for name, numbers in getattr(suspect.point.layer, "constants", {}).items():
+        rows, counts = np.unique(numbers, return_counts=True)
+        often = rows[counts > 1]
+        if np.isin(wrong[:, 0], often).all() and len(often) < len(rows) and not np.isin(right[:, 0], often).any():
+            return f"the rows that {name} has more than once: add them up with np.add.at, since += counts a row once"
+    return ""
 
 
 def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:

@@ -24,6 +24,11 @@ class LiftedForward:
         y, cache = self.layer.forward(lift(params), *map(lift, inputs), **options)
         return lower(y), cache
 
+    @property
+    def constants(self) -> dict[str, Any]:
+        """Those of the layer."""
+        return getattr(self.layer, "constants", {})
+
     def backward(self, dy: Array, cache: Any) -> Any:
         """The layer's own."""
         return self.layer.backward(dy, cache)

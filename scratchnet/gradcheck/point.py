@@ -144,7 +144,8 @@ def misfits(point: Point, gradients: Mapping[str, Any], without_gradient: Collec
             yield f"d{name} is {_kind(gradient)}, expected an array of shape {shape}"
             continue
         if tuple(gradient.shape) != shape:
-            yield f"d{name} has shape {tuple(gradient.shape)}, expected an array of shape {shape}"
+            how = ": sum over the axes that were broadcast" if gradient.size > tensor.size else ""
+            yield f"d{name} has shape {tuple(gradient.shape)}, expected an array of shape {shape}{how}"
         elif gradient.dtype != tensor.dtype:
             yield f"d{name} is {gradient.dtype}, expected {tensor.dtype} like {name}"
         elif device is not device_of(tensor):

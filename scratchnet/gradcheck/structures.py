@@ -99,6 +99,12 @@ class Flat:
         return list(self.tensors)
 
     @property
+    def constants(self) -> dict[str, Any]:
+        """The arguments of whole numbers, by name."""
+        leaves = [*self._input_leaves(), *_leaves(self.params, "")]
+        return {name: np.asarray(leaf) for name, leaf in leaves if np.asarray(leaf).dtype.kind in "iu"}
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Which arguments were held constant."""
         leaves = [*self._input_leaves(), *_leaves(self.params, "")]
