@@ -29,12 +29,13 @@ files.reading files.zips files.claims files.quantise
 files.npz files.locks
 files.atomic
 files
-gradcheck.adapters gradcheck.drawing
-gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
-gradcheck.numeric
-gradcheck.contract gradcheck.sides gradcheck.step_sweep gradcheck.precision
+gradcheck.drawing gradcheck.faults gradcheck.hints gradcheck.where gradcheck.wording
+gradcheck.strategies gradcheck.report gradcheck.point
+gradcheck.adapters gradcheck.attributes gradcheck.lifted gradcheck.numeric gradcheck.structures gradcheck.watch
+gradcheck.contract gradcheck.coverage gradcheck.differences gradcheck.lifted_functions gradcheck.precision
+gradcheck.sides gradcheck.source_files gradcheck.taylor_rates
+gradcheck.agreement gradcheck.algebra gradcheck.resolve gradcheck.step_sweep
 gradcheck.diagnose
-gradcheck.algebra
 gradcheck.check
 gradcheck
 ops.accelerated ops.windows
@@ -85,7 +86,9 @@ checkpoint
 planted.cases
 planted.parts
 planted.bug
-planted.maps planted.vectors planted.siamese
+planted.maps planted.vectors planted.siamese planted.stranger_layers
+planted.stranger_losses
+planted.stranger_maps planted.stranger_scores planted.stranger_sequences
 planted.contract
 planted.trials
 planted
@@ -118,6 +121,7 @@ bench
 __init__
 pytest_plugin
 cli.options
+cli.gradcheck_file
 cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.plot
 cli.training
 cli

@@ -4,7 +4,7 @@ Every check tests it: backward writes to none of its arguments, returns no views
 cotangent (and so zero for zero) and independent of memory layout, and keeps no state between calls.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,38 +12,60 @@ import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of, to_host
 from scratchnet.gradcheck.numeric import same_bits
-from scratchnet.gradcheck.point import Point, gaussian_like, norm
+from scratchnet.gradcheck.point import Point, gaussian_like, norm, said
 
+RULES = {
+    "writes": "writes to no argument", "deterministic": "deterministic", "views": "returns no views",
+    "zero": "zero for a zero cotangent", "linear": "linear in the cotangent", "layouts": "any memory layout",
+    "state": "no state between calls",
+}  # fmt: skip
 ROUNDING = 1e-10  # relative; a different order of summation changes far less
 FLOOR = 1e-13  # relative to the largest gradient, for gradients that are zero to rounding
 
 
-def contract(point: Point, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+def contract(
+    point: Point, rng: np.random.Generator, rules: bool | Mapping[str, bool] = True
+) -> tuple[list[str], list[str]]:
     """(problems, properties): a line for each violation of the contract, and the properties that hold.
 
-    Runs the layer about ten times in each direction. Raises MalformedError if backward returns no gradients at all.
+    rules: those that are switched off, {"views": False}. Runs the layer about ten times in each direction. Raises
+    MalformedError if backward returns no gradients at all.
     """
+    off: set[str] = set()
+    if not isinstance(rules, bool):
+        from scratchnet.gradcheck.faults import switched_off  # noqa: PLC0415, needed by rules alone
+
+        off = switched_off(rules, RULES)
     dy = gaussian_like(point.forward()[0], rng)
-    if written := list(_writes(point, dy)):
-        return written, []  # the other tests cannot rely on their arguments
+    written = list(_writes(point, dy))
+    if written and "writes" not in off:
+        return [*map(_with_switch("writes"), written)], []  # the other tests cannot rely on their arguments
     y, cache = point.forward()
     grads = {name: gradient.copy() for name, gradient in point.backward(dy, cache).items()}
-    problems, held = [], ["writes to no argument"]
+    problems: list[str] = []
+    held = [] if written else [RULES["writes"]]
     for name, violations in {
         "deterministic": _deterministic(point, y, cache, dy, grads),
-        "returns no views": _views(point, dy),
-        "zero for a zero cotangent": _zero(point, dy),
-        "linear in the cotangent": _linear(point, dy, grads, rng),
-        "any memory layout": _layouts(point, y, dy, grads),
-        "no state between calls": _interleaved(point, dy, grads, rng),
+        "views": _views(point, dy),
+        "zero": _zero(point, dy),
+        "linear": _linear(point, dy, grads, rng),
+        "layouts": _layouts(point, y, dy, grads),
+        "state": _interleaved(point, dy, grads, rng),
     }.items():
+        if name in off:
+            continue
         try:
             violated = list(violations)
         except Exception as error:  # any exception: the same calls have just succeeded on their own
-            violated = [f"{name}: the test raised {type(error).__name__}: {' '.join(str(error).split())[:80]}"]
-        problems += violated
-        held += [] if violated else [name]
+            violated = [f"{RULES[name]}: the test raised {said(error)}"]
+        problems += map(_with_switch(name), violated)
+        held += [] if violated else [RULES[name]]
     return problems, held
+
+
+def _with_switch(rule: str) -> Callable[[str], str]:
+    """Adds how to allow what was found."""
+    return lambda problem: f'{problem}; if that is meant: contract={{"{rule}": False}}'
 
 
 def _deterministic(point: Point, y: Array, cache: Any, dy: Array, grads: Mapping[str, Array]) -> Iterator[str]:
@@ -107,7 +129,7 @@ def _layouts(point: Point, y: Array, dy: Array, grads: Mapping[str, Array]) -> I
             relaid_y, cache = relaid.forward()
             relaid_grads = relaid.backward(relay(dy), cache)
         except Exception as error:  # any exception: the same values in C order have just succeeded
-            yield f"{layout} arrays raise {type(error).__name__}: {' '.join(str(error).split())[:80]}"
+            yield f"{layout} arrays raise {said(error)}"
             continue
         actual = {"y": relaid_y} | {f"d{name}": gradient for name, gradient in relaid_grads.items()}
         for name in beyond_rounding(actual, expected):
