@@ -66,15 +66,17 @@ images.photo
 images.frames
 images
 photo
+models.reading
 models.siamese
 models.networks
 models
 data.alphabets data.archive data.fetch data.locate
+data.uneven data.folders
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
-data.splits data.download
+data.splits data.download data.own
 data
 oneshot.trials
-oneshot.scorers oneshot.baselines oneshot.verification
+oneshot.scorers oneshot.baselines oneshot.verification oneshot.rejection
 oneshot.tasks
 oneshot
 pretrained.card

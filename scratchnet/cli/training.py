@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from scratchnet.cli.evaluation import evaluate_scorers
-from scratchnet.cli.options import Commands, add_device, at_least, finish, over_zero
-from scratchnet.common.console import say
+from scratchnet.cli.options import Commands, add_device, add_pictures, at_least, finish, over_zero, read_own_data
+from scratchnet.common.console import note, say
+from scratchnet.data.locate import is_own
 from scratchnet.data.splits import Split
 from scratchnet.errors import InUseError, ScratchnetError
 from scratchnet.models.networks import ARCHITECTURES
@@ -19,7 +20,7 @@ from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
 from scratchnet.oneshot.baselines import BASELINES
 from scratchnet.oneshot.tasks import Task
-from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, read_log, train
+from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, own_split, read_log, train
 from scratchnet.train.progress import best_of
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.recipes import RECIPES, find_recipe
@@ -30,10 +31,17 @@ def add_to(commands: Commands) -> None:
     """Add `train`."""
     text = "Train a network, by default on generated alphabets, which need no download."
     added = commands.add("train", run, text)
-    added.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, quick)")
     added.add_argument(
-        "--data", metavar="DIR_OR_ZIP", help="location of Omniglot (default: SCRATCHNET_DATA, else the cache folder)"
+        "--recipe",
+        help=f"one of {', '.join(RECIPES)} (default: glyphs; with --data, own for pictures of your own, else quick)",
     )
+    added.add_argument(
+        "--data",
+        metavar="DIR_OR_ZIP",
+        help="a folder of your own pictures, with a folder for each class, or the location of Omniglot (default: "
+        "SCRATCHNET_DATA, else the cache folder)",
+    )
+    add_pictures(added)
     added.add_argument(
         "--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE, numbered if it exists)"
     )
@@ -77,12 +85,20 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, then test on `split.test` if any; exit code 0. Raises ScratchnetError for --resume without --out."""
-    recipe = _recipe(options)
-    split = load_split(recipe, options.data)
+    recipe, own = _recipe(options), None
+    if is_own(options.data):
+        own = read_own_data(options, recipe.architecture.get("frame", "page"))
+        recipe, split, what = own_split(recipe, own)
+        if not options.json:
+            note(what)
+    else:
+        split = load_split(recipe, options.data)
     out, net = _trained(options, recipe, split)
     log = read_log(out)
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
+    if own:
+        figures["data"] = own.as_dict()
     if not options.json:
         say(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
     if split.test:
@@ -125,6 +141,8 @@ def _outcome(epoch: Mapping[str, Any]) -> str:
 def _resume_command(options: argparse.Namespace, out: Path) -> str:
     again = ["scratchnet", "train", "--resume", "--out", str(out)]
     again += ["--data", options.data] if options.data else []
+    again += ["--writers", options.writers] if options.writers else []
+    again += ["--skip-damaged"] if options.skip_damaged else []
     again += ["--device", options.device] if options.device else []
     again += ["--memory", f"{options.memory:g}"] if options.memory else []
     again += ["--save-every", f"{options.save_every:g}"] if options.save_every != SAVE_EVERY else []
@@ -138,9 +156,12 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         settings["seed"] = str(options.seed)
     if options.resume and options.out is None:
         raise ScratchnetError("--resume requires --out, the run folder to continue")
+    if options.pictures:
+        settings["architecture.frame"] = options.pictures
     if options.resume and not options.recipe:
         return override(Recipe.read(options.out / RECIPE), settings)
-    return override(find_recipe(options.recipe or ("quick" if options.data else "glyphs")), settings)
+    usual = "own" if is_own(options.data) else "quick" if options.data else "glyphs"
+    return override(find_recipe(options.recipe or usual), settings)
 
 
 def _name_and_value(text: str) -> tuple[str, str]:

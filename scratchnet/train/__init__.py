@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
     "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "batches", "diagnosis", "environment",
-    "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "progress", "queue_step", "read_log",
+    "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "own_split", "progress", "queue_step", "read_log",
     "recipe", "recipes", "settings", "signals", "state", "step", "stepper", "synchronous", "train", "train_step",
 ]  # fmt: skip
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         signals, state, step, stepper, synchronous,
     )  # fmt: skip
     from scratchnet.train.folder import LOG, RECIPE, STATE
-    from scratchnet.train.loop import SAVE_EVERY, load_split, train
+    from scratchnet.train.loop import SAVE_EVERY, load_split, own_split, train
     from scratchnet.train.signals import Interrupted, StoppedAtOnce, exit_code
     from scratchnet.train.state import read_log
     from scratchnet.train.step import queue_step
@@ -23,7 +23,7 @@ else:
     from scratchnet.common.lazy import lazily
 
     __getattr__, __dir__ = lazily(__name__, __all__, {
-        "LOG": "folder", "RECIPE": "folder", "STATE": "folder", "SAVE_EVERY": "loop", "load_split": "loop",
+        "LOG": "folder", "RECIPE": "folder", "STATE": "folder", "SAVE_EVERY": "loop", "load_split": "loop", "own_split": "loop",
         "train": "loop", "Interrupted": "signals", "StoppedAtOnce": "signals", "exit_code": "signals",
         "read_log": "state", "queue_step": "step", "train_step": "synchronous",
     })  # fmt: skip

@@ -17,6 +17,7 @@ depend on how much memory the process holds when it starts.
 
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -25,7 +26,9 @@ from scratchnet.backend import Device, get_device, memory_errors
 from scratchnet.checkpoint import load_model
 from scratchnet.common.console import note
 from scratchnet.data.drawings import Drawings
+from scratchnet.data.own import OwnData, split_own
 from scratchnet.data.splits import Split, background_split, glyph_split
+from scratchnet.data.uneven import uneven
 from scratchnet.errors import CheckpointError, DataError
 from scratchnet.files.atomic import write_bytes
 from scratchnet.models.siamese import SiameseNet
@@ -46,11 +49,35 @@ SAVE_EVERY = 10.0  # minutes between two states within an epoch
 def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     """The alphabets for a recipe, to train on and to validate by; data: the folder or zip of Omniglot.
 
-    Raises DataError when the recipe needs Omniglot and `data` does not have it.
+    Raises DataError when the recipe needs Omniglot and `data` does not have it. One's own pictures are `own_split`'s.
     """
     if recipe.data == "glyphs":
         return glyph_split(recipe.image_size)
+    if recipe.data == "own":
+        raise DataError("the recipe is for pictures of your own: take own_split(recipe, read_own(folder))")
     return background_split(data, validation=recipe.validation_alphabets, drawers=recipe.drawers)
+
+
+def own_split(recipe: Recipe, own: OwnData) -> tuple[Recipe, Split, str]:
+    """The recipe as it suits one's own pictures, the alphabets to train on and to validate by, and what is kept out.
+
+    An episode has no more characters than there are to train on; both_ways needs two drawings of every character;
+    where nothing can be kept out, there is no validation.
+    """
+    split, what = split_own(own.alphabets, n_way=recipe.n_way, keep_out=recipe.keep_out, seed=recipe.seed)
+    alone = any(alphabet.characters > len(uneven(alphabet).askable) for alphabet in split.train)
+    return (
+        replace(
+            recipe,
+            data="own",
+            n_way=min(recipe.n_way, max(alphabet.characters for alphabet in split.train)),
+            both_ways=recipe.both_ways and not alone,
+            validation_alphabets=(),
+            keep_out=recipe.keep_out if split.validation else "none",
+        ),
+        split,
+        what,
+    )
 
 
 def train(

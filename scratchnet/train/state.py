@@ -205,9 +205,10 @@ def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:
             raise ValueError(f"it is at step {saved['step']} and has {len(saved['losses'])} losses")
     except (ValueError, ScratchnetError) as cause:
         raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
-    for name, value in recipe.as_dict().items():
-        if began[name] != value:
+    now = recipe.as_dict()
+    for name in now | began:
+        if (value := now.get(name)) != began.get(name):
             raise CheckpointError(
-                f"{path.parent} was trained with {name}={began[name]}, not {name}={value}: "
+                f"{path.parent} was trained with {name}={began.get(name)}, not {name}={value}: "
                 "resume it as it began, or choose another --out"
             )

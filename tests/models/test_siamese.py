@@ -151,10 +151,10 @@ def test_a_network_that_frames_the_ink_reads_photos(net, character, tmp_path):
     Image.fromarray(board).save(tmp_path / "board.png")
     photo, drawing = [tmp_path / "board.png"], character[None]
     framing = replace(net, frame="ink")
-    np.testing.assert_allclose(framing._prepare("a", photo), framing._prepare("b", drawing), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(framing.prepare(photo), framing.prepare(drawing), rtol=0, atol=1e-5)
     np.testing.assert_allclose(framing.embed(photo), framing.embed(drawing), rtol=0, atol=1e-5)
     gray = np.asarray(Image.fromarray(board).convert("L"), np.float32)[None] / 255
-    np.testing.assert_allclose(net._prepare("a", photo), resize(1 - gray, SIZE), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(net.prepare(photo), resize(1 - gray, SIZE), rtol=0, atol=1e-6)
 
 
 def test_a_picture_without_a_character_is_refused_by_its_name_where_the_ink_is_framed(net, tmp_path):
