@@ -55,8 +55,8 @@ def add_to(commands: Commands) -> None:
     added.add_argument(
         "--data",
         metavar="DIR_OR_ZIP",
-        help="a folder of your own pictures, with a folder for each class, to evaluate on; or the location of the other "
-        "data (default: SCRATCHNET_DATA, else the cache folder)",
+        help="a folder of your own pictures, with a folder for each class; or the location of the other data (default: "
+        "SCRATCHNET_DATA, else the cache folder)",
     )
     add_pictures(added)
     added.add_argument("--trials", type=at_least(1), metavar="N", help="number of random trials (default: 400)")
@@ -157,7 +157,9 @@ def _own_figure(options: argparse.Namespace, networks: Networks, frames: Collect
     if options.figures or options.pairs:
         raise ScratchnetError("--figures and --pairs do not apply to pictures of your own: leave them out")
     if len(frames) > 1:
-        raise ScratchnetError(f"these networks read pictures as {' and '.join(sorted(frames))}: evaluate them one by one")
+        raise ScratchnetError(
+            f"these networks read pictures as {' and '.join(sorted(frames))}: evaluate them one by one"
+        )
     (frame,) = frames
     own = read_own_data(options, frame)
     way, shot = options.way or min(20, own.characters), options.shot or 1

@@ -135,8 +135,8 @@ def add_pictures(added: argparse.ArgumentParser, folder: bool = True) -> None:
 
 def read_own_data(options: argparse.Namespace, frame: str) -> OwnData:
     """The pictures of --data, read as a network with this frame reads them; prints what was found, unless --json."""
-    if not options.json:
-        note(f"reading the pictures in {options.data}")
+    if is_terminal(sys.stderr) and not options.json:
+        note(f"reading the pictures in {options.data}")  # which takes a while; an error is then the second line
     own = read_own(options.data, frame=frame, writers=options.writers, skip_damaged=options.skip_damaged)
     if not options.json:
         for line in own.summary():

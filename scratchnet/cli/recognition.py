@@ -48,7 +48,7 @@ def add_to(commands: Commands) -> None:
     added.add_argument(
         "--reject",
         action="store_true",
-        help="say so when no class fits, by a threshold chosen on the examples, with the class of each kept out in turn",
+        help="say so when no class fits, by a threshold chosen on the examples with their own class kept out",
     )
     added.add_argument(
         "--wrongly-accepted",

@@ -43,8 +43,8 @@ class Tree:
     """The files of a zip or a folder.
 
     files: by path inside the tree, a function that reads the file, given the largest number of bytes to accept.
-    folders: the paths of all folders. held: the bytes on disk, compressed or not. places: the paths on disk of the files
-    of a folder, whose names may be spelled differently.
+    folders: the paths of all folders. held: the bytes on disk, compressed or not. places: of the files of a folder, the
+    paths on disk, where their names may be spelled differently.
     """
 
     path: Path
@@ -105,7 +105,7 @@ def few(names: Sequence[str], most: int = 5, total: int = 0) -> str:
 
 
 @contextmanager
-def open_tree(path: Path | str, *, most: int = MAX_FILES) -> Iterator[Tree]:
+def open_tree(path: Path | str, *, most: int | None = None) -> Iterator[Tree]:
     """Open the zip or folder at `path`; most: the largest number of files to accept in a folder.
 
     Raises DataError if it is missing, damaged, encrypted or larger than the bounds allow, and for a zip whose directory
@@ -113,7 +113,7 @@ def open_tree(path: Path | str, *, most: int = MAX_FILES) -> Iterator[Tree]:
     """
     path = Path(path)
     if path.is_dir():
-        yield _folder(path, most)
+        yield _folder(path, most or MAX_FILES)
         return
     if not path.exists():
         raise DataError(f"there is no file or folder {path}: check the path, or run `scratchnet download`")

@@ -49,10 +49,11 @@ class Drawings:
         if not alphabets:
             raise DataError("no alphabets to train on: expected at least one")
         fit = find_frame(frame).fit
-        images, numbers, labels, repeats, characters = [], [], [], [], 0
+        images: list[np.ndarray] = []
+        numbers, labels, repeats, characters = [], [], [], 0
         for alphabet in alphabets:
             alphabet.expect_ink()
-            count, part = sum(map(len, images)), uneven(alphabet)
+            count, part = sum(len(some) for some in images), uneven(alphabet)
             flat = alphabet.drawings
             for some in (flat[start : start + AT_ONCE] for start in range(0, len(flat), AT_ONCE)):
                 images.append(np.rint(255 * fit(some.astype(np.float32), size)).astype(np.uint8))

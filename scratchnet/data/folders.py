@@ -7,12 +7,12 @@ is none is left out and counted.
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path, PurePosixPath
 
 from scratchnet.data.archive import few, open_tree
 from scratchnet.errors import DataError, ScratchnetError
-from scratchnet.images.pictures import MAX_BYTES, SUFFIXES
+from scratchnet.images.pictures import SUFFIXES
 
 MOST = 1_000_000  # files
 LAYOUT = "expected a folder for each class, FOLDER/CLASS/PICTURE or FOLDER/ALPHABET/CLASS/PICTURE"
@@ -104,7 +104,9 @@ def _pattern(writers: str | None) -> re.Pattern[str] | None:
     try:
         pattern = re.compile(writers)
     except re.error as cause:
-        raise ScratchnetError(f"{writers!r} is no regular expression ({cause}): give one such as '_([0-9]+)'") from cause
+        raise ScratchnetError(
+            f"{writers!r} is no regular expression ({cause}): give one such as '_([0-9]+)'"
+        ) from cause
     if pattern.groups != 1:
         raise ScratchnetError(
             f"{writers!r} has {pattern.groups} groups, expected one around what names the writer: '_([0-9]+)'"
@@ -133,7 +135,7 @@ def _expect_classes(folder: Path, names: list[str]) -> None:
 
 
 def _expect_distinct(folder: Path, pictures: list[Picture]) -> None:
-    for one, other in zip(pictures, pictures[1:], strict=False):
+    for one, other in pairwise(pictures):
         if one.label == other.label:
             raise DataError(
                 f"{folder} has two images of class {one.label}, {one.file.name} and {other.file.name}: "

@@ -10,8 +10,8 @@ from scratchnet.errors import DataError
 SETS = ("images_background", "images_evaluation", "all_runs")
 SMALL_SETS = ("images_background_small1", "images_background_small2")  # parts of the background set
 FETCH_OMNIGLOT = (
-    "fetch Omniglot with `scratchnet download DIR`, or give the folder of the files with --data DIR; a folder of your own "
-    "pictures needs a folder for each class"
+    "fetch Omniglot with `scratchnet download DIR`, or give the folder of the files with --data DIR; a folder of your "
+    "own pictures needs a folder for each class"
 )
 
 # Lake's repository as cloned and as packed by GitHub; torchvision's omniglot-py and MNIST/raw.
@@ -104,7 +104,7 @@ def _sets(place: Path) -> Iterator[Path]:
 
 
 def is_own(option: Path | str | None) -> bool:
-    """Whether `option` is a folder of pictures of one's own: a folder without the names of Omniglot's sets and files."""
+    """Whether `option` is a folder of one's own: without the names of Omniglot's and MNIST's sets and files."""
     if option is None:
         return False
     place = _place(option)

@@ -26,13 +26,15 @@ from scratchnet.images.resize import resize
 PAGE = 105  # pixels a side, as Omniglot's drawings have
 KEPT_OUT = 1 / 5  # of the classes, or of the drawers of each class, to validate by
 ENOUGH = 25  # classes to keep some of them out; with fewer, all train, and some drawings of each are kept out
-GREYISH = 0.25  # of the pixels between ink and paper; see `images.contrast.share_between`
+# Of the pixels between ink and paper (`images.contrast.share_between`). 485 drawn, typed and printed characters had up
+# to 0.11; of crops of photos of things, most have more than 0.2.
+GREYISH = 0.18
 KEEP_OUT = ("auto", "classes", "drawings", "none")
 
 
 @dataclass(frozen=True)
 class OwnData:
-    """The alphabets in a folder. damaged: why pictures were skipped. greyish: pictures with much between ink and paper."""
+    """The alphabets in a folder. damaged: why pictures were skipped. greyish: how many are like photos of things."""
 
     found: Found
     alphabets: list[UnevenAlphabet]
@@ -56,15 +58,17 @@ class OwnData:
         each = f"{counts[0]} to {counts[-1]}" if counts[0] != counts[-1] else f"{counts[0]}"
         lines = [f"{self.found.folder}: {sum(counts):,} pictures of {len(counts):,} classes{where}, {each} a class"]
         if alone := counts.count(1):
-            lines.append(f"{alone:,} {'class has' if alone == 1 else 'classes have'} one picture, which is only a support")
+            lines.append(
+                f"{alone:,} {'class has' if alone == 1 else 'classes have'} one picture, which is only a support"
+            )
         if self.found.others:
             lines.append(f"left out: {self.found.left_out()}")
         if self.damaged:
             lines.append(f"skipped: {len(self.damaged):,} that cannot be read, {self.damaged[0]}")
-        if self.greyish > len(counts) and 2 * self.greyish > sum(counts):
+        if 2 * self.greyish > sum(counts):
             lines.append(
-                f"warning: {self.greyish:,} pictures are neither dark on light nor light on dark, as photos of things are: "
-                "--pictures grey keeps them as they are"
+                f"warning: {self.greyish:,} pictures are neither dark on light nor light on dark: "
+                "--pictures grey takes them as they are"
             )
         return lines
 
@@ -96,13 +100,13 @@ def read_own(
     found = find_pictures(folder, writers=writers)
     pages, faults, greyish = _read_pages(found, frame)
     damaged = [fault for fault in faults if fault]
+    or_grey = ", or take all pictures as they are with --pictures grey" if frame == "ink" else ""
     if damaged and not skip_damaged:
-        or_grey = ", or take all pictures as they are with --pictures grey" if frame == "ink" else ""
         others = f" (and {len(damaged) - 1:,} more like it)" if len(damaged) > 1 else ""
         raise DataError(f"{damaged[0]}{others}; or leave such pictures out with --skip-damaged{or_grey}")
     kept = [number for number, fault in enumerate(faults) if not fault]
     if not kept:
-        raise DataError(f"{found.folder} holds no picture that can be read: {damaged[0]}")
+        raise DataError(f"{found.folder} holds no picture that can be read: {damaged[0]}{or_grey}")
     return OwnData(found, _alphabets([found.pictures[n] for n in kept], pages[kept]), damaged, greyish)
 
 
@@ -138,8 +142,8 @@ def _without_classes(
         out = np.zeros(alphabet.characters, bool)
         for kind in (askable, ~askable):  # a fifth of each
             out[rng.permutation(np.flatnonzero(kind))[: round(KEPT_OUT * np.count_nonzero(kind))]] = True
-        train += [alphabet.of_characters(np.flatnonzero(~out))] if not out.all() else []
-        validation += [alphabet.of_characters(np.flatnonzero(out))] if out.any() else []
+        train += [alphabet.of_characters(np.flatnonzero(~out).tolist())] if not out.all() else []
+        validation += [alphabet.of_characters(np.flatnonzero(out).tolist())] if out.any() else []
     names = [name for alphabet in validation for name in alphabet.classes]
     if len(names) < 2 or not any(len(alphabet.askable) for alphabet in (*validation, *train)):
         return list(alphabets), [], ""

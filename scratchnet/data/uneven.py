@@ -60,9 +60,7 @@ class UnevenAlphabet(Alphabet):
 
     def expect_ink(self) -> None:
         """Check the images again, as on creation: they may have been modified since."""
-        expect_ink(
-            f"images of alphabet {self.name!r}", self.images, lambda n: f"alphabet {self.name!r}, drawing {n},"
-        )
+        expect_ink(f"images of alphabet {self.name!r}", self.images, lambda n: f"alphabet {self.name!r}, drawing {n},")
 
     @property
     def characters(self) -> int:

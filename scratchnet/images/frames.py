@@ -18,12 +18,13 @@ from scratchnet.images.resize import resize
 if TYPE_CHECKING:
     from PIL import Image
 
+BLACK = 127 / 255  # of a grey picture: less than 1/2, so that nothing in it counts as ink or as paper
 Picture = Union["Image.Image", str, Path, bytes, BinaryIO]
 
 
 class Frame(NamedTuple):
-    """read(picture, name=...): a picture to (H, W), float32 on the host; the name is for messages. fit: images (N, H, W),
-    float, to (N, size, size). darkest: the value of black.
+    """read(picture, name=...): a picture to (H, W), float32 on the host; the name is for messages. fit: images
+    (N, H, W), float, to (N, size, size). darkest: the value of black.
     """
 
     read: Callable[..., np.ndarray]
@@ -44,14 +45,13 @@ def _read_character(picture: Picture, name: str = "") -> np.ndarray:
 
 
 def _read_grey(picture: Picture, name: str = "") -> np.ndarray:
-    """Half of what `read_image` gives: the darkest grey is 1/2, so that nothing counts as ink or as paper."""
-    return _read_page(picture, name) / 2
+    return np.float32(BLACK) * _read_page(picture, name)
 
 
 FRAMES = {
     "page": Frame(_read_page, resize),  # the whole image, unchanged
     "ink": Frame(_read_character, frame_ink),  # the window filled by its ink; photos are cleaned first
-    "grey": Frame(_read_grey, resize, darkest=0.5),  # the whole image, from 0 for white to 1/2 for black
+    "grey": Frame(_read_grey, resize, darkest=BLACK),  # the whole image, from 0 for white to BLACK
 }
 
 

@@ -18,11 +18,11 @@ from scratchnet.files.reading import expect_file
 from scratchnet.images.blocks import webp_size, without_notes
 from scratchnet.images.channels import colours, grey_values
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
-if find_spec("PIL.AvifImagePlugin"):  # since Pillow 11.3
-    FORMATS += ("AVIF",)
-SUFFIXES = tuple(
-    ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .ppm .pgm .pbm .pnm .jp2 .j2k .jpx .avif".split()
+AVIF = ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()  # since Pillow 11.3
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", *AVIF)
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif"),
 )
 MAX_PIXELS = 64_000_000  # phone cameras reach this; a few kilobytes of PNG can claim gigabytes of pixels
 LARGE = 1 << 24  # pixels; larger pictures are averaged down
@@ -43,7 +43,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-Source = Path | str | bytes | BinaryIO | Image.Image
+File = Path | str | BinaryIO | Image.Image
+Source = File | bytes
 
 
 def read_image(source: Source, *, name: str = "") -> np.ndarray:
@@ -112,19 +113,18 @@ def _decode(source: Source, name: str) -> Image.Image:
     """The decoded picture; if that fails, decoded again without its metadata, which may be damaged."""
     if isinstance(source, Path | str):
         expect_file(source)
-    if isinstance(source, bytes | bytearray | memoryview):
-        source = io.BytesIO(source)
+    file = io.BytesIO(source) if isinstance(source, bytes | bytearray) else source
     try:
-        return _loaded(source, name)
+        return _loaded(file, name)
     except DataError:
         raise
     except Exception:
         with suppress(Exception):
-            return _loaded(io.BytesIO(without_notes(_content(source))), name)
+            return _loaded(io.BytesIO(without_notes(_content(file))), name)
         raise
 
 
-def _loaded(source: Source, name: str) -> Image.Image:
+def _loaded(source: File, name: str) -> Image.Image:
     """The decoded picture, turned upright. Its size is checked by the header before any pixel is decoded."""
     _expect_likely_webp(source, name)
     with _no_warnings, _opened(source) as image:
@@ -166,7 +166,7 @@ class _NoWarnings:
 _no_warnings = _NoWarnings()
 
 
-def _expect_likely_webp(source: Source, name: str) -> None:
+def _expect_likely_webp(source: File, name: str) -> None:
     """Refuse a WebP that claims more pixels than its bytes can plausibly hold.
 
     Pillow's decoder allocates eight bytes per pixel as soon as the file is opened, whatever it contains.
@@ -209,12 +209,12 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _opened(source: Source) -> AbstractContextManager[Image.Image]:
+def _opened(source: File) -> AbstractContextManager[Image.Image]:
     """The picture with only its header read. A file opened here is closed at the end; one of the caller stays open."""
     return nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS)
 
 
-def _content(source: Source) -> bytes:
+def _content(source: File) -> bytes:
     """The first MAX_BYTES bytes of a file."""
     if isinstance(source, Image.Image):
         raise ValueError("there is no file")

@@ -74,6 +74,6 @@ def expect_range(name: str, images: Array, frame: Frame) -> None:
         most = float(images.max())
         if most > frame.darkest + SLACK:
             raise DataError(
-                f"{name} has values up to {most:.3g}, but a network that reads grey takes 0 for white to "
-                f"{frame.darkest:g} for black: write {frame.darkest:g} * (1 - pixels / 255)"
+                f"{name} has values up to {most:.3g}, but a network that reads grey takes 0 for white to 127/255 for "
+                "black: write 127 / 255 * (1 - pixels / 255)"
             )

@@ -63,7 +63,4 @@ def _modified_hausdorff(a: np.ndarray, b: np.ndarray) -> float:
 
 
 HAUSDORFF = "modified Hausdorff distance"
-BASELINES: dict[str, Scorer] = {
-    "pixel nearest neighbour": PixelNearestNeighbour(),
-    HAUSDORFF: ModifiedHausdorff(),
-}
+BASELINES: dict[str, Scorer] = {"pixel nearest neighbour": PixelNearestNeighbour(), HAUSDORFF: ModifiedHausdorff()}

@@ -167,8 +167,9 @@ def sample_runs(
     With `across`, which is easier, each run takes its characters from all alphabets together. Alphabets with fewer
     than n_way characters or with too few drawers are left out. Raises DataError if none is left.
 
-    Uneven alphabets are put together until each has n_way characters. Of a character with fewer than k_shot + 1 drawers,
-    all but one draw the supports; one with a single drawer is a support without a query, and more runs make up for it.
+    Uneven alphabets are put together until each has n_way characters. Of a character with fewer than k_shot + 1
+    drawers, all but one draw the supports; one with a single drawer is a support without a query, and more runs make up
+    for it.
     """
     if any(isinstance(alphabet, UnevenAlphabet) for alphabet in alphabets):
         return _sample_uneven(alphabets, runs * n_way, rng=rng, n_way=n_way, k_shot=k_shot, across=across)

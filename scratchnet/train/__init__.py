@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
     "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "batches", "diagnosis", "environment",
-    "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "own_split", "progress", "queue_step", "read_log",
-    "recipe", "recipes", "settings", "signals", "state", "step", "stepper", "synchronous", "train", "train_step",
+    "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "own_split", "progress", "queue_step",
+    "read_log", "recipe", "recipes", "settings", "signals", "state", "step", "stepper", "synchronous", "train",
+    "train_step",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ else:
     from scratchnet.common.lazy import lazily
 
     __getattr__, __dir__ = lazily(__name__, __all__, {
-        "LOG": "folder", "RECIPE": "folder", "STATE": "folder", "SAVE_EVERY": "loop", "load_split": "loop", "own_split": "loop",
-        "train": "loop", "Interrupted": "signals", "StoppedAtOnce": "signals", "exit_code": "signals",
-        "read_log": "state", "queue_step": "step", "train_step": "synchronous",
+        "LOG": "folder", "RECIPE": "folder", "STATE": "folder", "SAVE_EVERY": "loop", "load_split": "loop",
+        "own_split": "loop", "train": "loop", "Interrupted": "signals", "StoppedAtOnce": "signals",
+        "exit_code": "signals", "read_log": "state", "queue_step": "step", "train_step": "synchronous",
     })  # fmt: skip

@@ -85,6 +85,7 @@ def train(
     split: Split,
     out: Path | str,
     *,
+    start: SiameseNet | None = None,
     device: str | Device | None = None,
     max_minutes: float | None = None,
     resume: bool = False,
@@ -97,6 +98,7 @@ def train(
     That is the one of the best epoch by validation or, with keep="last" or without a validation, of the last epoch.
     Without a validation, the validation alphabets of the split are not used.
 
+    start: the network whose parameters to begin with, of the recipe's architecture; None for new ones.
     max_minutes: stop after the epoch in which they run out. resume: go on where the run in `out` stopped, to the same
     bits; a warning on stderr names threads, kernels or versions that differ and may change the rounding.
     memory_gib: a limit on the memory of the process; batches are split into as many pieces as that needs. None on a
@@ -118,7 +120,7 @@ def train(
             expect_resumable(out, recipe)
         elif (out / STATE).exists():
             raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
-        run = TrainingRun.start(out, recipe, split, place)
+        run = TrainingRun.start(out, recipe, split, place, start)
         before = run.load() if resume else {}
         batches = _batches(recipe, split, run.net, memory_gib)
         validation_runs = _validation_runs(recipe, split)

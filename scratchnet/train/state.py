@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Device, Params, to_device
+from scratchnet.backend import Device, Params, to_device, to_host
 from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
 from scratchnet.common.notes import MAX_BYTES, expect, parse
 from scratchnet.data.alphabets import digest
@@ -62,9 +62,18 @@ class TrainingRun:
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
-    def start(cls, out: Path, recipe: Recipe, split: Split, device: Device) -> "TrainingRun":
-        """A run before its first step. Raises ScratchnetError when the recipe does not match its architecture."""
+    def start(
+        cls, out: Path, recipe: Recipe, split: Split, device: Device, start: SiameseNet | None = None
+    ) -> "TrainingRun":
+        """A run before its first step, with new parameters or with copies of those of the network `start`.
+
+        Raises ScratchnetError when the recipe does not match its architecture; CheckpointError when `start` does not.
+        """
         net, optimiser = build(recipe.architecture, seed=recipe.seed, device=device), recipe.optimiser()
+        if start is not None:
+            given = {name: to_host(value) for name, value in start.params.items()}
+            fitted = fitting(given, net.params, "the network to start from", shape="take its architecture")
+            net.params = {name: to_device(value.copy(), device) for name, value in fitted.items()}
         average = WeightAverage.starting_at(net.params, decay=recipe.weight_average) if recipe.weight_average else None
         optimiser.expect_prefixes_to_match(net.params)
         data = digest([*split.train, *(split.validation if recipe.validates else [])])
