@@ -95,8 +95,9 @@ train.synchronous
 train.recipe train.signals train.folder train.environment
 train.recipes train.settings train.batches train.progress
 train.state
-train.stepper
+train.stepper train.watch
 train.loop
+train.tuning
 train
 bench.timing bench.workload bench.channels_first bench.child
 bench.machine bench.profile bench.peers

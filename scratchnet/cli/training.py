@@ -4,11 +4,13 @@ import argparse
 import itertools
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scratchnet.checkpoint import load_model
 from scratchnet.cli.evaluation import evaluate_scorers
 from scratchnet.cli.options import Commands, add_device, add_pictures, at_least, finish, over_zero, read_own_data
 from scratchnet.common.console import note, say
@@ -25,6 +27,7 @@ from scratchnet.train.progress import best_of
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.recipes import RECIPES, find_recipe
 from scratchnet.train.settings import override, setting_names
+from scratchnet.train.tuning import Comparison, keep_the_better
 
 
 def add_to(commands: Commands) -> None:
@@ -40,6 +43,12 @@ def add_to(commands: Commands) -> None:
         metavar="DIR_OR_ZIP",
         help="a folder of your own pictures, with a folder for each class, or the location of Omniglot (default: "
         "SCRATCHNET_DATA, else the cache folder)",
+    )
+    added.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help="fine-tune this network, a run folder, a weights file or the name of a bundled one, on your own pictures",
     )
     add_pictures(added)
     added.add_argument(
@@ -93,7 +102,9 @@ def run(options: argparse.Namespace) -> int:
             note(what)
     else:
         split = load_split(recipe, options.data)
-    out, net = _trained(options, recipe, split)
+    start = _start(options, recipe)
+    out, net = _trained(options, recipe, split, start)
+    compared = keep_the_better(recipe, split, out, start, net) if start else None
     log = read_log(out)
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
@@ -101,6 +112,10 @@ def run(options: argparse.Namespace) -> int:
         figures["data"] = own.as_dict()
     if not options.json:
         say(f"{'best' if best else 'last'} {_outcome(best or log[-1])}; weights in {out}")
+        if compared and compared.before:
+            _print_comparison(recipe.start, compared)
+    if compared and compared.before and compared.after:
+        figures |= {"before": compared.before.as_dict(), "after": compared.after.as_dict(), "worse": compared.worse}
     if split.test:
         runs = oneshot.sample_runs(split.test, 40, rng=np.random.default_rng(0))
         scorers = {"scratchnet": net, **BASELINES}
@@ -109,7 +124,17 @@ def run(options: argparse.Namespace) -> int:
     return finish(options, figures)
 
 
-def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple[Path, SiameseNet]:
+def _start(options: argparse.Namespace, recipe: Recipe) -> SiameseNet | None:
+    """The network to begin with, reading pictures as the recipe says; None for a new one."""
+    if not recipe.start:
+        return None
+    frame = recipe.architecture.get("frame", "page")
+    return replace(load_model(recipe.start, device=options.device), frame=frame, architecture=recipe.architecture)
+
+
+def _trained(
+    options: argparse.Namespace, recipe: Recipe, split: Split, start: SiameseNet | None
+) -> tuple[Path, SiameseNet]:
     """The run folder and the trained network. Without --out, skips folders that another run has just claimed."""
     for out in [options.out] if options.out else _fresh_folders(recipe.name):
         try:
@@ -117,6 +142,7 @@ def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple
                 recipe,
                 split,
                 out,
+                start=start,
                 device=options.device,
                 max_minutes=options.minutes,
                 resume=options.resume,
@@ -130,6 +156,14 @@ def _trained(options: argparse.Namespace, recipe: Recipe, split: Split) -> tuple
         except Interrupted as stop:
             raise Interrupted(f"{stop}; to continue: {_resume_command(options, out)}", stop.number) from stop
     raise AssertionError("there is always another folder")
+
+
+def _print_comparison(start: str, compared: Comparison) -> None:
+    say("on what was kept out of training:")
+    say(f"  {start:15} {compared.before}")
+    say(f"  {'fine-tuned':15} {compared.after}")
+    if compared.worse:
+        say(f"it became worse, so the weights are those of {start}, as they were")
 
 
 def _outcome(epoch: Mapping[str, Any]) -> str:
@@ -160,6 +194,15 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         settings["architecture.frame"] = options.pictures
     if options.resume and not options.recipe:
         return override(Recipe.read(options.out / RECIPE), settings)
+    if options.start:
+        if not is_own(options.data):
+            raise ScratchnetError("--from fine-tunes on pictures of your own: give their folder with --data")
+        net = load_model(options.start)
+        recipe = find_recipe(options.recipe or "tune")
+        recipe = replace(recipe, architecture=dict(net.architecture), start=options.start)
+        return override(recipe, settings)
+    if options.recipe == "tune":
+        raise ScratchnetError("tune is for fine-tuning: name the network with --from")
     usual = "own" if is_own(options.data) else "quick" if options.data else "glyphs"
     return override(find_recipe(options.recipe or usual), settings)
 

@@ -6,13 +6,13 @@ __all__ = [
     "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "batches", "diagnosis", "environment",
     "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "own_split", "progress", "queue_step",
     "read_log", "recipe", "recipes", "settings", "signals", "state", "step", "stepper", "synchronous", "train",
-    "train_step",
+    "train_step", "tuning", "watch",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.train import (
         batches, diagnosis, environment, folder, gradients, loop, memory_plan, progress, recipe, recipes, settings,
-        signals, state, step, stepper, synchronous,
+        signals, state, step, stepper, synchronous, tuning, watch,
     )  # fmt: skip
     from scratchnet.train.folder import LOG, RECIPE, STATE
     from scratchnet.train.loop import SAVE_EVERY, load_split, own_split, train

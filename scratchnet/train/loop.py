@@ -17,10 +17,12 @@ depend on how much memory the process holds when it starts.
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from scratchnet.backend import Device, get_device, memory_errors
 from scratchnet.checkpoint import load_model
@@ -42,6 +44,7 @@ from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
 from scratchnet.train.state import TrainingRun, expect_resumable
 from scratchnet.train.stepper import Stepper
+from scratchnet.train.watch import Watch
 
 SAVE_EVERY = 10.0  # minutes between two states within an epoch
 
@@ -54,7 +57,7 @@ def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     if recipe.data == "glyphs":
         return glyph_split(recipe.image_size)
     if recipe.data == "own":
-        raise DataError("the recipe is for pictures of your own: take own_split(recipe, read_own(folder))")
+        raise DataError(f"{recipe.name} is for pictures of your own: give their folder with --data, or to own_split")
     return background_split(data, validation=recipe.validation_alphabets, drawers=recipe.drawers)
 
 
@@ -92,6 +95,8 @@ def train(
     quiet: bool = False,
     memory_gib: float | None = None,
     save_every: float = SAVE_EVERY,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> SiameseNet:
     """Train by the recipe, keeping everything in the folder `out`; returns the best network.
 
@@ -106,6 +111,12 @@ def train(
     resumed with another one or none: pieces change the numbers only by rounding.
     save_every: minutes between two states within an epoch, and so the most that a kill or a power cut can lose; at the
     end of an epoch the state is always saved.
+    on_step: called after each step with {"epoch", "step", "loss", "lr"}, epoch and step counted from 1; on a GPU, whose
+    losses are read together, for several steps at once. on_epoch: called after each epoch, once its state is saved,
+    with its record in the log. What they raise ends the run, which can be resumed.
+
+    A run may be resumed with a recipe of more epochs, or more patience, than it began with. Where the schedule is a
+    cosine, the learning rate goes on with that of the new number of epochs.
 
     Raises Interrupted on SIGINT, SIGTERM or SIGHUP, once the current batch is finished and the state saved;
     InUseError when another process trains in `out`; CheckpointError when `out` holds a run and `resume` is not given,
@@ -123,7 +134,7 @@ def train(
         run = TrainingRun.start(out, recipe, split, place, start)
         before = run.load() if resume else {}
         batches = _batches(recipe, split, run.net, memory_gib)
-        validation_runs = _validation_runs(recipe, split)
+        trials = validation_runs(recipe, split)
         planned = _plan_pieces(run, batches, memory_gib)
         stepper = Stepper(run, batches, planned.pieces if planned else 1)
         run.environment["pieces of a batch"] = str(stepper.pieces)
@@ -140,8 +151,9 @@ def train(
             memory_errors(partial(memory_advice, run.net, recipe.batch_size)),
             Display(recipe, batches.steps, run.progress, quiet=quiet) as display,
         ):
+            watch = Watch(run, on_step, on_epoch)
             _train_epochs(
-                run, stepper, split, validation_runs, display, stop, max_minutes=max_minutes, save_every=save_every
+                run, stepper, split, trials, display, stop, watch, max_minutes=max_minutes, save_every=save_every
             )
     del run, stepper  # makes room for the network to return
     return load_model(out, device=place)
@@ -151,9 +163,10 @@ def _train_epochs(
     run: TrainingRun,
     stepper: Stepper,
     split: Split,
-    validation_runs: list[oneshot.Run],
+    trials: list[oneshot.Run],
     display: Display,
     stop: Stop,
+    watch: Watch,
     *,
     max_minutes: float | None,
     save_every: float,
@@ -177,13 +190,16 @@ def _train_epochs(
                 message = f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved"
                 raise Interrupted(message, stop.number)
             display.batch(progress, images)
+            watch.steps()
         stepper.expect_finite()
-        validation = oneshot.evaluate(run.result, validation_runs) if validation_runs else None
+        watch.steps()
+        validation = oneshot.evaluate(run.result, trials) if trials else None
         if run.record(validation) or run.recipe.keep == "last":
             run.save_result(split)
         run.save()
         saved = time.monotonic()
         display.epoch(progress)
+        watch.epoch()
         if max_minutes is not None and saved - started > 60 * max_minutes:
             break
         if stop.requested:
@@ -197,7 +213,7 @@ def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory_gib: float | 
     return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
 
 
-def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
+def validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
     """The trials that validate every epoch; none where the recipe has no validation."""
     if not recipe.validates:
         return []

@@ -1,6 +1,9 @@
 """A training run and its folder: the log, the network to keep, and the state from which the run goes on."""
 
+import csv
+import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +26,17 @@ from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import CALIBRATION, stream
 from scratchnet.train.environment import environment
-from scratchnet.train.folder import LOG, STATE
+from scratchnet.train.folder import LOG, STATE, TABLE
 from scratchnet.train.progress import CLOCK_TICK, Progress
 from scratchnet.train.recipe import Recipe
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
 TIMES = ("seconds", "images_per_second")  # only in the log, so that the same run writes the same weights file
 EPOCH = {"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}
+COLUMNS = (  # of the log as a table
+    *("epoch", "loss", "validation", "interval_low", "interval_high", "lr", "seconds", "images_per_second"),
+)
+GROWING = ("epochs", "patience")  # settings that a run may be resumed with more of
 PARTS = ("params/", "velocity/", "average/")  # prefixes of the array names in a state
 NOTES = {  # of a state; those with a question mark are missing in states of 0.1
     "recipe": dict,
@@ -177,6 +184,18 @@ class TrainingRun:
     def _write_log(self) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in self.progress.history)
         write_bytes(self.out / LOG, lines.encode())
+        write_bytes(self.out / TABLE, _as_csv(self.progress.history).encode())
+
+
+def _as_csv(history: Sequence[Mapping[str, Any]]) -> str:
+    """The log as a table for spreadsheets; what an epoch does not have is empty."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    table.writeheader()
+    for record in history:
+        low, high = record.get("interval") or (None, None)
+        table.writerow({**record, "interval_low": low, "interval_high": high})
+    return text.getvalue()
 
 
 def expect_resumable(out: Path, recipe: Recipe) -> None:
@@ -216,7 +235,7 @@ def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:
         raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
     now = recipe.as_dict()
     for name in now | began:
-        if (value := now.get(name)) != began.get(name):
+        if (value := now.get(name)) != began.get(name) and not (name in GROWING and value > began[name]):
             raise CheckpointError(
                 f"{path.parent} was trained with {name}={began.get(name)}, not {name}={value}: "
                 "resume it as it began, or choose another --out"
