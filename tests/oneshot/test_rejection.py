@@ -25,8 +25,7 @@ def test_the_share_of_strangers_that_are_accepted_is_kept_on_average(rng):
         wrongly_rejected.append(found.wrongly_rejected)
     assert np.mean(accepted) == pytest.approx(0.1, abs=0.03)
     assert np.mean(said) == pytest.approx(np.mean(accepted), abs=0.03)
-    # with one example less, a score varies more than with two
-    assert np.mean(wrongly_rejected) == pytest.approx(np.mean(rejected), abs=0.05)
+    assert np.mean(rejected) < np.mean(wrongly_rejected) < 0.2  # it has one example less, so it is careful
 
 
 def test_a_smaller_share_takes_a_higher_threshold(rng):
