@@ -22,7 +22,7 @@ backend.native backend.cublas backend.layout_hints
 backend.memory backend.blas
 backend.device
 backend.expect
-backend.threads backend.cuda
+backend.threads backend.cuda backend.forks
 backend.products
 backend
 files.reading files.zips files.claims files.quantise
@@ -73,7 +73,8 @@ models
 data.alphabets data.archive data.fetch data.locate
 data.uneven data.folders
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
-data.splits data.download data.own
+data.splits data.download
+data.own
 data
 oneshot.trials
 oneshot.scorers oneshot.baselines oneshot.verification oneshot.rejection

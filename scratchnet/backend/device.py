@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ _loaders: dict[str, Callable[[], Device]] = {"cuda": lambda: import_module("scra
 
 
 def get_device(name: str | Device | None = None) -> Device:
-    """The device called `name`: "cpu" or "cuda"; None asks SCRATCHNET_DEVICE, then takes "cpu".
+    """The device called `name`: "cpu", "cuda" or "cuda:N"; None asks SCRATCHNET_DEVICE, then takes "cpu".
 
     Raises BackendError if the device is unknown or unusable, with the reason.
     """
@@ -67,7 +66,10 @@ def get_device(name: str | Device | None = None) -> Device:
         return name
     given = f"unknown device {name!r}" if name else f"SCRATCHNET_DEVICE={os.environ.get('SCRATCHNET_DEVICE')}"
     name = name or os.environ.get("SCRATCHNET_DEVICE") or "cpu"
+    if name.startswith("cuda:"):
+        name = import_module("scratchnet.backend.cuda").choose_gpu(name)
     if name not in _devices and name in _loaders:
+        import_module("scratchnet.backend.forks")  # which such a device does not survive
         register_device(_loaders[name]())
     if name not in _devices:
         known = ", ".join(sorted(_devices.keys() | _loaders))
@@ -83,24 +85,6 @@ def register_device(device: Device) -> None:
 def register_loader(name: str, load: Callable[[], Device]) -> None:
     """Register `load`, which makes the device on first use, or raises BackendError."""
     _loaders[name] = load
-
-
-def _lose_devices() -> None:
-    """In a forked process: a device loaded before the fork belongs to the parent, as CUDA does."""
-
-    def refuse(name: str) -> Device:
-        raise BackendError(
-            f"device {name!r} was in use when this process was forked, which it does not survive: "
-            'start processes by multiprocessing\'s "spawn" or "forkserver"'
-        )
-
-    for name in _loaders.keys() & _devices:
-        del _devices[name]
-        _loaders[name] = partial(refuse, name)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_lose_devices)
 
 
 def device_of(array: Array) -> Device:

@@ -101,7 +101,7 @@ class Commands:
 
 def add_device(added: argparse.ArgumentParser) -> None:
     """Add --device and --precision."""
-    added.add_argument("--device", help="cpu or cuda (default: SCRATCHNET_DEVICE, else cpu)")
+    added.add_argument("--device", help="cpu, cuda or, of several GPUs, cuda:N (default: SCRATCHNET_DEVICE, else cpu)")
     added.add_argument(
         "--precision",
         choices=PRECISIONS,
