@@ -99,7 +99,8 @@ RECIPES: dict[str, Recipe] = {
             keep="last",
             validation_trials=1000,
         ),
-        # For a network that is trained already, whose architecture it takes.
+        # For a network that is trained already, whose architecture it takes: all layers move, and batch norm normalises
+        # by the batch. Chosen by what was kept out of two folders (docs/own-data.md).
         Recipe(
             "tune",
             "own",
@@ -112,7 +113,7 @@ RECIPES: dict[str, Recipe] = {
             n_way=20,
             both_ways=True,
             elastic=0.05,
-            lr=0.01,
+            lr=0.03,
             schedule="cosine",
             weight_average=0.9,
             keep="last",

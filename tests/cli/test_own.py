@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from commands import TINY
 from own import write_own
 
 from scratchnet.checkpoint import load_model, load_model_with_notes
+from scratchnet.cli import training
 from scratchnet.oneshot.baselines import BASELINES
 
 COUNTS = {"one": 1, "two": 2, **{f"c{n}": 3 + n % 4 for n in range(9)}}
@@ -170,3 +172,36 @@ def test_what_cannot_be_told_is_refused(refused, own, run, tmp_path):
     assert "give one" in refused("classify", query, few, "--model", run, "--csv", "--json")
     assert "give queries, and last the folder" in refused("classify", few, "--model", run)
     assert "expected a share" in refused("classify", query, few, "--reject", "--wrongly-accepted", "2")
+
+
+def test_fine_tuning_says_how_good_the_network_was_and_is(ask, own, run, tmp_path):
+    few = ["--set=epochs=1", "--set=steps=2", "--set=n_way=5", "--set=validation_trials=20"]
+    answer = ask("train", "--from", run, "--data", own, *few, "--pictures", "ink", "--out", tmp_path / "tuned")
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert lines[1] == "on what was kept out of training:"
+    assert lines[2].split()[0] == str(run)
+    assert lines[3].split()[0] == "fine-tuned"
+    assert ("it became worse" in answer.out) == (float(lines[2].split()[1][:-1]) > float(lines[3].split()[1][:-1]))
+    tuned, notes = load_model_with_notes(tmp_path / "tuned")
+    assert (tuned.frame, notes["recipe"]["start"]) == ("ink", str(run))
+    again = ask("train", "--resume", "--data", own, "--out", tmp_path / "tuned", "--json").json
+    assert again["before"]["trials"] == again["after"]["trials"] >= 20
+
+
+def test_a_network_that_became_worse_is_not_kept_and_that_is_no_error(ask, own, run, tmp_path, monkeypatch):
+    few = ["--set=epochs=1", "--set=steps=2", "--set=n_way=5", "--set=lr=0"]
+    spoiled = {name: 0 * value for name, value in load_model(run).params.items()}
+    monkeypatch.setattr(training, "train", spoiling(training.train, spoiled))
+    answer = ask("train", "--from", run, "--data", own, *few, "--pictures", "ink", "--out", tmp_path / "tuned")
+    assert answer.code == 0
+    assert answer.out.splitlines()[-1] == f"it became worse, so the weights are those of {run}, as they were"
+    for name, value in load_model(tmp_path / "tuned").params.items():
+        np.testing.assert_array_equal(value, load_model(run).params[name])
+
+
+def spoiling(train, params):
+    def train_badly(*arguments, **options):
+        return replace(train(*arguments, **options), params=params)
+
+    return train_badly
