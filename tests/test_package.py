@@ -18,7 +18,7 @@ common.version common.lazy
 errors
 common.caches common.notes common.console common.spelling
 common
-backend.native backend.cublas backend.layout_hints
+backend.native backend.cublas backend.layout_hints backend.arrays
 backend.memory backend.blas
 backend.device
 backend.expect

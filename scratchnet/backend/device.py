@@ -5,15 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError
 
-Array = Any  # numpy.ndarray or cupy.ndarray; numpy.ndarray itself where only the host will do
-Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
+if TYPE_CHECKING:
+    from scratchnet.backend.arrays import Array as Array  # noqa: PLC0414  # numpy.ndarray where only the host will do
+else:
+    Array = Any
+Params = dict[str, Any]  # arrays: parameters, gradients or momenta by dotted name
 # launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with `real`,
 # float or double, as Real, on a grid of blocks of `threads` threads. Arguments: contiguous arrays, and NumPy numbers.
 Launch = Callable[[Path, str, str, tuple[int, ...], int, Sequence[Any]], None]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scratchnet.backend import Array, Device, array_module, device_of, to_device
 from scratchnet.data.alphabets import Alphabet
@@ -28,9 +29,9 @@ class Drawings:
     """
 
     images: Array
-    numbers: tuple[np.ndarray, ...]
-    labels: np.ndarray
-    repeats: np.ndarray
+    numbers: tuple[NDArray[np.int64], ...]
+    labels: NDArray[np.int64]
+    repeats: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 3:

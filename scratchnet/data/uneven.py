@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.errors import DataError, ShapeError
@@ -28,10 +29,10 @@ class UnevenAlphabet(Alphabet):
     Raises ShapeError and DataError as Alphabet does, and DataError for a character without a drawing.
     """
 
-    table: np.ndarray
-    repeats: np.ndarray
+    table: NDArray[np.int64]
+    repeats: NDArray[np.int64]
     classes: tuple[str, ...]
-    asked: np.ndarray | None = None
+    asked: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -167,7 +168,7 @@ def pooled(alphabets: Iterable[Alphabet], n_way: int) -> list[Alphabet]:
     return [group[0] if len(group) == 1 else together(group) for group in groups]
 
 
-def drawn_again(numbers: np.ndarray, repeats: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def drawn_again(numbers: NDArray[np.int64], repeats: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """For each number, that of a random drawing of the same character by the same drawer.
 
     No random number is drawn where each drawer has drawn each character once, as in Omniglot.

@@ -36,7 +36,7 @@ class Scorer(Protocol):
         """The device on which `scores` expects its arrays: the host, unless overridden."""
         return CPU
 
-    def scores(self, queries: Array, supports: Array) -> Array:
+    def scores(self, queries: Any, supports: Any) -> Array:
         """The scores (Q, S) of queries (Q, H, W) against supports (S, H, W); a better match scores higher."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class Verifier(Protocol):
     def device(self) -> Device:
         """The device on which `similarity` expects its arrays."""
 
-    def similarity(self, a: Array, b: Array) -> Array:
+    def similarity(self, a: Any, b: Any) -> Array:
         """The similarity (N,) of a[i] and b[i], (N, H, W) each; a pair of the same character scores higher."""
 
 
