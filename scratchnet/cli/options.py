@@ -37,8 +37,14 @@ class Parser(argparse.ArgumentParser):
         self.commands: dict[str, Parser] = {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse, but the parser of the command reports unknown arguments, with a suggestion."""
+        """As in argparse, but the parser of the command reports unknown arguments, with a suggestion.
+
+        `operands` of a command may also follow its options.
+        """
         options, left = self.parse_known_args(args, namespace)
+        if "operands" in vars(options) and not any(text.startswith("-") for text in left):
+            options.operands += left
+            return options
         if left:
             parser = self.commands.get(vars(options).get("command", ""), self)
             parser.error(f"unrecognized arguments: {' '.join(left)}{parser.hint(left[0], left[1:])}")

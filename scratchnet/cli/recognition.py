@@ -34,11 +34,12 @@ def add_to(commands: Commands) -> None:
     text = "Find the class, among those in a folder, whose examples show the same character as a query."
     added = commands.add("classify", classify, text)
     added.add_argument(
-        "paths",
+        "operands",
         nargs="+",
         metavar="QUERY... FOLDER",
         help="pictures, or folders of pictures; and last, without --support, the folder of the classes",
     )
+    added.usage = "%(prog)s [options] QUERY... FOLDER"
     added.add_argument(
         "--support",
         type=Path,
@@ -84,17 +85,18 @@ def classify(options: argparse.Namespace) -> int:
     """
     if options.json and options.csv:
         raise ScratchnetError("--json and --csv are two ways to print the same: give one")
-    *queries, last = [*options.paths, options.support] if options.support else options.paths
+    *queries, last = [*options.operands, options.support] if options.support else options.operands
     if not queries:
         raise ScratchnetError(f"{last} is all there is: give queries, and last the folder of the classes")
+    net = _network(options)
     found = find_pictures(last, flat=True)
     if found.others:
         note(f"scratchnet: left out {found.left_out()}")
     asked = [path for query in queries for path in (pictures_in(Path(query)) if Path(query).is_dir() else [query])]
-    net = _network(options)
     labels = _labels(found)
+    seen = net.embed(asked)  # first, since they are fewer, and a fault in them then takes less time to find
     kept = net.embed([picture.file for picture in found.pictures])
-    scores = class_scores(_finite(net.scores_of(net.embed(asked), kept)), labels)
+    scores = class_scores(_finite(net.scores_of(seen, kept)), labels)
     names = _names(found)
     answers = [_answer(str(query), names, own) for query, own in zip(asked, scores, strict=True)]
     figures: dict[str, Any] = {}
@@ -108,7 +110,7 @@ def classify(options: argparse.Namespace) -> int:
     if options.csv:
         write(sys.stdout, _table(answers))
     elif not options.json:
-        _print(answers, rejection, in_full=one)
+        _show(answers, rejection, in_full=one)
     return finish(options, figures | (answers[0] if one else {"queries": answers}))
 
 
@@ -138,9 +140,10 @@ def _answer(query: str, names: list[str], scores: np.ndarray) -> dict[str, Any]:
     return {"query": query, "ranking": ranking}
 
 
-def _print(answers: list[dict[str, Any]], rejection: Rejection | None, in_full: bool) -> None:
+def _show(answers: list[dict[str, Any]], rejection: Rejection | None, in_full: bool) -> None:
     if rejection:
-        say(f"no class fits where the best score is not above the {rejection}")
+        least = sigmoid(np.array(rejection.threshold)).item()
+        say(f"no class fits below {least:.1%}: {rejection}")
     for answer in answers:
         best, accepted = answer["ranking"][0], answer.get("accepted", True)
         if not in_full:

@@ -46,11 +46,11 @@ class Rejection:
         }
 
     def __str__(self) -> str:
-        known = "unknown, for lack of a second example of any class"
+        known = "unknown, since no class has two examples"
         if self.wrongly_rejected is not None:
             known = f"{self.wrongly_rejected:.1%}"
         return (
-            f"threshold {self.threshold:.2f}, chosen on {self.strangers:,} examples with their own class kept out; "
+            f"threshold {self.threshold:.2f}, chosen on {self.strangers:,} examples with their class kept out: "
             f"wrongly accepted {self.wrongly_accepted:.1%}, wrongly rejected {known}"
         )
 

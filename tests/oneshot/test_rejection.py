@@ -50,7 +50,7 @@ def test_a_single_example_of_each_class_says_nothing_about_wrong_rejections(rng)
     labels = np.arange(25)
     found = choose_rejection(scores_of(labels, labels, rng), labels)
     assert found.wrongly_rejected is None
-    assert "wrongly rejected unknown, for lack of a second example" in str(found)
+    assert "wrongly rejected unknown, since no class has two examples" in str(found)
     assert found.as_dict()["strangers"] == 25
 
 
