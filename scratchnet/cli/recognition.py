@@ -55,8 +55,8 @@ def add_to(commands: Commands) -> None:
         "--wrongly-accepted",
         type=share,
         metavar="SHARE",
-        default=SHARE,
-        help=f"with --reject: the largest share of pictures of other classes to accept (default: {SHARE:g})",
+        help=f"with --reject: the largest share of pictures of other classes to accept (default: {SHARE:g}, or the "
+        "least that your number of classes allows)",
     )
     added.add_argument("--csv", action="store_true", help="print a table with a line for each query")
     add_model(added)

@@ -1,12 +1,14 @@
 """Rejection: when does a query show none of the characters? A threshold for the score of the best one.
 
 It is chosen on the supports themselves, each character kept out in turn: the drawings of a character that is not there
-show how well the best of the others scores by mistake. With n such scores, the k-th lowest with
+show how well the best of the others scores by mistake. With one drawing of each of C characters, the k-th lowest of
+these scores with
 
-    k = ceil((n + 1) (1 - share))     (1)
+    k >= (C + 1) (1 - share)     (1)
 
-is exceeded by the next one with a probability of at most `share`, if drawings of new characters come like those of the
-known ones (split conformal prediction: Vovk, Gammerman and Shafer 2005, chapter 4).
+is exceeded by that of a new character with a probability of at most `share`, if new characters come like the known
+ones (split conformal prediction: Vovk, Gammerman and Shafer 2005, chapter 4). Drawings of one character are alike, so
+more of them do not make up for more characters: of several, each counts for its share of its character.
 """
 
 from dataclasses import dataclass
@@ -25,13 +27,14 @@ SHARE = 0.05  # wrongly accepted, at most
 class Rejection:
     """A query whose best score is not above `threshold` shows none of the characters.
 
-    strangers: how many drawings, each with its own character kept out, the threshold was chosen on. wrongly_accepted:
-    the share of them above a threshold chosen on other characters. wrongly_rejected: the share of drawings whose
-    character is there, by another drawing, and that the threshold rejects all the same; None where each character has
-    one drawing.
+    share: of strangers that may be accepted. strangers: how many drawings, each with its own character kept out, the
+    threshold was chosen on. wrongly_accepted: the share of them above a threshold chosen on the other characters alone.
+    wrongly_rejected: the share of drawings whose character is there, by another drawing, and that the threshold rejects
+    all the same; None where each character has one drawing.
     """
 
     threshold: float
+    share: float
     strangers: int
     wrongly_accepted: float
     wrongly_rejected: float | None
@@ -40,6 +43,7 @@ class Rejection:
         """The same as a JSON object."""
         return {
             "threshold": self.threshold,
+            "share": self.share,
             "strangers": self.strangers,
             "wrongly_accepted": self.wrongly_accepted,
             "wrongly_rejected": self.wrongly_rejected,
@@ -50,35 +54,40 @@ class Rejection:
         if self.wrongly_rejected is not None:
             known = f"{self.wrongly_rejected:.1%}"
         return (
-            f"threshold {self.threshold:.2f}, chosen on {self.strangers:,} examples with their class kept out: "
-            f"wrongly accepted {self.wrongly_accepted:.1%}, wrongly rejected {known}"
+            f"threshold {self.threshold:.2f}, chosen for {self.share:.1%} on {self.strangers:,} examples with their "
+            f"class kept out: wrongly accepted {self.wrongly_accepted:.1%}, wrongly rejected {known}"
         )
 
 
-def choose_rejection(scores: np.ndarray, labels: np.ndarray, *, share: float = SHARE) -> Rejection:
+def choose_rejection(scores: np.ndarray, labels: np.ndarray, *, share: float | None = None) -> Rejection:
     """The threshold that wrongly accepts at most `share` of the drawings of characters that are not there.
 
-    scores: (S, S) of the supports against each other. labels: (S,), the characters of the supports.
+    scores: (S, S) of the supports against each other. labels: (S,), the characters of the supports. share: None means
+    SHARE, or the least that so many characters allow.
 
-    Raises DataError if there are fewer than two characters, or too few supports for the share.
+    Raises DataError if there are fewer than two characters, or too few for the share.
     """
     characters, labels = np.unique(labels, return_inverse=True)
-    S, rows = len(labels), np.arange(len(labels))
-    if len(characters) < 2:
+    C, rows = len(characters), np.arange(len(labels))
+    if C < 2:
         raise DataError("to know what to reject takes two or more classes: give more")
-    if _rank(S, share) > S:
+    if share is not None and share * (C + 1) < 1:
         raise DataError(
-            f"{S} examples are too few to choose a threshold that wrongly accepts {share:.1%}: "
-            f"give {ceil(1 / share) - 1} or more, or allow {ceil(1000 / (S + 1)) / 1000:.1%}"
+            f"{C} classes are too few for a threshold that wrongly accepts {share:.1%}: give {ceil(1 / share) - 1} or "
+            f"more, or allow {ceil(1000 / (C + 1)) / 1000:.1%}"
         )
+    share = share or max(SHARE, 1 / (C + 1))
     of_others = class_scores(scores, labels)  # (S, characters)
     of_others[rows, labels] = -np.inf
     best_other = of_others.max(axis=1)
-    folds = [labels % 2 == 0, labels % 2 == 1]
-    accepted = [best_other[one] > _threshold(best_other[other], share) for one, other in (folds, folds[::-1])]
-    threshold = _threshold(best_other, share)
+    weights = 1 / np.bincount(labels)[labels]
+    accepted = [  # of each character, by the threshold of the others
+        np.mean(best_other[own] > _threshold(best_other[~own], weights[~own], share))
+        for own in (labels == character for character in range(C))
+    ]
+    threshold = _threshold(best_other, weights, share)
     return Rejection(
-        threshold, S, float(np.concatenate(accepted).mean()), _rejected(scores, labels, best_other, threshold)
+        threshold, share, len(labels), float(np.mean(accepted)), _rejected(scores, labels, best_other, threshold)
     )
 
 
@@ -93,9 +102,9 @@ def _rejected(scores: np.ndarray, labels: np.ndarray, best_other: np.ndarray, th
     return float(np.mean(np.maximum(own, best_other[known]) <= threshold))
 
 
-def _threshold(best: np.ndarray, share: float) -> float:
-    return float(np.sort(best)[min(_rank(len(best), share), len(best)) - 1])  # (1)
-
-
-def _rank(n: int, share: float) -> int:
-    return ceil((n + 1) * (1 - share) - 1e-9)  # (1); 20 * 0.95 is 19
+def _threshold(best: np.ndarray, weights: np.ndarray, share: float) -> float:
+    """The lowest of the scores `best` (S,) that fulfils (1); the highest, if there are too few. weights: (S,)."""
+    order = np.argsort(best)
+    count = np.cumsum(weights[order])  # of characters, up to each score
+    enough = count >= (count[-1] + 1) * (1 - share) - 1e-9  # (1); 20 * 0.95 is 19
+    return float(best[order][enough.argmax() if enough.any() else -1])

@@ -169,7 +169,8 @@ def test_a_query_that_fits_no_class_is_rejected_by_a_threshold_that_is_stated(as
 def test_what_cannot_be_told_is_refused(refused, own, run, tmp_path):
     few = write_own(tmp_path / "few", {"a": 2, "b": 3})
     query = next((few / "a").iterdir())
-    assert "5 examples are too few" in refused("classify", query, few, "--model", run, "--reject")
+    share = ["--reject", "--wrongly-accepted", "0.05"]
+    assert "2 classes are too few" in refused("classify", query, few, "--model", run, *share)
     assert "give one" in refused("classify", query, few, "--model", run, "--csv", "--json")
     assert "give queries, and last the folder" in refused("classify", few, "--model", run)
     assert "expected a share" in refused("classify", query, few, "--reject", "--wrongly-accepted", "2")

@@ -15,7 +15,7 @@ def scores_of(labels, others, rng, same=3.0):
 def test_the_share_of_strangers_that_are_accepted_is_kept_on_average(rng):
     labels, strangers = np.repeat(np.arange(20), 2), np.arange(100, 400)
     accepted, said, rejected, wrongly_rejected = [], [], [], []
-    for _ in range(60):
+    for _ in range(100):
         found = choose_rejection(scores_of(labels, labels, rng), labels, share=0.1)
         new = scores_of(strangers, labels, rng).reshape(300, 20, 2).mean(axis=2).max(axis=1)
         known = scores_of(labels, labels, rng).reshape(40, 20, 2).mean(axis=2).max(axis=1)
@@ -23,7 +23,7 @@ def test_the_share_of_strangers_that_are_accepted_is_kept_on_average(rng):
         said.append(found.wrongly_accepted)
         rejected.append(np.mean(known <= found.threshold))
         wrongly_rejected.append(found.wrongly_rejected)
-    assert np.mean(accepted) == pytest.approx(0.1, abs=0.03)
+    assert 0.03 < np.mean(accepted) < 0.1  # less than it may, since drawings of one character are not alike here
     assert np.mean(said) == pytest.approx(np.mean(accepted), abs=0.03)
     assert np.mean(rejected) < np.mean(wrongly_rejected) < 0.2  # it has one example less, so it is careful
 
@@ -31,7 +31,7 @@ def test_the_share_of_strangers_that_are_accepted_is_kept_on_average(rng):
 def test_a_smaller_share_takes_a_higher_threshold(rng):
     labels = np.repeat(np.arange(30), 3)
     scores = scores_of(labels, labels, rng)
-    found = [choose_rejection(scores, labels, share=share).threshold for share in (0.2, 0.1, 0.05, 0.02)]
+    found = [choose_rejection(scores, labels, share=share).threshold for share in (0.3, 0.2, 0.1, 0.04)]
     assert found == sorted(found)
     assert len(set(found)) == 4
 
@@ -54,6 +54,23 @@ def test_a_single_example_of_each_class_says_nothing_about_wrong_rejections(rng)
     assert found.as_dict()["strangers"] == 25
 
 
+def test_drawings_of_one_character_count_for_one_character(rng):
+    """Copies of the same drawings change nothing, however many there are of each."""
+    labels = np.arange(25)
+    scores = scores_of(labels, labels, rng)
+    copies = np.repeat(labels, rng.integers(1, 6, 25))
+    found = choose_rejection(scores[copies][:, copies], copies)
+    assert found.threshold == choose_rejection(scores, labels).threshold
+    assert found.wrongly_accepted == pytest.approx(choose_rejection(scores, labels).wrongly_accepted)
+
+
+def test_few_characters_allow_no_small_share_and_that_is_said(rng):
+    labels = np.repeat(np.arange(9), 5)
+    found = choose_rejection(scores_of(labels, labels, rng), labels)
+    assert found.share == 0.1
+    assert "chosen for 10.0% on 45 examples with their class kept out" in str(found)
+
+
 def test_the_labels_may_be_any_numbers(rng):
     labels = np.repeat(np.arange(10), 3)
     scores = scores_of(labels, labels, rng)
@@ -64,8 +81,8 @@ def test_the_labels_may_be_any_numbers(rng):
     ("labels", "share", "message"),
     [
         ([0] * 30, 0.05, "two or more classes"),
-        (range(18), 0.05, "18 examples are too few .* 5.0%: give 19 or more, or allow 5.3%"),
-        (range(50), 0.01, "50 examples are too few .* 1.0%: give 99 or more, or allow 2.0%"),
+        (range(18), 0.05, "18 classes are too few .* 5.0%: give 19 or more, or allow 5.3%"),
+        ([*range(50), *range(50)], 0.01, "50 classes are too few .* 1.0%: give 99 or more, or allow 2.0%"),
     ],
 )
 def test_too_little_to_choose_by_is_refused(labels, share, message, rng):
