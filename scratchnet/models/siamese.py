@@ -41,7 +41,8 @@ class SiameseNet:
     follow the layer protocol and take the parameters by hand; embed, similarity and scores use `params`.
     `architecture` is what `models.build` needs to make the network again. `embed_batch` images are embedded at a time,
     so that memory does not grow with the number of images. `frame` is what the network looks at of an image, a name
-    of `frames.FRAMES`: "page", all of it, or "ink", the bounding box of the ink; files are cleaned first.
+    of `frames.FRAMES`: "page", all of it; "ink", the window that its ink fills, and files are cleaned first; or "grey",
+    all of it as it is, from 0 for white to 127/255 for black, without ink and paper.
     `dataclasses.replace(net, encoder=...)` makes another network; its parts are not assigned to.
     Raises ScratchnetError for another frame, and for an `embed_batch` less than 1.
     """
