@@ -240,3 +240,17 @@ def test_a_webp_is_refused_by_its_size_before_it_is_opened(options, monkeypatch)
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened"))
     with pytest.raises(DataError, match=r"has 6,300 pixels, expected up to 6,299 in a WEBP"):
         read_image(io.BytesIO(content))
+
+
+def test_warnings_come_back_when_the_last_of_several_threads_is_done():
+    """The order in which two threads overlap; it leaves the library's catch_warnings with the warnings off."""
+    before = list(warnings.filters)
+    quiet = images._no_warnings
+    quiet.__enter__()
+    quiet.__enter__()
+    quiet.__exit__()  # the first one
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.warn("still off", stacklevel=1)
+    assert not seen
+    quiet.__exit__()
+    assert warnings.filters == before

@@ -1,6 +1,7 @@
 """Pictures from anywhere: what they may be, what an error says, what is kept, and many threads at once."""
 
 import io
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -123,7 +124,8 @@ def test_grey_arrays_have_a_range_of_their_own(net, drawings):
 
 
 def test_eight_threads_get_what_one_gets(net, files, drawings):
-    """Also with errors and warnings in between: Pillow's are switched off for the time of reading."""
+    """Warnings, which are switched off for the time of reading, come back."""
+    before = list(warnings.filters)
     expected, arrays = net.scores(files, files), net.embed(drawings)
 
     def serve(number):
@@ -136,3 +138,4 @@ def test_eight_threads_get_what_one_gets(net, files, drawings):
         for scores, embedded in pool.map(serve, range(64)):
             np.testing.assert_array_equal(scores, expected)
             np.testing.assert_array_equal(embedded, arrays)
+    assert warnings.filters == before

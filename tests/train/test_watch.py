@@ -4,9 +4,11 @@ import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from short_runs import RUN, RUNS, TINY, every_objective, outcome, tiny_split
 
+from scratchnet.backend import to_host
 from scratchnet.errors import CheckpointError
 from scratchnet.train import LOG, train
 from scratchnet.train.folder import TABLE
@@ -111,6 +113,14 @@ def test_a_network_to_start_from_is_copied(tmp_path):
         assert net.params[name].tobytes() == before[name], name
     train(RUN, split, tmp_path / "on", start=start, quiet=True)
     assert {name: value.tobytes() for name, value in start.params.items()} == before
+
+
+def test_a_network_on_the_host_is_fine_tuned_on_any_device(device, tmp_path):
+    start = train(replace(RUN, epochs=1), tiny_split(), tmp_path / "first", quiet=True)
+    still = replace(RUN, lr=0.0, weight_average=0.0, epochs=1)
+    net = train(still, tiny_split(), tmp_path / "still", start=start, device=device, quiet=True)
+    assert net.device is device
+    np.testing.assert_array_equal(to_host(net.params["head.weight"]), start.params["head.weight"])
 
 
 def test_a_network_of_another_architecture_is_no_start(tmp_path, net):
