@@ -18,11 +18,11 @@ common.version common.lazy
 errors
 common.caches common.notes common.console common.spelling common.tables
 common
-backend.native backend.cublas backend.layout_hints
+backend.native backend.cublas backend.layout_hints backend.arrays
 backend.memory backend.blas
 backend.device
 backend.expect
-backend.threads backend.cuda
+backend.threads backend.cuda backend.forks
 backend.products
 backend
 files.reading files.zips files.claims files.quantise
@@ -68,16 +68,18 @@ images.photo
 images.frames
 images
 photo
-models.pair_trace
+models.pair_trace models.reading
 models.siamese
 models.networks
 models
 data.alphabets data.archive data.fetch data.locate
+data.uneven data.folders
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
+data.own
 data
 oneshot.trials
-oneshot.scorers oneshot.baselines oneshot.verification
+oneshot.scorers oneshot.baselines oneshot.verification oneshot.rejection
 oneshot.tasks
 oneshot
 pretrained.card
@@ -98,8 +100,9 @@ train.synchronous
 train.recipe train.signals train.folder train.environment
 train.recipes train.settings train.batches train.progress
 train.state
-train.stepper
+train.stepper train.watch
 train.loop
+train.tuning
 train
 explain.plots.page
 explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots.confusions explain.plots.warps

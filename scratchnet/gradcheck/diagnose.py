@@ -225,8 +225,8 @@ def _with_other_parameters(suspect: Suspect, rng: np.random.Generator) -> str:
         if name == suspect.name or value.ndim < 2 or value.size > 100_000:
             continue
         for how, changed in rearrangements(to_host(value)):
-            changed = device_of(value).upload(np.ascontiguousarray(changed))
-            other = replace(point, params={**point.params, name: changed})
+            other_value = device_of(value).upload(np.ascontiguousarray(changed))
+            other = replace(point, params={**point.params, name: other_value})
             try:
                 numeric = replace(suspect, point=other, y=other.forward()[0]).numeric(direction)
             except NoComplexError:

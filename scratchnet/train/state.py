@@ -1,13 +1,16 @@
 """A training run and its folder: the log, the network to keep, and the state from which the run goes on."""
 
+import csv
+import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Device, Params, to_device
+from scratchnet.backend import Device, Params, to_device, to_host
 from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
 from scratchnet.common.notes import MAX_BYTES, expect, parse
 from scratchnet.data.alphabets import digest
@@ -23,7 +26,7 @@ from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import CALIBRATION, stream
 from scratchnet.train.environment import environment
-from scratchnet.train.folder import LOG, STATE
+from scratchnet.train.folder import LOG, STATE, TABLE
 from scratchnet.train.norms import mean_norms
 from scratchnet.train.progress import CLOCK_TICK, Progress
 from scratchnet.train.recipe import Recipe
@@ -40,6 +43,10 @@ EPOCH = {  # those with a question mark are missing in logs of 0.1
     "images_per_second": float,
     "gradient_norms?": ({str: float}, None),
 }
+COLUMNS = (  # of the log as a table
+    *("epoch", "loss", "validation", "interval_low", "interval_high", "lr", "seconds", "images_per_second"),
+)
+GROWING = ("epochs", "patience")  # settings that a run may be resumed with more of
 PARTS = ("params/", "velocity/", "average/")  # prefixes of the array names in a state
 NOTES = {  # of a state; those with a question mark are missing in states of 0.1
     "recipe": dict,
@@ -73,9 +80,18 @@ class TrainingRun:
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
-    def start(cls, out: Path, recipe: Recipe, split: Split, device: Device) -> "TrainingRun":
-        """A run before its first step. Raises ScratchnetError when the recipe does not match its architecture."""
+    def start(
+        cls, out: Path, recipe: Recipe, split: Split, device: Device, start: SiameseNet | None = None
+    ) -> "TrainingRun":
+        """A run before its first step, with new parameters or with copies of those of the network `start`.
+
+        Raises ScratchnetError when the recipe does not match its architecture; CheckpointError when `start` does not.
+        """
         net, optimiser = build(recipe.architecture, seed=recipe.seed, device=device), recipe.optimiser()
+        if start is not None:
+            given = {name: to_host(value) for name, value in start.params.items()}
+            fitted = fitting(given, net.params, "the network to start from", shape="take its architecture")
+            net.params = {name: to_device(value.copy(), device) for name, value in fitted.items()}
         average = WeightAverage.starting_at(net.params, decay=recipe.weight_average) if recipe.weight_average else None
         optimiser.expect_prefixes_to_match(net.params)
         data = digest([*split.train, *(split.validation if recipe.validates else [])])
@@ -182,6 +198,18 @@ class TrainingRun:
     def _write_log(self) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in self.progress.history)
         write_bytes(self.out / LOG, lines.encode())
+        write_bytes(self.out / TABLE, _as_csv(self.progress.history).encode())
+
+
+def _as_csv(history: Sequence[Mapping[str, Any]]) -> str:
+    """The log as a table for spreadsheets; what an epoch does not have is empty."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    table.writeheader()
+    for record in history:
+        low, high = record.get("interval") or (None, None)
+        table.writerow({**record, "interval_low": low, "interval_high": high})
+    return text.getvalue()
 
 
 def expect_resumable(out: Path, recipe: Recipe) -> None:
@@ -222,9 +250,10 @@ def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:
             raise ValueError(f"it is at step {saved['step']} and has {len(saved['losses'])} losses")
     except (ValueError, ScratchnetError) as cause:
         raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
-    for name, value in recipe.as_dict().items():
-        if began[name] != value:
+    now = recipe.as_dict()
+    for name in now | began:
+        if (value := now.get(name)) != began.get(name) and not (name in GROWING and value > began[name]):
             raise CheckpointError(
-                f"{path.parent} was trained with {name}={began[name]}, not {name}={value}: "
+                f"{path.parent} was trained with {name}={began.get(name)}, not {name}={value}: "
                 "resume it as it began, or choose another --out"
             )
