@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from scratchnet.backend import to_host
 from scratchnet.checkpoint import load_bundled, load_model
 from scratchnet.cli.options import Commands, add_model, at_least, finish
 from scratchnet.common.console import say
@@ -64,6 +65,6 @@ def _figures(chosen: Example) -> dict[str, Any]:
         "same": chosen.same,
         "probability": trace.probability,
         "logit": trace.logit,
-        "step": {"pairs": trace.step.pairs, "loss": float(trace.step.loss)},
+        "step": {"pairs": trace.step.pairs, "loss": float(to_host(trace.step.loss))},
         "layers": [at.figures() for at in trace.layers()],
     }

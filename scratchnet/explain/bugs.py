@@ -91,7 +91,7 @@ def _break(
     broken_stage = stages(trace)[number]
     both = [_pick(gradient, stage.dx, stage.grads) for stage in (right, broken_stage)]
     grads = step.grads | add_prefix("encoder", trace.grads)
-    losses = float(step.loss), *(loss_after(net, pairs, step, each, RATE) for each in (step.grads, grads))
+    losses = float(to_host(step.loss)), *(loss_after(net, pairs, step, each, RATE) for each in (step.grads, grads))
     shown = _shown(gradient, both[1], numbers, number, step.pairs)
     proof = proofs()["twins.dh" if bug.name == ONE_TWIN else f"{right.kind}.{gradient}"]
     checks = _checks(bug, both[0], both[1], with_ones, losses)

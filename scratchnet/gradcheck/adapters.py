@@ -27,7 +27,7 @@ class _Arguments(NamedTuple):
 class Functions:
     """A function and its gradient as a layer. Its cache holds the arguments of forward, which gradient takes again."""
 
-    function: Callable[..., Array]
+    function: Callable[..., Any]
     gradient: Callable[..., Any]
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Functions:
         return result if cache.params else (result, {})
 
 
-def from_functions(function: Callable[..., Array], gradient: Callable[..., Any]) -> Functions:
+def from_functions(function: Callable[..., Any], gradient: Callable[..., Any]) -> Functions:
     """Wrap a pair of plain functions as a layer for `check`.
 
     function(*inputs, **params) returns y. gradient(dy, *inputs) returns dinputs: one array, or a tuple if there are

@@ -195,7 +195,8 @@ class SiameseNet:
         return x, is_wrong(images) if self.device.asynchronous else None  # refusing them would mean waiting
 
 
-def _as_images(image: Drawing) -> Images:
+def _as_images(image: Any) -> Images:
+    """One image as several: an array (1, H, W), on its device, or a list."""
     return image[None] if hasattr(image, "ndim") else [image]
 
 

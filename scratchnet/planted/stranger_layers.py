@@ -92,7 +92,9 @@ class LSTM:
         """Backward from the last step to the first, with each of its rules open to mistakes."""
         steps, params = cache
         grads = {name: np.zeros(value.shape) for name, value in params.items()}
-        dxs, dh_next, dc_next = [], np.zeros(dy[0].shape), np.zeros(dy[0].shape)
+        dxs: list[Array] = []
+        dh_next: Array = np.zeros(dy[0].shape)
+        dc_next: Array = np.zeros(dy[0].shape)
         for dy_t, s in zip(dy[::-1], steps[::-1], strict=True):
             dh = dy_t + hidden * dh_next
             dc = dc_next + cell(dh, s)

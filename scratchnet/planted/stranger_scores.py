@@ -30,7 +30,7 @@ def gradient_left_in_sorted_order(dy: Array, at: ForwardPass) -> BackwardResult:
 def order_inverted_once_more(dy: Array, at: ForwardPass) -> BackwardResult:
     """dy is taken at the order of the order, which is its inverse only for whole sorts."""
     order, shape = at.cache
-    return at.layer.backward(np.take_along_axis(dy, np.argsort(order, axis=1), axis=1), (order, shape))
+    return at.layer.backward(np.take_along_axis(np.asarray(dy), np.argsort(order, axis=1), axis=1), (order, shape))
 
 
 @in_sort

@@ -80,4 +80,4 @@ def confusions(made: Sequence[Choice], *, name: str, task: str) -> Figure:
 
 
 def _probability(logit: float) -> str:
-    return f"{float(sigmoid(np.float64(logit))):.3f}"
+    return f"{float(sigmoid(np.array([logit]))[0]):.3f}"

@@ -30,7 +30,7 @@ def embedded(net: SiameseNet, alphabet: Alphabet) -> EmbeddedDrawings:
     images = alphabet.images[:CHARACTERS, :DRAWERS]
     characters, drawers = images.shape[:2]
     flat = images.reshape(-1, *images.shape[2:]).astype(np.float32)
-    drawings = find_frame(net.frame).fit(flat, net.image_size)
+    drawings = to_host(find_frame(net.frame).fit(flat, net.image_size))
     embeddings = to_host(net.embed(net.device.upload(flat.astype(net.dtype))))
     return EmbeddedDrawings(drawings, np.arange(characters).repeat(drawers), embeddings)
 

@@ -21,7 +21,7 @@ def warped(recipe: Recipe, alphabets: Sequence[Alphabet]) -> tuple[np.ndarray, n
     find_frame(frame)
     chosen = [Alphabet(alphabet.name, alphabet.images[:1, :1]) for alphabet in alphabets[:DRAWINGS]]
     drawings = Drawings.of(chosen, recipe.image_size, frame=frame)
-    plain = drawings.ink(np.arange(len(chosen)), CPU)
+    plain = to_host(drawings.ink(np.arange(len(chosen)), CPU))
     copies = to_host(distorted(recipe, 0, 0, plain.repeat(COPIES, axis=0)))
     return plain, copies.reshape(len(chosen), COPIES, *plain.shape[1:])
 
