@@ -79,12 +79,15 @@ def choose_rejection(scores: np.ndarray, labels: np.ndarray, *, share: float | N
     share = share or max(SHARE, 1 / (C + 1))
     of_others = class_scores(scores, labels)  # (S, characters)
     of_others[rows, labels] = -np.inf
-    best_other = of_others.max(axis=1)
+    closest, best_other = of_others.argmax(axis=1), of_others.max(axis=1)
     weights = 1 / np.bincount(labels)[labels]
-    accepted = [  # of each character, by the threshold of the others
-        np.mean(best_other[own] > _threshold(best_other[~own], weights[~own], share))
-        for own in (labels == character for character in range(C))
-    ]
+    of_others[rows, closest] = -np.inf
+    second = of_others.max(axis=1)
+    accepted = []
+    for character in range(C):  # kept out altogether: its drawings are neither strangers to the others, nor their match
+        own = labels == character
+        without = np.where(closest == character, second, best_other)[~own]
+        accepted.append(np.mean(best_other[own] > _threshold(without, weights[~own], share)))
     threshold = _threshold(best_other, weights, share)
     return Rejection(
         threshold, share, len(labels), float(np.mean(accepted)), _rejected(scores, labels, best_other, threshold)

@@ -9,7 +9,10 @@ from scratchnet.oneshot.rejection import choose_rejection
 
 def scores_of(labels, others, rng, same=3.0):
     """Scores between drawings of these labels: normal, and higher between drawings of one character."""
-    return rng.standard_normal((len(labels), len(others))) + same * (labels[:, None] == others)
+    noise = rng.standard_normal((len(labels), len(others)))
+    if len(labels) == len(others):
+        noise = np.triu(noise) + np.triu(noise, 1).T  # a network's scores are symmetric
+    return noise + same * (labels[:, None] == others)
 
 
 def test_the_share_of_strangers_that_are_accepted_is_kept_on_average(rng):
