@@ -75,6 +75,10 @@ def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
     Where both are within its reach it cannot tell them apart, and nothing coarser overrules the exact.
     """
     analytic, scale = dot(at.gradient, direction), max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
+    if abs(spot_difference(at.point, at.name, direction, at.dy) - numeric) <= PLAUSIBLE * scale and (
+        abs(numeric - analytic) <= TOLERANCE["complex"] * scale
+    ):
+        return True
     differences = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
     gap, of_backward = np.abs(differences - numeric).min(), np.abs(differences - analytic).min()
     if gap <= min(PLAUSIBLE * scale, 3 * of_backward):
