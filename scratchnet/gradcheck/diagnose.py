@@ -17,10 +17,10 @@ from scratchnet.backend import Array, device_of, to_host
 from scratchnet.gradcheck.differences import STEPS, central
 from scratchnet.gradcheck.hints import SAME, hint, rearrangements, sums_of
 from scratchnet.gradcheck.nudges import NUDGES, nudged
-from scratchnet.gradcheck.numeric import NoComplexError, complex_step
+from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Mismatch, TensorCheck
-from scratchnet.gradcheck.resolve import lifted
+from scratchnet.gradcheck.resolve import balance, lifted
 from scratchnet.gradcheck.sides import one_hot, one_sided
 from scratchnet.gradcheck.where import describe
 from scratchnet.gradcheck.wording import DETAILED
@@ -194,9 +194,11 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
     """
     if suspect.method.startswith("central"):
         return False
-    if np.abs(to_host(suspect.y)).max(initial=0.0) < NO_DIGITS:
+    if 0 < np.abs(to_host(suspect.y)).max(initial=0.0) < NO_DIGITS:
         return True
     direction = gaussian_like(suspect.tensor, rng)
+    if is_uneven(np.abs(to_host(suspect.gradient))):  # or the rounding of a few entries would excuse all others
+        direction = direction * balance(suspect.gradient)
     gap = suspect.gap(direction)
     return abs(gap) <= 4 * max(abs(_nudged(suspect, rng).gap(direction) - gap) for _ in range(NUDGES))
 

@@ -76,12 +76,14 @@ def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
     """
     analytic, scale = dot(at.gradient, direction), max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
     if abs(spot_difference(at.point, at.name, direction, at.dy) - numeric) <= PLAUSIBLE * scale and (
-        abs(numeric - analytic) <= TOLERANCE["complex"] * scale
+        abs(numeric - analytic) <= TOLERANCE["central4"] * scale  # which no difference could tell apart
     ):
         return True
     differences = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
     gap, of_backward = np.abs(differences - numeric).min(), np.abs(differences - analytic).min()
-    if gap <= min(PLAUSIBLE * scale, 3 * of_backward):
+    if gap <= PLAUSIBLE * scale and (
+        gap <= 3 * of_backward or abs(numeric - analytic) <= TOLERANCE["central4"] * scale
+    ):
         return True
     best = central(at.point, at.name, direction, at.dy)
     return abs(best.value - numeric) <= max(4 * best.error, TOLERANCE["central"] * scale)
@@ -92,14 +94,20 @@ def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
     at, sizes = measured.at, np.abs(to_host(measured.at.gradient))
     if not measured.check.agrees or not is_uneven(sizes):
         return measured
-    sizes = np.maximum(np.where(sizes > 0, sizes, np.median(sizes[sizes > 0])), FLOOR * sizes.max())
-    weights = device_of(at.gradient).upload(sizes.min() / sizes)
+    weights = balance(at.gradient)
     direction = gaussian_like(at.gradient, rng) * weights
     gap = complex_step(point, at.name, direction, at.dy, at.y) - dot(at.gradient, direction)
     error = abs(gap) / (norm(at.gradient * weights) or 1.0)
     if error <= BALANCED or abs(gap) <= 4 * max(_moved(at, point, direction, gap, rng) for _ in range(NUDGES)):
         return measured
     return measured._replace(check=replace(measured.check, error=error, tolerance=BALANCED))
+
+
+def balance(gradient: Array) -> Array:
+    """Weights that give each entry about the same share of a sum."""
+    sizes = np.abs(to_host(gradient))
+    sizes = np.maximum(np.where(sizes > 0, sizes, np.median(sizes[sizes > 0])), FLOOR * sizes.max())
+    return device_of(gradient).upload(sizes.min() / sizes)
 
 
 def _moved(at: Any, point: Point, direction: Array, gap: float, rng: np.random.Generator) -> float:
