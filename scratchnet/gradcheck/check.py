@@ -111,8 +111,7 @@ class Checker:
 
     def at(self, point: Point, rng: np.random.Generator, contract: Any = False, only: Any = None) -> Report:
         """Check one point: the tensors named in `only`, by default all."""
-        problems: list[str] = []
-        properties: list[str] = []
+        problems, properties = list[str](), list[str]()
         try:
             before = {name: tensor.copy() for name, tensor in point.tensors.items()}
             y, cache = point.forward()

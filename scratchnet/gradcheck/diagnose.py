@@ -16,16 +16,18 @@ import numpy as np
 from scratchnet.backend import Array, device_of, to_host
 from scratchnet.gradcheck.differences import STEPS, central
 from scratchnet.gradcheck.hints import SAME, hint, rearrangements, sums_of
-from scratchnet.gradcheck.numeric import NoComplexError, complex_step
+from scratchnet.gradcheck.nudges import NUDGES, nudged
+from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Mismatch, TensorCheck
-from scratchnet.gradcheck.resolve import NUDGES, lifted, nudged
+from scratchnet.gradcheck.resolve import balance, lifted
 from scratchnet.gradcheck.sides import one_hot, one_sided
 from scratchnet.gradcheck.where import describe
 from scratchnet.gradcheck.wording import DETAILED
 
 SAMPLE, BISECTIONS = 200, 3
 ONE_BY_ONE = STEPS[3:8]  # a shorter ladder, for many single entries
+NO_DIGITS = 1e-302  # smaller numbers, times a small step, are below those that float64 has all digits of
 TIES_TRIED, DIRECTIONS_TRIED = 50, 8
 EXCUSES = {
     "kink": "forward has a tie here; the gradient lies between its left and right derivatives",
@@ -192,7 +194,11 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
     """
     if suspect.method.startswith("central"):
         return False
+    if 0 < np.abs(to_host(suspect.y)).max(initial=0.0) < NO_DIGITS:
+        return True
     direction = gaussian_like(suspect.tensor, rng)
+    if is_uneven(np.abs(to_host(suspect.gradient))):  # or the rounding of a few entries would excuse all others
+        direction = direction * balance(suspect.gradient)
     gap = suspect.gap(direction)
     return abs(gap) <= 4 * max(abs(_nudged(suspect, rng).gap(direction) - gap) for _ in range(NUDGES))
 

@@ -53,13 +53,14 @@ def central(
     crosses_kink = len(slopes) - first < SAME_BRANCH_STEPS
     kept = np.array([found.value for found in (slopes[-SAME_BRANCH_STEPS:] if crosses_kink else slopes[first:])])
     if order == 4:
-        kept = (16 * kept[1:] - kept[:-1]) / 15
+        growth = (steps[0] / steps[1]) ** 2
+        kept = (growth * kept[1:] - kept[:-1]) / (growth - 1)
+    taken = np.array(steps[len(slopes) - len(kept) : len(slopes)])
     gaps = np.abs(np.diff(kept))
-    worst = np.maximum(gaps[1:], gaps[:-1])  # a single small gap may be a coincidence
-    best = int(np.argmin(worst))
-    return Difference(
-        float(kept[best + 1]), float(worst[best]), steps[len(slopes) + best + 1 - len(kept)] * size, crosses_kink
-    )
+    noise = [np.median((gaps * taken[1:])[k:]) for k in range(len(gaps))] / taken[1:]  # it grows as the step falls
+    bars = np.maximum(np.maximum(gaps[1:], gaps[:-1]), noise[:-1])  # a single small gap may be a coincidence
+    best = int(np.argmin(bars))
+    return Difference(float(kept[best + 1]), float(bars[best]), float(taken[best + 1] * size), crosses_kink)
 
 
 class Slope(NamedTuple):

@@ -15,32 +15,23 @@ import numpy as np
 from scratchnet.backend import Array, device_of, to_host
 from scratchnet.gradcheck.differences import central
 from scratchnet.gradcheck.lifted_functions import LiftedForward
+from scratchnet.gradcheck.nudges import NUDGES, nudged
 from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven, scale_of, spot_difference
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 from scratchnet.gradcheck.report import TOLERANCE, Mismatch, TensorCheck
+from scratchnet.gradcheck.sides import one_sided
 
 LADDER = tuple(2e-2 * 4.0**-k for k in range(17))  # 2e-2 to 5e-12 times the scale of the tensor
+LARGE_STEPS = tuple(0.64 * 2.0**-k for k in range(9))  # for a forward with few digits
 BARS = 4  # error bars within which a gap agrees
 CLEAR = 10  # error bars beyond which it is none of the difference
 DIRECTIONS, MOST, EARLY = 6, 4, 3
 COARSEST = 1e-3  # a tolerance above it would prove too little
 FINE = 1e-6  # above it, the direction of the gradient itself is tried too: along it a wrong factor stands out
-BALANCED, FLOOR, NUDGES = 1e-8, 1e-9, 10
+BALANCED, FLOOR = 1e-8, 1e-9
 MASKED_STEPS, BENT, KEPT = (1.6e-2, 8e-3, 4e-3, 2e-3, 1e-3, 2.5e-4, 6e-5), 0.02, 0.9
 KINK_REDRAWS = 3  # new directions to try while too few steps cross no kink
 PLAUSIBLE, SMALL_STEPS = 1e-3, (2e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)  # for the many kinks of a large tensor
-
-
-UNCONFIRMED = Mismatch(
-    "undecided",
-    (),
-    0.0,
-    0.0,
-    0,
-    0,
-    "",
-    "the complex step contradicts backward, and differences are too coarse to judge",
-)
 
 
 def settle(
@@ -68,7 +59,8 @@ def settle(
         reasons.append(f"it disagrees with differences in {at.name} (abs or conj in forward, or a kink)")
     found = by_differences(checker, at, directions, "central4", rng, reasons[0])
     if numeric is not None and found.check.agrees and found.check.allowed > FINE:  # it agrees as any would
-        return found._replace(check=replace(found.check, mismatch=UNCONFIRMED, tolerance=0.0))
+        hint = "the complex step contradicts backward, and differences are too coarse to judge between them"
+        return found._replace(check=_undecided(replace(found.check, error=found.check.allowed, tolerance=0.0), hint))
     return found
 
 
@@ -78,14 +70,20 @@ def lifted(point: Point) -> Point:
 
 
 def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
-    """Does a difference confirm a complex step? Any that crosses no kink will do, unless it favours backward.
+    """Does a difference confirm a complex step? The best of several steps must not favour backward over it.
 
-    Where both are within reach of the difference it cannot tell them apart, and nothing coarser overrules the exact.
+    Where both are within its reach it cannot tell them apart, and nothing coarser overrules the exact.
     """
     analytic, scale = dot(at.gradient, direction), max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
-    differences = (spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS)
-    gaps = ((abs(value - numeric), abs(value - analytic)) for value in differences)
-    if any(gap <= min(PLAUSIBLE * scale, 3 * of_backward) for gap, of_backward in gaps):
+    if abs(spot_difference(at.point, at.name, direction, at.dy) - numeric) <= PLAUSIBLE * scale and (
+        abs(numeric - analytic) <= TOLERANCE["central4"] * scale  # which no difference could tell apart
+    ):
+        return True
+    differences = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
+    gap, of_backward = np.abs(differences - numeric).min(), np.abs(differences - analytic).min()
+    if gap <= PLAUSIBLE * scale and (
+        gap <= 3 * of_backward or abs(numeric - analytic) <= TOLERANCE["central4"] * scale
+    ):
         return True
     best = central(at.point, at.name, direction, at.dy)
     return abs(best.value - numeric) <= max(4 * best.error, TOLERANCE["central"] * scale)
@@ -96,8 +94,7 @@ def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
     at, sizes = measured.at, np.abs(to_host(measured.at.gradient))
     if not measured.check.agrees or not is_uneven(sizes):
         return measured
-    sizes = np.maximum(np.where(sizes > 0, sizes, np.median(sizes[sizes > 0])), FLOOR * sizes.max())
-    weights = device_of(at.gradient).upload(sizes.min() / sizes)
+    weights = balance(at.gradient)
     direction = gaussian_like(at.gradient, rng) * weights
     gap = complex_step(point, at.name, direction, at.dy, at.y) - dot(at.gradient, direction)
     error = abs(gap) / (norm(at.gradient * weights) or 1.0)
@@ -106,23 +103,19 @@ def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
     return measured._replace(check=replace(measured.check, error=error, tolerance=BALANCED))
 
 
+def balance(gradient: Array) -> Array:
+    """Weights that give each entry about the same share of a sum."""
+    sizes = np.abs(to_host(gradient))
+    sizes = np.maximum(np.where(sizes > 0, sizes, np.median(sizes[sizes > 0])), FLOOR * sizes.max())
+    return device_of(gradient).upload(sizes.min() / sizes)
+
+
 def _moved(at: Any, point: Point, direction: Array, gap: float, rng: np.random.Generator) -> float:
     """How far rounding moves a gap: its change when every number changes in its last place."""
     near, dy = nudged(point, at.dy, rng)
     y, cache = near.forward()
     numeric = complex_step(near, at.name, direction, dy, y)
     return abs(numeric - dot(near.backward(dy, cache)[at.name], direction) - gap)
-
-
-def nudged(point: Point, dy: Array, rng: np.random.Generator) -> tuple[Point, Array]:
-    """The same point and cotangent, with every number moved up or down by one unit in the last place, or kept."""
-
-    def nudge(tensor: Array) -> Array:
-        units = rng.integers(-1, 2, tensor.shape).astype(np.float64)
-        return tensor * device_of(tensor).upload(1 + np.finfo(np.float64).eps * units)
-
-    params = {name: nudge(value) for name, value in point.params.items()}
-    return replace(point, params=params, inputs=tuple(nudge(x) for x in point.inputs)), nudge(dy)
 
 
 def by_differences(
@@ -149,15 +142,16 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
     """The check with a wider tolerance if the differences are at fault, unchanged for a bug, or marked as undecided."""
     size, order = norm(at.gradient), 4 if check.method == "central4" else 2
     gaps: list[tuple[float, float]] = []  # of each direction: the gap and its error bar
-    for number in range(DIRECTIONS):
-        gaps.append(_gap(at, gaussian_like(at.gradient, rng), order))
+    directions = [gaussian_like(at.gradient, rng) for _ in range(DIRECTIONS)]
+    for number, direction in enumerate(directions):
+        gaps.append(_gap(at, direction, order))
         if number + 1 == EARLY and all(_is_clear(*gap, check.allowed * size) for gap in gaps):
             return check
     fine = [(gap, bar) for gap, bar in gaps if BARS * bar <= COARSEST * size]
     agreeing = [(gap, bar) for gap, bar in fine if gap <= max(check.allowed * size, BARS * bar)]
-    clear = [1 for gap, bar in gaps if _is_clear(gap, bar, check.allowed * size)]
-    if len(clear) >= MOST:
-        return check
+    clear = [r for r, (gap, bar) in zip(directions, gaps, strict=True) if _is_clear(gap, bar, check.allowed * size)]
+    if len(clear) >= MOST or (clear and all(_at_a_tie(at, direction) for direction in clear)):
+        return check  # a bug; or a tie, as the diagnosis will find
     if len(agreeing) >= MOST and len(clear) <= 1 and size:
         tolerance = max(check.allowed, *(BARS * bar / size for _, bar in agreeing))
         if tolerance > FINE and _wrong_along_itself(at, order):
@@ -166,16 +160,22 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
     gap, bar = (float(np.median(values)) for values in zip(*gaps, strict=True))
     told = f"differences are good to {bar / (size or 1.0):.0e} here, and miss the gradient by {gap / (size or 1.0):.0e}"
     advice = "check fewer entries, or points without kinks and with more digits"
-    return replace(check, mismatch=Mismatch("undecided", (), 0.0, 0.0, 0, 0, "", f"{told}: {advice}"))
+    return _undecided(check, f"{told}: {advice}")
+
+
+def _undecided(check: TensorCheck, hint: str) -> TensorCheck:
+    return replace(check, mismatch=Mismatch("undecided", (), 0.0, 0.0, 0, 0, "", hint))
 
 
 def _gap(at: Any, direction: Array, order: int) -> tuple[float, float]:
     """The gap along a direction, and its error bar."""
     difference = central(at.point, at.name, direction, at.dy, order, LADDER)
-    found = abs(difference.value - dot(at.gradient, direction)), difference.error
-    if at.y.size == 1 or difference.error <= FINE * norm(at.gradient):
-        return found
-    return min(found, _gap_where_straight(at, direction), key=lambda pair: pair[1])
+    found = [(abs(difference.value - dot(at.gradient, direction)), difference.error)]
+    if difference.error > FINE * norm(at.gradient):
+        difference = central(at.point, at.name, direction, at.dy, order, LARGE_STEPS)
+        found.append((abs(difference.value - dot(at.gradient, direction)), difference.error))
+        found += [_gap_where_straight(at, direction)] if at.y.size > 1 else []
+    return min(found, key=lambda pair: pair[1])
 
 
 def _gap_where_straight(at: Any, direction: Array) -> tuple[float, float]:
@@ -205,4 +205,11 @@ def _is_clear(gap: float, bar: float, allowed: float) -> bool:
 def _wrong_along_itself(at: Any, order: int) -> bool:
     """Along the gradient the derivative is largest, and the digits that differences lose count least."""
     direction = at.gradient / norm(at.gradient) * at.gradient.size**0.5
-    return _is_clear(*_gap(at, direction, order), FINE * norm(at.gradient))
+    gaps = [_gap(at, length * direction, order) for length in (1.0, 0.77)]  # forward may have few values: not by chance
+    return all(_is_clear(*gap, FINE * norm(at.gradient)) for gap in gaps)
+
+
+def _at_a_tie(at: Any, direction: Array) -> bool:
+    """Whether the gradient lies between left and right derivatives that differ."""
+    sides = one_sided(at.point, at.name, direction, at.dy, at.y)
+    return sides.kinked and sides.between(dot(at.gradient, direction), norm(at.gradient))

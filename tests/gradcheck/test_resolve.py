@@ -110,3 +110,21 @@ def test_tensors_whose_gradients_are_of_unlike_size_are_all_checked(rng):
     assert check(
         from_functions(lambda a, b: 1e6 * a + 1e-3 * b, lambda dy, a, b: (1e6 * dy, 2e-3 * dy)), {}, a, b
     ).failed
+
+
+def test_a_small_entry_beside_a_pole_is_not_excused_by_the_rounding_of_the_pole():
+    x = np.random.default_rng(2).standard_normal(100_000)
+
+    def one_doubled(dy, x):
+        dx = -dy / x**2
+        dx[np.argsort(np.abs(x))[60_000]] *= 2
+        return dx
+
+    for seed in SEEDS:
+        report = check(from_functions(lambda x: 1 / x, one_doubled), {}, x, seed=seed, contract=False, entries=5)
+        assert not report, seed
+
+
+def test_a_forward_of_zeros_excuses_no_gradient(rng):
+    dead = from_functions(lambda x: np.maximum(x, 0), lambda dy, x: dy)
+    assert check(dead, {}, -1 - rng.random((3, 4))).failed
