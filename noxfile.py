@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["nox>=2025.2.9"]
 # ///
-"""Tasks by name: `nox` runs tests and lint, `nox -l` lists all, `nox -s long` runs one. .ci/run uses lint and dist."""
+"""Tasks by name: `nox` runs tests and lint, `nox -l` lists all, `nox -s long` runs one. .ci/run uses lint, docs and dist."""
 
 import nox
 
@@ -37,8 +37,18 @@ def lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def pictures(session: nox.Session) -> None:
     """Draw the picture in the README again."""
-    session.install("-e", ".[plot]")
+    session.install("-e", ".[study]")
     session.run("python", "docs/make_picture.py")
+    session.run("python", "docs/make_layer_pictures.py")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into build/site; a warning or a dead link within it is an error."""
+    session.install("-e", ".[docs]")
+    options = ["-b", "html", "-W", "--keep-going", "-c", "docs", *session.posargs]
+    session.run("python", "-m", "sphinx", *options, ".", "build/site", env={"MPLBACKEND": "Agg"})
+    session.run("python", "docs/check_links.py", "build/site")
 
 
 @nox.session(default=False)

@@ -4,7 +4,7 @@
 
 Left: the first query of Lake's first official run and the 20 characters to choose from, each with the probability
 that it shows the same character. Right: these probabilities for all 20 queries. Needs matplotlib
-(`pip install -e ".[plot]"`).
+(`pip install -e ".[study]"`).
 """
 
 from pathlib import Path

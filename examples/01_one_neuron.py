@@ -87,7 +87,7 @@ if plt:
 # %%
 # Exercise
 # --------
-# A neuron with another squeeze, tanh, whose slope is 1 - y\ :sup:`2`. Write its backward pass: from ``dy``, the
+# A neuron with another squeeze, tanh, whose slope is ``1 - y^2``. Write its backward pass: from ``dy``, the
 # gradients of x (2,), w (2,) and b (1,).
 
 

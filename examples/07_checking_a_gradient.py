@@ -20,7 +20,7 @@ except ImportError:
 # %%
 # Three ways to measure a slope
 # -----------------------------
-# f(x) = exp(x) / (1 + x\ :sup:`2`), at x = 1.5. A large step measures a chord, not the tangent. With a small one, f(x
+# f(x) = ``exp(x) / (1 + x^2)``, at x = 1.5. A large step measures a chord, not the tangent. With a small one, f(x
 # + h) and f(x) agree in nearly all digits, and subtracting them leaves noise.
 #
 # The third way subtracts nothing: step by h along the imaginary axis, and f(x + ih) = f(x) + ih f'(x) + ..., so the
@@ -85,9 +85,13 @@ print(gradcheck(Broken(), params, x))
 # %%
 # Exercise
 # --------
-# Mend it. Raising one score raises its own share and lowers all others: with dy\ :sub:`k` for each share,
-# dx\ :sub:`j` = sum over k of dy\ :sub:`k` (d y\ :sub:`k` / d x\ :sub:`j`), and that derivative is
-# y\ :sub:`j` - y\ :sub:`j` y\ :sub:`j` for k = j, and -y\ :sub:`k` y\ :sub:`j` for all others.
+# Mend it. Raising one score raises its own share and lowers all others in its row. So dx[j] is the sum over k of
+# dy[k] times the derivative of y[k] for x[j], and that derivative is
+#
+# .. code-block:: text
+#
+#    y[j] - y[j] y[j]     for k = j
+#         - y[k] y[j]     for all others
 
 
 class Softmax(Broken):

@@ -21,7 +21,7 @@ except ImportError:
 # One weight
 # ----------
 # Both twins multiply their number by the same w, and the distance is how far apart they end up. Take w = 2, x1 = 3 and
-# x2 = 1: the distance is \|6 - 2\| = 4.
+# x2 = 1: the distance is ``|6 - 2| = 4``.
 
 w, x1, x2 = 2.0, 3.0, 1.0
 h1, h2 = w * x1, w * x2
@@ -61,7 +61,7 @@ if plt:
 # %%
 # Exercise
 # --------
-# Two twins with a dense layer and a tanh, compared number by number: y = \|tanh(x1 W) - tanh(x2 W)\|. Write backward:
+# Two twins with a dense layer and a tanh, compared number by number: ``y = |tanh(x1 W) - tanh(x2 W)|``. Write backward:
 # both inputs get a gradient, and the weight gets one from both.
 
 

@@ -40,10 +40,9 @@ for name, sizes in curves.items():
 # %%
 # Why 2 / 256
 # -----------
-# An output is a sum of 256 products. Variances of independent products add up, so that of the sum is 256 std\
-# :sup:`2` times the mean of h\ :sup:`2`. ReLU then cuts one half of it off, so the mean square of what is left is 128
-# std\ :sup:`2` times that of before. To stay the same, std\ :sup:`2` = 2 / 256: two over the number of inputs of each
-# sum, the *fan-in* (He et al. 2015).
+# An output is a sum of 256 products. Variances of independent products add up, so the sum has variance 256 std^2 times
+# the mean of h^2. ReLU then cuts half of it off, and the mean square of what is left is 128 std^2 times what it was. To
+# stay the same, std^2 = 2 / 256: two over the number of inputs of each sum, the *fan-in* (He et al. 2015).
 #
 # Sigmoids
 # --------

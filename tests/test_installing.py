@@ -13,7 +13,7 @@ from scratchnet.errors import REINSTALL, install_extra
 DISTRIBUTION = "scratchnet-oneshot"
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(scratchnet.__file__).parent  # not below ROOT where the tests are those of a source distribution
-WRITTEN = ("*.*", ".ci/*", ".github/**/*.*", "docs/*.*", "tests/**/*.py", "benchmarks/**/*.*", "examples/**/*.*")
+WRITTEN = ("*.*", ".ci/*", ".github/**/*.*", "docs/**/*.*", "tests/**/*.py", "benchmarks/**/*.*", "examples/**/*.*")
 KINDS = {"", ".py", ".md", ".cff", ".cfg", ".toml", ".yaml", ".yml", ".sh", ".in"}
 STRANGER = re.compile(
     r"""(install | download | add | pipx\ run | uvx)  # pip, uv, poetry, conda; "install scratchnet again"
@@ -37,10 +37,10 @@ def pages() -> dict[str, str]:
 @pytest.mark.parametrize(
     "text",
     [
-        "pip install scratchnet", "pip install 'scratchnet[cuda12x]'", 'pip install -U "scratchnet[plot]"',
+        "pip install scratchnet", "pip install 'scratchnet[cuda12x]'", 'pip install -U "scratchnet[study]"',
         "pip install --no-deps scratchnet, then", "install scratchnet again", "uv add scratchnet",
         "pipx run scratchnet", "reinstall with 'scratchnet[cuda13x]'", "pip download scratchnet\n", "scratchnet>=0.1",
-        r"scratchnet\[plot\]", "`pip install scratchnet`",
+        r"scratchnet\[study\]", "`pip install scratchnet`",
     ],
 )  # fmt: skip
 def test_a_line_that_leads_to_the_stranger_is_noticed(text):
@@ -70,7 +70,7 @@ def test_every_extra_that_is_named_exists():
 def test_every_extra_of_a_message_exists():
     asked = re.findall(r"install_extra\(([^)]*)\)", "\n".join(pages().values()))
     named = set(re.findall(r"['\"](\w+)['\"]", " ".join(asked)))
-    assert {"bench", "plot"} <= named <= set(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra"))
+    assert {"bench", "study"} <= named <= set(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra"))
 
 
 def test_the_weights_come_with_the_licence_of_the_drawings_that_they_were_made_from():

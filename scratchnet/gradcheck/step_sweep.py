@@ -78,7 +78,7 @@ class Sweep:
             Figure = importlib.import_module("matplotlib.figure").Figure
         except ImportError as cause:
             raise ScratchnetError(
-                f"saving a plot needs matplotlib, which is not installed; {install_extra('plot')}, or print the sweep"
+                f"saving a plot needs matplotlib, which is not installed; {install_extra('study')}, or print the sweep"
             ) from cause
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()

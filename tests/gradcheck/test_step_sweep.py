@@ -62,7 +62,7 @@ def test_a_zero_gradient_has_no_relative_error(rng):
 
 
 def test_a_picture_is_saved_with_matplotlib(tmp_path, rng):
-    pytest.importorskip("matplotlib", reason=f"draws with matplotlib, an extra; {install_extra('plot')}")
+    pytest.importorskip("matplotlib", reason=f"draws with matplotlib, an extra; {install_extra('study')}")
     path = tmp_path / "sweep.png"
     sweep(Sigmoid(), {}, rng.standard_normal((6, 5))).save(path)
     assert path.read_bytes().startswith(b"\x89PNG")
@@ -71,5 +71,5 @@ def test_a_picture_is_saved_with_matplotlib(tmp_path, rng):
 def test_without_matplotlib_a_picture_is_a_clear_error(tmp_path, monkeypatch, rng):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ScratchnetError, match=r'needs matplotlib.*in your clone: pip install -e "\.\[plot\]"'):
+    with pytest.raises(ScratchnetError, match=r'needs matplotlib.*in your clone: pip install -e "\.\[study\]"'):
         sweep(Sigmoid(), {}, rng.standard_normal((2, 3))).save(tmp_path / "sweep.png")
