@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["nox>=2025.2.9"]
 # ///
-"""Tasks by name: `nox` runs tests and lint, `nox -l` lists all, `nox -s long` runs one. .ci/run uses lint, docs and dist."""
+"""Tasks by name: `nox` runs tests and lint, `nox -l` lists all, `nox -s long` runs one. .ci/run: lint, docs, dist."""
 
 import nox
 

@@ -74,7 +74,7 @@ def escaped(line: str) -> str:
 
 
 def site_links(app: Sphinx, docname: str, content: list[str]) -> None:
-    """Links that differ from those on the code host: a lesson's file has a page, and a folder has its README at most."""
+    """Links that differ from those on the code host: a lesson's file has a page, a folder its README at most."""
     here = Path(app.env.doc2path(docname)).parent
 
     def resolved(link: re.Match[str]) -> str:
