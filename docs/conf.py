@@ -5,6 +5,8 @@ The source is the whole repository, so a link between two pages is the same here
 
 import os
 import re
+import runpy
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ version = release = scratchnet.__version__
 html_title = f"scratchnet {version}"
 html_theme = "furo"
 html_copy_source = False
+html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+highlight_language = "text"
 templates_path = ["templates"]
 html_additional_pages = {"index": "to_front_page.html"}
 
@@ -28,11 +34,12 @@ include_patterns = [
     "docs/*.md", "docs/*/*.md", "docs/lessons/*.rst", "*.md", "benchmarks/*.md", "examples/README.md",
     "scratchnet/pretrained/*.md",
 ]  # fmt: skip
-exclude_patterns = ["docs/lessons/sg_execution_times.rst", "sg_execution_times.rst", "build", "dist", ".*"]
+exclude_patterns = ["build", "dist", ".*"]
 suppress_warnings = ["config.cache", "toc.not_included"]  # pages that only links lead to
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery"]
 myst_heading_anchors = 3
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # docstrings say shapes, which say more than Array
 
@@ -45,8 +52,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
     "min_reported_time": 1e9,
-    "plot_gallery": "True",
 }
 
 
@@ -91,7 +98,23 @@ def site_links(app: Sphinx, docname: str, content: list[str]) -> None:
     content[0] = re.sub(r"\[(?P<text>[^]]*)\]\((?P<target>[^)#\s]+)\)", resolved, content[0])
 
 
+def without_caches(_app: Sphinx, _what: str, name: str, _object: Any, skip: bool, _options: Any) -> bool | None:
+    """What forward leaves for backward is no part of the reference, nor are the fields of a NamedTuple."""
+    return True if name.endswith("Cache") or (_object.__doc__ or "").startswith("Alias for field") else None
+
+
+def write_sheets(_app: Sphinx) -> None:
+    """The lessons without their answers, to download."""
+    sheets = runpy.run_path(str(ROOT / "examples" / "skeletons.py"))
+    (ROOT / "build").mkdir(exist_ok=True)
+    with zipfile.ZipFile(ROOT / "build" / "exercise_sheets.zip", "w") as archive:
+        for lesson in sheets["lessons"]():
+            archive.writestr(lesson.name, sheets["skeleton"](lesson.read_text(encoding="utf-8")))
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("builder-inited", write_sheets, priority=100)  # before the gallery
+    app.connect("autodoc-skip-member", without_caches)
     app.connect("autodoc-process-docstring", plain_text)
     app.connect("source-read", site_links)

@@ -27,13 +27,15 @@ def test_the_code_of_a_page_runs(page, monkeypatch, capsys):
 def test_a_page_on_a_layer_has_derivation_code_and_test(page):
     text = page.read_text(encoding="utf-8")
     assert "erivation" in text
-    assert re.search(r"```\{literalinclude\} \.\./\.\./scratchnet/\S+\.py\n:pyobject: ", text)
+    assert re.search(r"```\{literalinclude\} \.\./\.\./scratchnet/\S+\.py\n:language: python\n:pyobject: ", text)
     assert "## The test" in text
 
 
 @pytest.mark.parametrize("page", LAYERS, ids=lambda page: page.stem)
 def test_a_page_shows_functions_that_exist(page):
-    included = re.findall(r"\{literalinclude\} (\S+)\n:pyobject: (\w+)", page.read_text(encoding="utf-8"))
+    included = re.findall(
+        r"\{literalinclude\} (\S+)\n:language: python\n:pyobject: (\w+)", page.read_text(encoding="utf-8")
+    )
     for path, name in included:
         source = (page.parent / path).read_text(encoding="utf-8")
         assert re.search(rf"^(def|class) {name}\b", source, flags=re.MULTILINE), f"{path} has no {name}"
