@@ -98,9 +98,9 @@ def site_links(app: Sphinx, docname: str, content: list[str]) -> None:
     content[0] = re.sub(r"\[(?P<text>[^]]*)\]\((?P<target>[^)#\s]+)\)", resolved, content[0])
 
 
-def without_caches(_app: Sphinx, _what: str, name: str, _object: Any, skip: bool, _options: Any) -> bool | None:
-    """What forward leaves for backward is no part of the reference, nor are the fields of a NamedTuple."""
-    return True if name.endswith("Cache") or (_object.__doc__ or "").startswith("Alias for field") else None
+def without_fields(_app: Sphinx, _what: str, _name: str, member: Any, _skip: bool, _options: Any) -> bool | None:
+    """The fields of a NamedTuple have no docstrings of their own, but "Alias for field number 0"."""
+    return True if (getattr(member, "__doc__", None) or "").startswith("Alias for field") else None
 
 
 def write_sheets(_app: Sphinx) -> None:
@@ -115,6 +115,6 @@ def write_sheets(_app: Sphinx) -> None:
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", write_sheets, priority=100)  # before the gallery
-    app.connect("autodoc-skip-member", without_caches)
+    app.connect("autodoc-skip-member", without_fields)
     app.connect("autodoc-process-docstring", plain_text)
     app.connect("source-read", site_links)

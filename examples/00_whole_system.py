@@ -138,6 +138,7 @@ for step in range(600):
 accuracy, queries, choices = one_shot(params)
 print(f"and after: {accuracy:.1%}; the loss fell from {np.mean(losses[:50]):.3f} to {np.mean(losses[-50:]):.3f}")
 if plt:  # ten queries of the last trial, and below each the support that was chosen
+    plt.figure(figsize=(8, 2))
     plt.imshow(np.vstack([np.hstack(queries[:10]), np.hstack(choices[:10])]), cmap="gray_r")
     plt.xticks([])
     plt.yticks([SIZE / 2, 3 * SIZE / 2], ["query", "choice"])

@@ -65,7 +65,7 @@ if plt:
         right.plot(points, slopes, label=f"differences, h = {h}")
     right.plot(points, points > 0, "k--", label="backward")
     right.set(title="its slope", xlabel="x")
-    right.legend()
+    right.legend(loc="lower right", fontsize=8)
     plt.tight_layout()
     plt.show()
 

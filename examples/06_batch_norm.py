@@ -44,7 +44,7 @@ dx = dd + dmean / M  # x is in d, and in the mean
 print("dx", dx)
 
 # %%
-# Put the lines into each other, and what is left is short. Since the sum of d is 0, dmean is only -sum(dz) / std, and
+# Substitute these lines into each other, and little is left. Since the sum of d is 0, dmean is only -sum(dz) / std, and
 #
 # .. code-block:: text
 #

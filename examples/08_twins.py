@@ -41,7 +41,7 @@ print("measured:", (abs(2.001 * x1 - 2.001 * x2) - distance) / 0.001)
 # The same with drawings: h = sum over all pixels of weight times ink. Now each twin's gradient looks like its
 # drawing, and the sum shows where the drawings differ. Where both have ink, the twins cancel.
 
-alphabet = generate_alphabets(1, characters=4, drawers=2, image_size=24)[0]
+alphabet = generate_alphabets(1, characters=4, drawers=2, image_size=48)[0]
 first, second = alphabet.images[0, 0] * 1.0, alphabet.images[0, 1] * 1.0
 weight = np.random.default_rng(0).normal(0, 0.1, first.shape)
 sign = np.sign((weight * first).sum() - (weight * second).sum())

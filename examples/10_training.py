@@ -69,19 +69,20 @@ print("after training:   ", sn.oneshot.evaluate(net, runs))
 
 if plt:
     query = runs[0].query[:1] * 1.0
-    scores = net.scores(query, runs[0].support * 1.0)[0]
-    order = np.argsort(-scores)[:5]
+    order = np.argsort(-net.scores(query, runs[0].support * 1.0)[0])[:4]
+    shown = {"query": query[0], "the right one": runs[0].support[runs[0].query_labels[0]]}
+    shown |= {f"choice {k}": runs[0].support[number] for k, number in enumerate(order, start=1)}
     figure = plt.figure(figsize=(9, 3.2))
     left = figure.add_subplot(1, 2, 1)
     left.plot(losses)
     left.axhline(np.log(2), color="k", linestyle=":", label="tossing a coin")
     left.set(xlabel="step", ylabel="loss")
     left.legend()
-    for k, image in enumerate([query[0], *runs[0].support[order]]):
-        axis = figure.add_subplot(2, 6, 4 + k if k < 3 else 7 + k)
+    for place, (title, image) in zip((4, 10, 5, 6, 11, 12), shown.items(), strict=True):
+        axis = figure.add_subplot(2, 6, place)
         axis.imshow(image, cmap="gray_r")
-        right = "" if k == 0 or order[k - 1] != runs[0].query_labels[0] else " (right)"
-        axis.set(title=f"choice {k}{right}" if k else "query", xticks=[], yticks=[])
+        axis.set_title(title, fontsize=9)
+        axis.axis("off")
     plt.tight_layout()
     plt.show()
 

@@ -62,9 +62,9 @@ print("nearest in pixels:", sn.oneshot.evaluate(sn.oneshot.PixelNearestNeighbour
 if plt:
     figure, (left, middle, last) = plt.subplots(1, 3, figsize=(9, 3.6), width_ratios=[2, 1, 1])
     left.imshow(scores[0])
-    left.plot(choices[0], range(len(choices[0])), "r.", label="choice")
-    left.set(xlabel="support", ylabel="query", title="scores of the first run")
-    left.legend(loc="lower right", fontsize=8)
+    left.plot(choices[0], range(len(choices[0])), "r.")
+    left.set(xlabel="support", ylabel="query", title="scores of the first run; dots: choices")
+    left.set(xticks=range(0, 20, 5), yticks=range(0, 20, 5))
     middle.imshow(runs[0].query[0], cmap="gray_r")
     middle.set(title="first query", xticks=[], yticks=[])
     last.imshow(runs[0].support[choices[0][0]], cmap="gray_r")

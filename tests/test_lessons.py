@@ -127,7 +127,7 @@ def test_the_gradients_of_the_system_in_one_file_are_those_of_the_package(rng):
         "pool": MaxPool2d(2),
         "relu": ReLU(),
         "flatten": Flatten(),
-        "dense": Linear(512, 32),
+        "dense": Linear(512, 32, bias=False),
     }
     network = Siamese(Sequential(layers), WeightedL1(32), image_size=20)
     a, b, labels = rng.random((6, 20, 20)), rng.random((6, 20, 20)), np.array([1.0, 0, 1, 0, 0, 1])
