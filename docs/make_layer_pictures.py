@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1
+from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, WeightedL1
 
 FOLDER = Path(__file__).parent / "images" / "layers"
 PAPER, USED, ASKED = "#f3f4f6", "#93c5fd", "#1d4ed8"
@@ -98,6 +98,25 @@ def picture_of_head() -> None:
     save(figure, "weighted_l1")
 
 
+def picture_of_twins() -> None:
+    """What each twin gives to the gradient of a kernel that both use: found by leaving the other twin's out."""
+    rng = np.random.default_rng(3)
+    encoder, head = Sequential({"conv": Conv2d(1, 1, 3), "flatten": Flatten()}), WeightedL1(9)
+    params = {name: value.astype(np.float64) for name, value in encoder.init(rng).items()}
+    a = rng.standard_normal((5, 5))
+    b = a + 0.5 * rng.standard_normal((5, 5))  # much alike, as two drawings of one character
+    h, cache = encoder.forward(params, np.stack([a, b], axis=2)[..., None])
+    _, head_cache = head.forward({"weight": rng.standard_normal(9), "bias": np.ones(1)}, h[:1], h[1:])
+    (dh1, dh2), _ = head.backward(np.ones(1), head_cache)
+    parts = [np.concatenate(pair) for pair in ((dh1, 0 * dh2), (0 * dh1, dh2), (dh1, dh2))]
+    kernels = [encoder.backward(dh, cache)[1]["conv.weight"][..., 0, 0] for dh in parts]
+    figure, axes = plt.subplots(1, 5, figsize=(12, 2.9))
+    titles = ("a", "b", "dweight from a", "dweight from b", "dweight: their sum")
+    for axis, array, title in zip(axes, (a, b, *kernels), titles, strict=True):
+        draw(axis, array, np.ones(array.shape, bool) if title.startswith("dw") else None, None, title)
+    save(figure, "siamese")
+
+
 def save(figure: Any, name: str) -> None:
     """As a PNG, with all grids at one height."""
     rows = max(len(axis.patches) and max(patch.get_y() for patch in axis.patches) + 1 for axis in figure.axes)
@@ -114,3 +133,4 @@ if __name__ == "__main__":
     for name, row in LAYERS.items():
         picture(name, *row)
     picture_of_head()
+    picture_of_twins()
