@@ -32,7 +32,7 @@ def draw(corners):
 
 
 def characters(count):
-    """Four corners each, anywhere."""
+    """New characters: four corners each, anywhere."""
     return rng.uniform(3, SIZE - 3, (count, 4, 2))
 
 

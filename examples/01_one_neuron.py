@@ -87,8 +87,9 @@ if plt:
 # %%
 # Exercise
 # --------
-# A neuron with another squeeze, tanh, whose slope is ``1 - y^2``. Write its backward pass: from ``dy``, the
-# gradients of x (2,), w (2,) and b (1,).
+# A neuron with another squeeze, tanh, whose slope is ``1 - y^2``. It is written as all layers from here on: parameters
+# come in a dictionary, and forward returns y and a *cache*, which is what backward will need. Write backward: from
+# ``dy`` the gradient of x (2,), and in a dictionary those of w (2,) and b (1,).
 
 
 class Neuron:

@@ -60,7 +60,7 @@ def conv(x, weight):
 print("with N = C = O = 1:", np.array_equal(conv(x[..., None, None], kernel[..., None, None])[..., 0, 0], y))
 
 # %%
-# Way back
+# Backward
 # --------
 # Let only one output pixel matter: dy is 1 at (1, 1) and 0 elsewhere. What reaches x is the kernel itself, laid down
 # at (1, 1). Two outputs side by side lay down two kernels that overlap.

@@ -29,13 +29,13 @@ print("one product:", columns @ kernel.ravel())
 print("window by window:", [int((x[i : i + 2, j : j + 2] * kernel).sum()) for i in range(2) for j in range(2)])
 
 # %%
-# The sum over the pixels of a window is the sum in a product of matrices, so both lines are the same sum, in the same
-# order even. What changes is that a library for matrices does the work, at the price of memory: each pixel is copied
-# as often as there are windows that see it.
+# The sum over the pixels of a window is the sum in a product of matrices, so both lines are the same sum. What changes
+# is that a library for matrices does the work, at the price of memory: each pixel is copied as often as there are
+# windows that see it.
 
 if plt:
     _, (left, right) = plt.subplots(1, 2, figsize=(7, 3.2))
-    for axis, array, title in ((left, x, "x"), (right, columns, "columns: a window a row")):
+    for axis, array, title in ((left, x, "x"), (right, columns, "columns: one window per row")):
         axis.imshow(array == 4, cmap="Blues", vmax=2)
         for (i, j), value in np.ndenumerate(array):
             axis.text(j, i, value, ha="center", va="center", fontsize=13)
@@ -54,9 +54,8 @@ def im2col(x, kh, kw):
     """x (H, W, N, C) to columns (Ho * Wo * N, kh * kw * C)."""
     H, W, N, C = x.shape
     Ho, Wo = H - kh + 1, W - kw + 1
-    windows = np.stack(
-        [x[a : a + Ho, b : b + Wo] for a in range(kh) for b in range(kw)], axis=3
-    )  # (Ho, Wo, N, kh kw, C)
+    pixels = [x[a : a + Ho, b : b + Wo] for a in range(kh) for b in range(kw)]  # (Ho, Wo, N, C) each
+    windows = np.stack(pixels, axis=3)  # (Ho, Wo, N, kh kw, C)
     return windows.reshape(Ho * Wo * N, kh * kw * C)
 
 

@@ -31,14 +31,15 @@ print("dx =", dx)
 # --------
 # The largest of each window of 2 x 2. Only the winner matters, so the winner takes the whole gradient.
 
-x = np.array([[1.0, 5, 2, 2], [3, 0, 7, 1]])  # two windows
-windows = x.reshape(2, 2, 2).transpose(1, 0, 2).reshape(2, 4)  # (window, its pixels in row-major order)
-winners = windows.argmax(axis=1)
-dy = np.array([10.0, 20])
-dwindows = np.zeros((2, 4))
-dwindows[[0, 1], winners] = dy
-dx = dwindows.reshape(2, 2, 2).transpose(1, 0, 2).reshape(2, 4)
-print("y  =", windows.max(axis=1), "from pixels", winners)
+x = np.array([[1.0, 5, 2, 2], [3, 0, 7, 1]])  # two windows side by side
+dy = np.array([10.0, 20])  # one number for each of them
+y, dx = np.zeros(2), np.zeros_like(x)
+for k in range(2):
+    window = x[:, 2 * k : 2 * k + 2]
+    a, b = np.unravel_index(window.argmax(), (2, 2))  # row and column of the winner
+    y[k] = window[a, b]
+    dx[a, 2 * k + b] += dy[k]
+print("y  =", y)
 print("dx =\n", dx, sep="")
 
 # %%

@@ -32,7 +32,8 @@ print("mean", mean, "variance", variance, "z", z.round(3))
 # %%
 # Backward, the same lines from the last to the first
 # ---------------------------------------------------
-# ``dz`` is given. Where a number was used twice, as d was (for the variance and for z), its gradients add up.
+# ``dz`` is given; ``dd`` is the gradient of d, and so on. Where a number was used twice, as d was (for the variance
+# and for z), its gradients add up.
 
 dz = np.array([1.0, 0, -1, 2])
 dd = dz / std  # z = d / std, through the numerator

@@ -20,8 +20,8 @@ except ImportError:
 # %%
 # Three ways to measure a slope
 # -----------------------------
-# f(x) = ``exp(x) / (1 + x^2)``, at x = 1.5. A large step measures a chord, not the tangent. With a small one, f(x
-# + h) and f(x) agree in nearly all digits, and subtracting them leaves noise.
+# Take f(x) = ``exp(x) / (1 + x^2)`` at x = 1.5. A large step measures a chord, not the tangent. With a small one,
+# f(x + h) and f(x) agree in nearly all digits, and subtracting them leaves noise.
 #
 # The third way subtracts nothing: step by h along the imaginary axis, and f(x + ih) = f(x) + ih f'(x) + ..., so the
 # imaginary part is h f'(x). With h = 1e-30 the error is that of rounding.
@@ -70,7 +70,8 @@ class Broken:
 
 # %%
 # The test that many people write would not find it: with ``dy`` all ones, as ``y.sum()`` gives it. The shares of a row
-# always add up to 1, so the right dx is 0, and that of the broken layer is 0 as well.
+# always add up to 1, so the right dx is 0, and that of the broken layer is 0 as well. (``draw`` makes a random x, here
+# of four rows.)
 
 params, (x,) = draw(Broken(), (4, 3), seed=0)
 y, cache = Broken().forward(params, x)

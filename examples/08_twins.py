@@ -34,7 +34,7 @@ print("measured:", (abs(2.001 * x1 - 2.001 * x2) - distance) / 0.001)
 
 # %%
 # Why add? Because w is one number in two places. Move it, and both twins move; the loss changes by the sum of both.
-# No mean, and neither of them alone.
+# Not by their mean, and not by one of them alone.
 #
 # A weight for each pixel
 # -----------------------

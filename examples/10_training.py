@@ -23,9 +23,8 @@ except ImportError:
 # %%
 # Data
 # ----
-# Twelve alphabets of 20 characters, each drawn by 12 hands: ten to learn from, and two that the network doesn't see
-# before the end. To split by alphabet is what makes the test honest: new drawings of known characters would be much
-# easier.
+# Twelve alphabets of 20 characters, each drawn by 12 hands: ten to train on, and two for the test. To split by
+# alphabet is what makes the test honest: new drawings of known characters would be much easier.
 
 alphabets = generate_alphabets(12, image_size=24)
 train, unseen = alphabets[:10], alphabets[10:]
@@ -36,7 +35,8 @@ print(f"{len(train)} alphabets to train on, {len(runs)} runs of {len(runs[0].que
 # %%
 # The network
 # -----------
-# Two convolutions with max-pooling and a dense layer make 128 numbers of an image. The head is a weighted distance.
+# Six convolutions, with batch norm and max-pooling between them, and a dense layer turn an image into 128 numbers. The
+# head is a weighted distance.
 
 net = sn.models.compact(image_size=24, width=16, features=128)
 print(net.summary())
@@ -53,7 +53,7 @@ print("random weights:   ", sn.oneshot.evaluate(net, runs))
 # %%
 # Training
 # --------
-# Every step draws 64 pairs, one half of the same character by two hands, and does what lesson 00 does: forward, loss,
+# Every step draws 64 pairs, half of them of the same character by two hands, and does what lesson 00 does: forward, loss,
 # backward, and a step of gradient descent with momentum.
 
 rng = np.random.default_rng(0)
