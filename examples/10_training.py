@@ -44,8 +44,8 @@ print(net.summary())
 # %%
 # Before training
 # ---------------
-# Guessing gives 5 %. The nearest drawing in pixels does better, and so do random weights, which at least see strokes
-# where pixels see dots. All of that has to be beaten before we may say that something was learned.
+# Guessing gives 5 %. The nearest drawing in pixels does better, and so, to most people's surprise, do random weights. All
+# of that has to be beaten before we may say that something was learned.
 
 print("nearest in pixels:", sn.oneshot.evaluate(sn.oneshot.PixelNearestNeighbour(), runs))
 print("random weights:   ", sn.oneshot.evaluate(net, runs))
@@ -53,8 +53,8 @@ print("random weights:   ", sn.oneshot.evaluate(net, runs))
 # %%
 # Training
 # --------
-# Every step draws 64 pairs, half of them of the same character by two hands, and does what lesson 00 does: forward, loss,
-# backward, and a step of gradient descent with momentum.
+# Every step draws 64 pairs, half of them of the same character by two hands, and does what lesson 00 does: forward,
+# loss, backward, and a step of gradient descent with momentum.
 
 rng = np.random.default_rng(0)
 optimiser = sn.SGD(lr=0.1, momentum=0.9)
