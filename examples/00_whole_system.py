@@ -146,5 +146,5 @@ if plt:  # ten queries of the last trial, and below each the support that was ch
 
 ### BEGIN HIDDEN TESTS
 MISTAKES = [lambda p, t: (t - p) / len(p), lambda p, t: p - t, lambda p, t: (p - t) * p * (1 - p) / len(p)]
-print("usual mistakes:", *map(check, MISTAKES), sep="\n")
+print("the usual mistakes:", *map(check, MISTAKES), sep="\n")
 ### END HIDDEN TESTS

@@ -155,6 +155,7 @@ class WithoutDy(Neuron):
 
 
 MISTAKES = [WithoutSlope(), SlopeAtZ(), WithoutDy()]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(f"{type(mistake).__name__}: {check(mistake)}")
 ### END HIDDEN TESTS

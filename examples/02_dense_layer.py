@@ -136,6 +136,7 @@ class Averaged(Dense):
 
 
 MISTAKES = [NotTransposed(), OtherWayRound(), Averaged()]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(f"{type(mistake).__name__}: {check(mistake)}")
 ### END HIDDEN TESTS

@@ -159,6 +159,7 @@ class Wrong(Conv):
 
 
 MISTAKES = [Wrong(turned=lambda matrix: matrix), Wrong(adds=False), Wrong(kernel=lambda weight: weight[::-1, ::-1])]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(check(mistake))
 ### END HIDDEN TESTS

@@ -143,6 +143,7 @@ class Shares(MaxPool):
 
 
 MISTAKES = [Overwrites(), EqualPixelsBoth(), Shares()]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(f"{type(mistake).__name__}: {check(mistake)}")
 ### END HIDDEN TESTS

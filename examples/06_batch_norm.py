@@ -141,6 +141,7 @@ class Wrong(BatchNorm):
 
 
 MISTAKES = [Wrong(mean=0, spread=0), Wrong(mean=1, spread=0), Wrong(mean=0, spread=1)]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(check(mistake))
 ### END HIDDEN TESTS

@@ -141,6 +141,7 @@ class AllRows(Broken):
 
 
 MISTAKES = [OnlyItself(), NotWeighed(), AllRows()]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(f"{type(mistake).__name__}: {check(mistake)}")
 ### END HIDDEN TESTS

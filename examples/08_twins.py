@@ -119,6 +119,7 @@ class Wrong(Twins):
 
 
 MISTAKES = [Wrong(share2=0), Wrong(share1=0.5, share2=0.5), Wrong(sign2=1)]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(check(mistake))
 ### END HIDDEN TESTS

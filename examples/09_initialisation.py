@@ -103,6 +103,7 @@ MISTAKES = [
     lambda shape: np.sqrt(2 / (shape[0] * shape[1] * shape[3])),
     lambda shape: np.sqrt(2 / shape[2]),
 ]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(check(mistake))
 ### END HIDDEN TESTS

@@ -44,8 +44,8 @@ print(net.summary())
 # %%
 # Before training
 # ---------------
-# Guessing gives 5 %. The nearest drawing in pixels does better, and so, to most people's surprise, do random weights. All
-# of that has to be beaten before we may say that something was learned.
+# Guessing gives 5 %. The nearest drawing in pixels does better, and so, to most people's surprise, do random weights.
+# All of that has to be beaten before we may say that something was learned.
 
 print("nearest in pixels:", sn.oneshot.evaluate(sn.oneshot.PixelNearestNeighbour(), runs))
 print("random weights:   ", sn.oneshot.evaluate(net, runs))
@@ -123,6 +123,7 @@ MISTAKES = [
     lambda w, v, g, lr, m: (w + v, m * v - lr * g),
     lambda w, v, g, lr, m: (w - lr * g, m * v),
 ]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(check(mistake))
 ### END HIDDEN TESTS

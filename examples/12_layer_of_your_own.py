@@ -138,6 +138,7 @@ class AsReLU(PReLU):
 
 
 MISTAKES = [NotSummed(), NotMasked(), AsReLU()]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(f"{type(mistake).__name__}: {check(mistake)}")
 ### END HIDDEN TESTS

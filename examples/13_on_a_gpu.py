@@ -160,6 +160,7 @@ MISTAKES = [
     lambda labels, classes, xp: xp.eye(classes)[labels],
     lambda labels, classes, xp: xp.asarray(np.eye(classes, dtype=np.float32)[labels.get()]),
 ]
+print("the usual mistakes:")
 for mistake in MISTAKES:
     print(check(mistake))
 ### END HIDDEN TESTS
