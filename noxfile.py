@@ -46,7 +46,7 @@ def pictures(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation site into build/site; a warning or a dead link within it is an error."""
     session.install("-e", ".[docs]")
-    options = ["-b", "html", "-W", "--keep-going", "-c", "docs", *session.posargs]
+    options = ["-q", "-b", "html", "-W", "--keep-going", "-c", "docs", *session.posargs]
     session.run("python", "-m", "sphinx", *options, ".", "build/site", env={"MPLBACKEND": "Agg"})
     session.run("python", "docs/check_links.py", "build/site")
 
