@@ -45,7 +45,7 @@ def pictures(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Build the documentation site into build/site; a warning or a dead link within it is an error."""
-    session.install("-e", ".[docs]")
+    session.install("-e", ".[docs,test]")  # pytest for the reference of the fixture
     options = ["-q", "-b", "html", "-W", "--keep-going", "-c", "docs", *session.posargs]
     session.run("python", "-m", "sphinx", *options, ".", "build/site", env={"MPLBACKEND": "Agg"})
     session.run("python", "docs/check_links.py", "build/site")
