@@ -4,7 +4,7 @@
 
 Every point is measured in a separate process, with scratchnet and PyTorch (float32, eager, both memory formats) taking
 turns. Points in curve.json are not measured again, so an interrupted run continues; delete the file to start over.
-Needs PyTorch and matplotlib: in your clone, pip install -e ".[bench,plot]".
+Needs PyTorch and matplotlib: in your clone, pip install -e ".[bench,study]".
 """
 
 import argparse
