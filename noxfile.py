@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["nox>=2025.2.9"]
 # ///
-"""Tasks by name: `nox` runs tests and lint, `nox -l` lists all, `nox -s long` runs one. .ci/run uses lint and dist."""
+"""Tasks by name: `nox` runs tests and lint, `nox -l` lists all, `nox -s long` runs one. .ci/run: lint, docs, dist."""
 
 import nox
 
@@ -40,6 +40,16 @@ def pictures(session: nox.Session) -> None:
     session.install("-e", ".[study]")
     session.run("python", "docs/make_picture.py")
     session.run("python", "benchmarks/learning_curves.py")
+    session.run("python", "docs/make_layer_pictures.py")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into build/site; a warning or a dead link within it is an error."""
+    session.install("-e", ".[docs,test]")  # pytest for the reference of the fixture
+    options = ["-q", "-b", "html", "-W", "--keep-going", "-c", "docs", *session.posargs]
+    session.run("python", "-m", "sphinx", *options, ".", "build/site", env={"MPLBACKEND": "Agg"})
+    session.run("python", "docs/check_links.py", "build/site")
 
 
 @nox.session(default=False)

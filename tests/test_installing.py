@@ -13,7 +13,7 @@ from scratchnet.errors import REINSTALL, install_extra
 DISTRIBUTION = "scratchnet-oneshot"
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(scratchnet.__file__).parent  # not below ROOT where the tests are those of a source distribution
-WRITTEN = ("*.*", ".ci/*", ".github/**/*.*", "docs/*.*", "tests/**/*.py", "benchmarks/**/*.*", "examples/**/*.*")
+WRITTEN = ("*.*", ".ci/*", ".github/**/*.*", "docs/**/*.*", "tests/**/*.py", "benchmarks/**/*.*", "examples/**/*.*")
 KINDS = {"", ".py", ".md", ".cff", ".cfg", ".toml", ".yaml", ".yml", ".sh", ".in"}
 STRANGER = re.compile(
     r"""(install | download | add | pipx\ run | uvx)  # pip, uv, poetry, conda; "install scratchnet again"

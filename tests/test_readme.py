@@ -16,7 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(scratchnet.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
-PAGES = sorted(page for folder in ("", "docs", "benchmarks", "examples") for page in (ROOT / folder).glob("*.md"))
+PAGES = sorted(
+    page
+    for folder in ("", "docs", "docs/layers", "docs/study", "docs/site", "benchmarks", "examples")
+    for page in (ROOT / folder).glob("*.md")
+)
 EXAMPLE = ROOT / "examples" / "omniglot"
 TEST_COMMAND = 'pip install -e ".[test]" && pytest'
 

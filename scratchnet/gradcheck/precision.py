@@ -119,7 +119,7 @@ def check_precision(
     floor = FLOOR * max(sizes.values(), default=0.0)
     sizes = {name: size for name, size in sizes.items() if size > floor}
     errors = {name: float(np.linalg.norm(rounded[name] - exact[name])) / size for name, size in sizes.items()}
-    bounds = {name: math.sqrt(shifts[name]) / size + UNIT_ROUNDOFF for name, size in sizes.items()}  # (3)
+    bounds = {name: math.sqrt(shifts[name]) / size + UNIT_ROUNDOFF for name, size in sizes.items()}  # (1)
     return PrecisionReport(errors, bounds, summands)
 
 
@@ -127,8 +127,8 @@ def _amplitude(summands: int, operand_roundoff: float) -> float:
     """The relative size of the perturbations: a in (3)."""
     if summands < 1:
         raise ScratchnetError(f"summands is {summands}, expected the number of products in a sum, 1 or more")
-    likely = math.sqrt(2 * math.log(2 * summands / PROBABILITY))
-    amplitude = likely * (summands * UNIT_ROUNDOFF + operand_roundoff)
+    likely = math.sqrt(2 * math.log(2 * summands / PROBABILITY))  # lambda of (2)
+    amplitude = likely * (summands * UNIT_ROUNDOFF + operand_roundoff)  # (3)
     if amplitude > 0.1:
         raise ScratchnetError(f"the float32 bound is vacuous for sums of {summands} products: check a smaller layer")
     return amplitude

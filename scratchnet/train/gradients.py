@@ -83,9 +83,9 @@ def add_piece(
         raise ScratchnetError("batch norm needs the whole batch: take it in one piece, or lower batch_size")
     value, loss_cache = loss.forward(logits, target)
     _, grads = net.backward(loss.backward(share, loss_cache), cache, needs_dx=False)
-    for name, gradient in grads.items():  # (2)
+    for name, gradient in grads.items():
         if name in total:
-            total[name] += gradient
+            total[name] += gradient  # (2)
         else:
             total[name] = gradient
     return share * value, statistics
