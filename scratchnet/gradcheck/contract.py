@@ -145,7 +145,7 @@ def _differing(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> li
 
 
 def beyond_rounding(
-    actual: Mapping[str, Array], expected: Mapping[str, Array], point: Point | None = None, dy: Array = None
+    actual: Mapping[str, Array], expected: Mapping[str, Array], point: Point | None = None, dy: Any = None
 ) -> list[str]:
     """Names of arrays that differ by more than rounding; at a given point, by more than it moves them there."""
     largest = max((norm(array) for array in expected.values()), default=0.0)
