@@ -8,7 +8,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"  # as README and CONTRIBUTING do by hand
-BATTERIES = ("kills", "failures", "mutations")
+BATTERIES = ("reliability/kills", "reliability/failures", "reliability/mutations", "gradcheck/battery")
 
 
 @nox.session
@@ -36,9 +36,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def pictures(session: nox.Session) -> None:
-    """Draw the picture in the README again."""
+    """Draw the pictures in README and docs again, as far as they need no training."""
     session.install("-e", ".[study]")
     session.run("python", "docs/make_picture.py")
+    session.run("python", "benchmarks/learning_curves.py")
     session.run("python", "docs/make_layer_pictures.py")
 
 
@@ -69,9 +70,9 @@ def review(session: nox.Session) -> None:
 @nox.session(default=False)
 @nox.parametrize("battery", BATTERIES)
 def long(session: nox.Session, battery: str) -> None:
-    """The long reliability tests; arguments after -- go to each script."""
+    """The long tests of reliability and of the gradient checker; arguments after -- go to each script."""
     session.install("-e", ".[test]")
-    session.run("python", f"benchmarks/reliability/{battery}.py", *session.posargs)
+    session.run("python", f"benchmarks/{battery}.py", *session.posargs)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs other gradient checkers on the catalogue of planted bugs: at how many seeds does each catch each bug?
+"""Runs other gradient checkers on both catalogues of planted bugs: at how many seeds does each catch each bug?
 
     python benchmarks/gradcheck_peers.py [--seeds 40] [--checkers NAME ...] [--json FILE]
     python benchmarks/gradcheck_peers.py --merge A.json B.json     # one table from runs in several environments
@@ -6,7 +6,8 @@
 A checker called "rule" is that library's rule with its default steps and tolerances, written in NumPy. The others are
 the libraries themselves, if installed, with the layer wrapped as they require. All are given the same points, at which
 the bug has an effect; an exception in backward counts as caught. The last line counts false alarms: failed checks of
-correct layers. Bugs that break only the contract, not a derivative, are not given to the rules.
+correct layers, and of the small right functions of the battery (benchmarks/gradcheck). Bugs that break only the
+contract, not a derivative, are not given to the rules.
 
     scratchnet           sn.gradcheck.check with its defaults
     CS231n rule          10 random entries of each tensor, central h = 1e-5, |a - n| / (|a| + |n|) > 1e-4 fails
@@ -14,6 +15,8 @@ correct layers. Bugs that break only the contract, not a derivative, are not giv
     torch fast rule      v' J u with fixed non-negative unit vectors u, v; tolerance 1e-5 sum(u) sum(v) + 1e-3 |n|
     chainer rule         one direction of length 1 over all tensors, central h = 1e-3, |a - n| <= 1e-5 + 1e-4 |n|
     jax rule             one fixed Gaussian direction and cotangent, central h = 1e-4, |a - n| <= 1e-5 + 1e-5 |n|
+    autograd rule        one Gaussian direction and cotangent, central h = 1e-6, 1e-6 absolute or of |a + n|
+    scipy rule           check_derivative: whole Jacobian, 3-point, h = 6e-6 max(1, |x|), |a - n| <= 1e-6 max(1, |n|)
     torch slow, fast     torch.autograd.gradcheck(fast_mode=False, True) on a torch.autograd.Function
     jax                  jax.test_util.check_grads(order=1, modes=["rev"]) on a jax.custom_vjp
 """
@@ -30,10 +33,13 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.planted import CATALOGUE
+from scratchnet.gradcheck import check as sn_check
+from scratchnet.planted import CATALOGUE, STRANGERS
 from scratchnet.planted.cases import Case
 
 Tensors = list[np.ndarray]
+BUGS = CATALOGUE | STRANGERS
+BATTERY_ALARMS = "battery"
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,34 @@ def jax_rule(function: Function) -> bool:
     return bool(np.allclose(analytic, numeric, rtol=1e-5, atol=1e-5))
 
 
+def autograd_rule(function: Function) -> bool:
+    rng = function.rng()
+    directions = [np.asarray(rng.standard_normal(t.shape)) for t in function.tensors]
+    dy = np.asarray(rng.standard_normal(function.forward(*function.tensors)[0].shape))
+    for k, gradient in enumerate(function.gradients(dy)):
+        alone = [r if i == k else 0 * r for i, r in enumerate(directions)]
+        numeric, analytic = (dy * function.slope(alone, 1e-6)).sum(), (gradient * directions[k]).sum()
+        if abs(numeric - analytic) >= 1e-6 * max(1.0, abs(numeric + analytic)):
+            return False
+    return True
+
+
+def scipy_rule(function: Function) -> bool:
+    y, cache = function.forward(*function.tensors)
+    rows = [function.backward(unit.reshape(y.shape), cache) for unit in np.eye(y.size)]
+    for k, tensor in enumerate(function.tensors):
+        analytic = np.array([row[k].reshape(-1) for row in rows]).reshape(y.size, tensor.size)
+        directions = [np.zeros(t.shape) for t in function.tensors]
+        for entry in range(tensor.size):
+            directions[k].flat[entry] = 1.0
+            h = np.finfo(float).eps ** (1 / 3) * max(1.0, abs(tensor.flat[entry]))
+            numeric = function.slope(directions, h).reshape(-1)
+            directions[k].flat[entry] = 0.0
+            if not (abs(analytic[:, entry] - numeric) <= 1e-6 * np.maximum(1, abs(numeric))).all():
+                return False
+    return True
+
+
 def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
     import torch  # noqa: PLC0415 - only if installed
 
@@ -223,6 +257,8 @@ def checkers() -> dict[str, Callable[[Function], bool]]:
         "torch fast rule": torch_fast_rule,
         "chainer rule": chainer_rule,
         "jax rule": jax_rule,
+        "autograd rule": autograd_rule,
+        "scipy rule": scipy_rule,
     }
     if importlib.util.find_spec("torch"):
         available |= {"torch slow": torch_gradcheck(False), "torch fast": torch_gradcheck(True)}
@@ -243,7 +279,7 @@ def passes(check: Callable[[Function], bool], function: Function) -> bool:
 def rows(names: list[str], seeds: int) -> Iterator[tuple[str, dict[str, int]]]:
     """(bug, catches by checker) for each bug, and finally the false alarms under the name ""."""
     chosen = {name: check for name, check in checkers().items() if name in names}
-    for bug in CATALOGUE.values():
+    for bug in BUGS.values():
         points = [bug.visible_seed(seed)[0] for seed in range(seeds)]
         yield (
             bug.name,
@@ -253,14 +289,52 @@ def rows(names: list[str], seeds: int) -> Iterator[tuple[str, dict[str, int]]]:
                 if not (bug.contract and name.endswith("rule"))
             },
         )
-    correct = {bug.case.name: bug.case for bug in CATALOGUE.values()}
-    yield (
-        "",
-        {
-            name: sum(not passes(check, Function(case, seed)) for case in correct.values() for seed in range(seeds))
+    correct = [bug.case for bug in {bug.case.name: bug for bug in BUGS.values()}.values()]
+    for kind, cases in (("", correct), (BATTERY_ALARMS, small_battery())):
+        alarms = {
+            name: sum(not passes(check, Function(case, seed)) for case in cases for seed in range(seeds))
             for name, check in chosen.items()
-        },
-    )
+        }
+        yield kind, alarms
+
+
+@dataclass(frozen=True)
+class BatteryCase:
+    """A right function of the battery in the form of a case."""
+
+    right: Any
+
+    @property
+    def layer(self) -> Any:
+        return self.right.layer
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {}
+
+    def draw(self, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], Tensors]:
+        return self.right.params(rng), self.right.draw(rng)
+
+    def check(self, seed: int) -> Any:
+        params, inputs = self.draw(np.random.default_rng(seed))
+        return sn_check(self.right.layer, params, *inputs, seed=seed, **self.right.arguments)
+
+
+def small_battery() -> list[Any]:
+    """The right functions on plain arrays of so few entries that a whole Jacobian can be computed."""
+    sys.path.insert(0, str(Path(__file__).parent / "gradcheck"))
+    from right_layers import BATTERY  # noqa: PLC0415, not a package
+
+    found = []
+    for right in BATTERY.values():
+        case = BatteryCase(right)
+        params, inputs = case.draw(np.random.default_rng(0))
+        arrays = [*inputs, *params.values()]
+        if all(isinstance(array, np.ndarray) and array.dtype == float for array in arrays):
+            y = right.layer.forward(params, *inputs)[0]
+            if isinstance(y, np.ndarray | float) and np.size(y) * sum(array.size for array in arrays) <= 200_000:
+                found.append(case)
+    return found
 
 
 def table(results: dict[str, Any]) -> str:
@@ -283,6 +357,8 @@ def table(results: dict[str, Any]) -> str:
     alarms = [f"{results['false_alarms'][name] / results['correct_checks']:.1%}" for name in names]
     alarms_in = f"false alarms in {results['correct_checks']} checks of correct layers"
     lines.append(f"| **{alarms_in}** | {' | '.join(alarms)} |")
+    alarms = [f"{results['battery_alarms'][name] / results['battery_checks']:.1%}" for name in names]
+    lines.append(f"| **false alarms in {results['battery_checks']} checks of the battery** | {' | '.join(alarms)} |")
     return "\n".join(lines)
 
 
@@ -293,7 +369,8 @@ def merge(files: list[Path]) -> dict[str, Any]:
         new = [name for name in other["checkers"] if name not in first["checkers"]]
         first["checkers"] += new
         for name in new:
-            first["false_alarms"][name] = other["false_alarms"][name]
+            for alarms in ("false_alarms", "battery_alarms"):
+                first[alarms][name] = other[alarms][name]
             for bug, catches in other["bugs"].items():
                 first["bugs"][bug] |= {name: catches[name]} if name in catches else {}
     return first
@@ -318,9 +395,11 @@ def main() -> None:
         "seeds": options.seeds,
         "checkers": names,
         "false_alarms": bugs.pop(""),
+        "battery_alarms": bugs.pop(BATTERY_ALARMS),
         "bugs": bugs,
-        "contract": [bug.name for bug in CATALOGUE.values() if bug.contract],
-        "correct_checks": options.seeds * len({bug.case.name for bug in CATALOGUE.values()}),
+        "contract": [bug.name for bug in BUGS.values() if bug.contract],
+        "correct_checks": options.seeds * len({bug.case.name for bug in BUGS.values()}),
+        "battery_checks": options.seeds * len(small_battery()),
     }
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -9,6 +9,7 @@ possible: `scratchnet.gradcheck` is loaded on first use.
 
 import inspect
 import itertools
+import os
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,14 +36,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gradcheck(request: pytest.FixtureRequest) -> "GradientCheck":
-    """Checks a backward pass and fails the test, with a report, if it is wrong: gradcheck(layer, *shapes)."""
+    """Checks a backward pass and fails the test, with a report, if it is wrong: gradcheck(layer, *shapes).
+
+    It keeps nothing between tests, and so may be used inside Hypothesis's @given.
+    """
     seed = request.config.getoption("--gradcheck-seed")
     if seed is not None:
         return GradientCheck(seed, "from --gradcheck-seed")
-    derived = zlib.crc32(request.node.nodeid.encode())  # the same on every machine, unlike hash()
-    return GradientCheck(derived, "derived from the test's name; choose another with --gradcheck-seed N")
+    return GradientCheck(None, "derived from the test's name; choose another with --gradcheck-seed N")
+
+
+def _seed_of_the_test() -> int:
+    """Derived from the name of the test that pytest is running, and the same on every machine, unlike hash()."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    return zlib.crc32(test.encode())
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,9 @@ class GradientCase:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The value of the fixture `gradcheck`: a check with the seed of its test and, for messages, its origin."""
+    """The value of the fixture `gradcheck`: a check with a seed, by default that of the test, and its origin."""
 
-    seed: int
+    seed: int | None
     origin: str
 
     def __call__(
@@ -101,7 +110,8 @@ class GradientCheck:
         """
         __tracebackhide__ = True
         case = layer if isinstance(layer, GradientCase) else GradientCase(layer, inputs, dtype, array_module)
-        origin, seed = (self.origin, self.seed) if seed is None else ("given in the test", seed)
+        origin = self.origin if seed is None else "given in the test"
+        seed = (_seed_of_the_test() if self.seed is None else self.seed) if seed is None else seed
 
         def draw(seed: Any) -> Any:
             return scratchnet.gradcheck.draw(case.layer, *case.inputs, params=params, seed=seed, device=case.device)
@@ -164,6 +174,8 @@ def _failures(report: "scratchnet.gradcheck.Report", may_vanish: Collection[str]
     """Short reasons to fail the test; the report has the details."""
     if wrong := [f"d{tensor.name}" for tensor in report.failed]:
         yield f"wrong {', '.join(wrong)}"
+    if report.undecided:
+        yield f"differences cannot tell whether d{', d'.join(report.undecided)} is right"
     yield from report.problems[:1]
     if unproven := [name for name in report.vacuous if name not in may_vanish]:
         yield f"nothing was proved about {', '.join(unproven)}: if the gradient should be zero, list it in may_vanish"

@@ -25,7 +25,7 @@ def run_example(name: str, library: str) -> dict:
 
 def assert_only_the_second_input_is_wrong(layer) -> None:
     params, inputs = draw(layer, (4, 3), (4, 3), seed=0)
-    assert [tensor.name for tensor in check(layer, params, *inputs).failed] == ["x2"]
+    assert [tensor.name for tensor in check(layer, params, *inputs).failed] in (["x2"], ["g"])  # as forward names it
 
 
 def test_every_example_has_under_40_lines():
@@ -97,7 +97,10 @@ def test_the_failure_in_the_guide_is_what_the_fixture_says(tmp_path):
     """The layer of the guide with its one mistake and the name that it has there; numbers may differ."""
     (shown,) = re.findall(r"```text\n(.*?)```", GUIDE, flags=re.DOTALL)
     source = (
-        BLOCKS[0].replace("class Scale", "class Averaged").replace("[Scale()]", "[]").replace("Scale()", "Averaged()")
+        next(block for block in BLOCKS if block.startswith("# test_scale.py"))
+        .replace("class Scale", "class Averaged")
+        .replace("[Scale()]", "[]")
+        .replace("Scale()", "Averaged()")
     )
     (tmp_path / "test_scale.py").write_text(source.replace(".sum(axis=0)", ".mean(axis=0)"))
     tests = run_pytest(tmp_path, "-q", "-k", "test_scale")

@@ -18,23 +18,25 @@ common.version common.lazy
 errors
 common.caches common.notes common.console common.spelling common.tables
 common
-backend.native backend.cublas backend.layout_hints
+backend.native backend.cublas backend.layout_hints backend.arrays
 backend.memory backend.blas
 backend.device
 backend.expect
-backend.threads backend.cuda
+backend.threads backend.cuda backend.forks
 backend.products
 backend
 files.reading files.zips files.claims files.quantise
 files.npz files.locks
 files.atomic
 files
-gradcheck.adapters gradcheck.drawing
-gradcheck.point gradcheck.hints gradcheck.where gradcheck.report
-gradcheck.numeric
-gradcheck.contract gradcheck.sides gradcheck.step_sweep gradcheck.precision
+gradcheck.drawing gradcheck.faults gradcheck.hints gradcheck.where gradcheck.wording
+gradcheck.strategies gradcheck.report gradcheck.point
+gradcheck.adapters gradcheck.attributes gradcheck.lifted gradcheck.nudges gradcheck.numeric gradcheck.structures
+gradcheck.watch
+gradcheck.contract gradcheck.coverage gradcheck.differences gradcheck.lifted_functions gradcheck.precision
+gradcheck.sides gradcheck.source_files gradcheck.taylor_rates
+gradcheck.agreement gradcheck.algebra gradcheck.resolve gradcheck.step_sweep
 gradcheck.diagnose
-gradcheck.algebra
 gradcheck.check
 gradcheck
 ops.accelerated ops.windows
@@ -67,16 +69,18 @@ images.photo
 images.frames
 images
 photo
-models.pair_trace
+models.pair_trace models.reading
 models.siamese
 models.networks
 models
 data.alphabets data.archive data.fetch data.locate
+data.uneven data.folders
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
 data.splits data.download
+data.own
 data
 oneshot.trials
-oneshot.scorers oneshot.baselines oneshot.verification
+oneshot.scorers oneshot.baselines oneshot.verification oneshot.rejection
 oneshot.tasks
 oneshot
 pretrained.card
@@ -85,19 +89,27 @@ checkpoint
 planted.cases
 planted.parts
 planted.bug
-planted.maps planted.vectors planted.siamese
+planted.maps planted.vectors planted.siamese planted.stranger_layers
+planted.stranger_losses
+planted.stranger_maps planted.stranger_scores planted.stranger_sequences
 planted.contract
 planted.trials
 planted
-train.gradients
+train.gradients train.norms
 train.diagnosis train.memory_plan train.step
 train.synchronous
 train.recipe train.signals train.folder train.environment
 train.recipes train.settings train.batches train.progress
 train.state
-train.stepper
+train.stepper train.watch
 train.loop
+train.tuning
 train
+explain.plots.page
+explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots.confusions explain.plots.warps
+explain.plots.gradients explain.plots.subjects
+explain.plots.pictures
+explain.plots
 explain.stages explain.proofs explain.examples
 explain.numbers explain.one_step explain.initialisation
 explain.bugs
@@ -113,7 +125,8 @@ bench
 __init__
 pytest_plugin
 cli.options
-cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info
+cli.gradcheck_file
+cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.plot
 cli.training
 cli
 __main__

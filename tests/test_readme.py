@@ -58,7 +58,7 @@ def test_the_page_on_seeing_it_runs_on_every_device(device, capsys, monkeypatch)
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
     exec(python_in(DOCS["explain.md"]), {})
-    assert "The same character: " in capsys.readouterr().out
+    assert "P(same character) = " in capsys.readouterr().out
 
 
 def test_the_bundled_network_reads_every_query_of_the_example_from_its_file(monkeypatch, capsys):
@@ -84,6 +84,27 @@ def test_the_example_is_the_first_of_the_official_runs(real_data):
 def test_the_page_on_gpus_runs_on_every_device(device, capsys):
     exec(python_in(DOCS["gpu.md"]).replace('"cuda"', repr(device.name)), {})
     assert capsys.readouterr().out == "(8, 768)\n"
+
+
+def test_the_page_on_ones_own_data_runs_from_top_to_bottom(default_device, capsys, monkeypatch, tmp_path):
+    """Its commands too, in order, with little training."""
+    monkeypatch.chdir(tmp_path)
+    page, variables = DOCS["own-data.md"], {}
+    little = ["--set=epochs=1", "--set=steps=1", "--set=batch_size=1", "--set=hands=1", "--set=validation_trials=12"]
+    pattern = r"```python\n([\s\S]*?)```|^    scratchnet (.*)$"
+    for block, command in re.findall(pattern, page, flags=re.MULTILINE):
+        capsys.readouterr()
+        if block:
+            exec(block, variables)
+            printed = capsys.readouterr().out
+            continue
+        words = command.partition(" > ")[0].split()
+        words += ["--trials=24"] if words[0] == "evaluate" else []
+        if words[0] == "train":
+            words = [word.replace("epochs=20", "epochs=2") for word in words]
+            words += [] if "--resume" in words else little
+        assert main(words) == 0, command
+    assert printed.startswith("sign3\n[False  True False]\nthreshold ")
 
 
 def test_ci_runs_both_commands_of_the_readme():

@@ -10,6 +10,7 @@ from scratchnet.checkpoint import WEIGHTS, load_arrays
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.splits import Split
 from scratchnet.train import LOG, RECIPE, STATE
+from scratchnet.train.folder import TABLE
 from scratchnet.train.recipes import RECIPES
 
 TRAINING = replace(
@@ -25,7 +26,7 @@ TRAINING = replace(
     validation_trials=20,
     seed=11,
 )
-FILES = {RECIPE, STATE, WEIGHTS, LOG}
+FILES = {RECIPE, STATE, WEIGHTS, LOG, TABLE}
 
 
 def tiny_split() -> Split:

@@ -2,6 +2,8 @@
 
 import importlib
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -10,6 +12,33 @@ from typing import Any
 from scratchnet.backend.cublas import Cublas
 from scratchnet.backend.device import Device, Launch
 from scratchnet.errors import BackendError, install_extra
+
+_chosen: dict[str, str] = {}  # the "name" of the GPU that `choose_gpu` chose
+
+
+def choose_gpu(name: str) -> str:
+    """Let "cuda" mean the GPU `name`, "cuda:N", in this process and in those it starts; returns "cuda".
+
+    N counts the GPUs of CUDA_VISIBLE_DEVICES, or all of them. A process has one GPU: all its threads then use it, while
+    CuPy's own choice of a GPU holds for one thread only. Raises BackendError for what is no number or not among them,
+    and once CuPy has been loaded with another.
+    """
+    number = name.removeprefix("cuda:")
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = listed.split(",") if listed else None
+    if not number.isdecimal() or (visible and name != _chosen.get("name") and int(number) >= len(visible)):
+        there = f"CUDA_VISIBLE_DEVICES={listed} has {len(visible)}" if visible else "N is a number from 0"
+        raise BackendError(f"device {name!r}: expected cuda:N, and {there}")
+    if _chosen.get("name") != name:
+        if _chosen or "cupy" in sys.modules:
+            before = _chosen.get("name", "another GPU")
+            raise BackendError(
+                f"device {name!r}: this process computes on {before} already: start another one, or choose before "
+                "anything is on a GPU"
+            )
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(number)] if visible else number
+        _chosen["name"] = name
+    return "cuda"
 
 
 def load_cuda() -> Device:

@@ -3,18 +3,20 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError
 
-Array = Any  # numpy.ndarray or cupy.ndarray; numpy.ndarray itself where only the host will do
-Params = dict[str, Array]  # parameters, gradients or momenta by dotted name
+if TYPE_CHECKING:
+    from scratchnet.backend.arrays import Array as Array  # noqa: PLC0414  # numpy.ndarray where only the host will do
+else:
+    Array = Any
+Params = dict[str, Any]  # arrays: parameters, gradients or momenta by dotted name
 # launch(source, kernel, real, grid, threads, arguments): a CUDA C++ kernel of the file `source`, compiled with `real`,
 # float or double, as Real, on a grid of blocks of `threads` threads. Arguments: contiguous arrays, and NumPy numbers.
 Launch = Callable[[Path, str, str, tuple[int, ...], int, Sequence[Any]], None]
@@ -59,7 +61,7 @@ _loaders: dict[str, Callable[[], Device]] = {"cuda": lambda: import_module("scra
 
 
 def get_device(name: str | Device | None = None) -> Device:
-    """The device called `name`: "cpu" or "cuda"; None asks SCRATCHNET_DEVICE, then takes "cpu".
+    """The device called `name`: "cpu", "cuda" or "cuda:N"; None asks SCRATCHNET_DEVICE, then takes "cpu".
 
     Raises BackendError if the device is unknown or unusable, with the reason.
     """
@@ -67,7 +69,10 @@ def get_device(name: str | Device | None = None) -> Device:
         return name
     given = f"unknown device {name!r}" if name else f"SCRATCHNET_DEVICE={os.environ.get('SCRATCHNET_DEVICE')}"
     name = name or os.environ.get("SCRATCHNET_DEVICE") or "cpu"
+    if name.startswith("cuda:"):
+        name = import_module("scratchnet.backend.cuda").choose_gpu(name)
     if name not in _devices and name in _loaders:
+        import_module("scratchnet.backend.forks")  # which such a device does not survive
         register_device(_loaders[name]())
     if name not in _devices:
         known = ", ".join(sorted(_devices.keys() | _loaders))
@@ -83,24 +88,6 @@ def register_device(device: Device) -> None:
 def register_loader(name: str, load: Callable[[], Device]) -> None:
     """Register `load`, which makes the device on first use, or raises BackendError."""
     _loaders[name] = load
-
-
-def _lose_devices() -> None:
-    """In a forked process: a device loaded before the fork belongs to the parent, as CUDA does."""
-
-    def refuse(name: str) -> Device:
-        raise BackendError(
-            f"device {name!r} was in use when this process was forked, which it does not survive: "
-            'start processes by multiprocessing\'s "spawn" or "forkserver"'
-        )
-
-    for name in _loaders.keys() & _devices:
-        del _devices[name]
-        _loaders[name] = partial(refuse, name)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_lose_devices)
 
 
 def device_of(array: Array) -> Device:

@@ -15,7 +15,7 @@ from scratchnet.errors import ShapeError
 PRECISIONS = {"float32": "single", "float64": "double", "complex128": "double"}
 
 
-def expect(where: str, shapes: str, *arrays: Array, **sizes: int) -> Any:
+def expect(where: str, shapes: str, *arrays: Array | None, **sizes: int) -> Any:
     """The module, NumPy or CuPy, of arrays that fit together; the first line of most functions of a layer.
 
         xp = expect("Linear", "x: N C, weight: C O, bias: O", x, weight, bias, C=3, O=2)

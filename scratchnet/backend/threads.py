@@ -113,7 +113,7 @@ def map_blocks(function: Callable[..., Any], *arrays: Array) -> Array:
 def sum_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
     """The sum over the first axis of function(*arrays), called for each block of that axis."""
     parts = blocks(arrays[0])
-    sums: list[Array] = [None] * len(parts)
+    sums: list[Any] = [None] * len(parts)
 
     def compute(number: int) -> None:
         sums[number] = function(*(array[parts[number]] for array in arrays)).sum(axis=0)

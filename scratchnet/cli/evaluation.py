@@ -1,18 +1,20 @@
 """`scratchnet evaluate`: one-shot trials and verification, for one network or for several and their ensemble."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from scratchnet.backend import get_device
 from scratchnet.checkpoint import load_model_with_notes
-from scratchnet.cli.options import Commands, add_device, at_least, finish
+from scratchnet.cli.options import Commands, add_device, add_pictures, at_least, finish, read_own_data
 from scratchnet.common.console import say
+from scratchnet.data.locate import is_own
 from scratchnet.errors import ScratchnetError
 from scratchnet.oneshot import tasks, trials
-from scratchnet.oneshot.baselines import BASELINES
+from scratchnet.oneshot.baselines import BASELINES, HAUSDORFF
 from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
 from scratchnet.oneshot.tasks import Task, Unseen
 from scratchnet.oneshot.trials import Scorer
@@ -51,11 +53,18 @@ def add_to(commands: Commands) -> None:
         "--runs", metavar="DIR_OR_ZIP", help="all_runs.zip or the unpacked folder (default: searched for like --data)"
     )
     added.add_argument(
-        "--data", metavar="DIR_OR_ZIP", help="location of the data (default: SCRATCHNET_DATA, else the cache folder)"
+        "--data",
+        metavar="DIR_OR_ZIP",
+        help="a folder of your own pictures, with a folder for each class; or the location of the other data (default: "
+        "SCRATCHNET_DATA, else the cache folder)",
     )
+    add_pictures(added)
     added.add_argument("--trials", type=at_least(1), metavar="N", help="number of random trials (default: 400)")
     added.add_argument(
-        "--way", type=at_least(2), metavar="N", help="characters to choose from (default: 20; for digits, 10)"
+        "--way",
+        type=at_least(2),
+        metavar="N",
+        help="characters to choose from (default: 20; for digits, 10; of your own, 20 or all if they are fewer)",
     )
     added.add_argument("--shot", type=at_least(1), metavar="K", help="examples of each character (default: 1)")
     added.add_argument(
@@ -81,9 +90,13 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate the networks; exit code 0. Raises ScratchnetError if options clash."""
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
-    recipes = [tasks.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]
+    if options.pictures:
+        loaded = {model: (replace(net, frame=options.pictures), notes) for model, (net, notes) in loaded.items()}
     networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
     figures: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
+    if options.on is None and is_own(options.data):
+        return finish(options, figures | _own_figure(options, networks, {net.frame for net, _ in loaded.values()}))
+    recipes = [tasks.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]
     evaluate = _all_figures if options.figures else _one_figure
     return finish(options, figures | evaluate(options, networks, recipes))
 
@@ -137,6 +150,33 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
             accuracies = _verify_networks(options, networks, alphabets, options.pairs)
             figures["verification"] = accuracies.get(OURS, accuracies)
     return figures | {"results": evaluate_scorers(_scorers(options, networks), task, quiet=options.json)}
+
+
+def _own_figure(options: argparse.Namespace, networks: Networks, frames: Collection[str]) -> dict[str, Any]:
+    """Random trials on pictures of one's own, read as the networks read theirs."""
+    if options.figures or options.pairs:
+        raise ScratchnetError("--figures and --pairs do not apply to pictures of your own: leave them out")
+    if len(frames) > 1:
+        raise ScratchnetError(
+            f"these networks read pictures as {' and '.join(sorted(frames))}: evaluate them one by one"
+        )
+    (frame,) = frames
+    own = read_own_data(options, frame)
+    way, shot = options.way or min(20, own.characters), options.shot or 1
+    task = tasks.random_task(
+        own.found.folder.resolve().name,
+        own.alphabets,
+        trials=options.trials or 400,
+        seed=options.seed or 0,
+        way=way,
+        shot=shot,
+        across=options.across,
+    )
+    scorers = _scorers(options, networks)
+    if frame == "grey":  # of which no pixel is ink
+        scorers.pop(HAUSDORFF, None)
+    results = evaluate_scorers(scorers, task, quiet=options.json)
+    return {"on": "own", "data": own.as_dict(), "way": way, "shot": shot, "results": results}
 
 
 def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:

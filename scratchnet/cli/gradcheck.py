@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet import planted
+from scratchnet.cli.gradcheck_file import add_target, check_target
 from scratchnet.cli.options import Commands, at_least, finish, with_progress
 from scratchnet.common.console import is_terminal, note, say
 from scratchnet.common.version import CODE, VERSION
@@ -18,7 +19,10 @@ from scratchnet.planted import cases
 
 def add_to(commands: Commands) -> None:
     """Add `gradcheck`."""
-    added = commands.add("gradcheck", run, "Check the gradients of every layer, loss and network.")
+    added = commands.add(
+        "gradcheck", run, "Check the gradients of a file of yours, or of every layer, loss and network."
+    )
+    add_target(added)
     added.add_argument(
         "--method",
         choices=METHODS,
@@ -51,6 +55,10 @@ def run(options: argparse.Namespace) -> int:
         raise ScratchnetError("--seeds requires --self-test")
     if options.answer and (not options.quiz or options.seed is None):
         raise ScratchnetError("--answer requires --quiz and the --seed of the quiz")
+    if options.target:
+        return check_target(options)
+    if options.shape or options.time_limit:
+        raise ScratchnetError("--shape and --time-limit go with FILE.py:NAME")
     if not options.json:
         say(f"scratchnet {VERSION} in {CODE}")
     if options.self_test:
@@ -108,7 +116,7 @@ def _check_network(options: argparse.Namespace) -> int:
 
 
 def _self_test(options: argparse.Namespace, seeds: range) -> int:
-    bugs, correct = planted.CATALOGUE, planted.correct_cases()
+    bugs, correct = planted.CATALOGUE | planted.STRANGERS, planted.correct_cases()
     outcomes = {name: planted.hunt(bug, seeds) for name, bug in with_progress(options, bugs.items())}
     false_alarms = [
         f"{name}, seed {seed}"

@@ -15,6 +15,7 @@ from scratchnet.backend.cublas import PRECISIONS
 from scratchnet.checkpoint import load_bundled, load_model
 from scratchnet.common.console import is_terminal, note, write
 from scratchnet.common.spelling import closest, hint
+from scratchnet.data.own import OwnData, read_own
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.pretrained import DEFAULT
 
@@ -36,8 +37,14 @@ class Parser(argparse.ArgumentParser):
         self.commands: dict[str, Parser] = {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse, but the parser of the command reports unknown arguments, with a suggestion."""
+        """As in argparse, but the parser of the command reports unknown arguments, with a suggestion.
+
+        `operands` of a command may also follow its options.
+        """
         options, left = self.parse_known_args(args, namespace)
+        if "operands" in vars(options) and not any(text.startswith("-") for text in left):
+            options.operands += left
+            return options
         if left:
             parser = self.commands.get(vars(options).get("command", ""), self)
             parser.error(f"unrecognized arguments: {' '.join(left)}{parser.hint(left[0], left[1:])}")
@@ -100,13 +107,47 @@ class Commands:
 
 def add_device(added: argparse.ArgumentParser) -> None:
     """Add --device and --precision."""
-    added.add_argument("--device", help="cpu or cuda (default: SCRATCHNET_DEVICE, else cpu)")
+    added.add_argument("--device", help="cpu, cuda or, of several GPUs, cuda:N (default: SCRATCHNET_DEVICE, else cpu)")
     added.add_argument(
         "--precision",
         choices=PRECISIONS,
         help="precision of matrix products on a GPU; tf32 rounds factors to 11 bits (default: SCRATCHNET_PRECISION, "
         "else float32)",
     )
+
+
+def add_pictures(added: argparse.ArgumentParser, folder: bool = True) -> None:
+    """Add --pictures and, where a folder is read as a whole, --writers and --skip-damaged."""
+    added.add_argument(
+        "--pictures",
+        choices=("ink", "grey"),
+        help="how to read pictures: ink, one character dark on light or light on dark, photos cleaned; or grey, "
+        "anything, as it is (default: as the network was trained; for a new one, ink)",
+    )
+    if not folder:
+        return
+    added.add_argument(
+        "--writers",
+        metavar="PATTERN",
+        help="a regular expression whose group, in the names of your files, says who drew each picture, such as "
+        "'_([0-9]+)'; a query is then never by the writer of its support",
+    )
+    added.add_argument(
+        "--skip-damaged",
+        action="store_true",
+        help="leave out pictures of your own that cannot be read or show no character, instead of stopping",
+    )
+
+
+def read_own_data(options: argparse.Namespace, frame: str) -> OwnData:
+    """The pictures of --data, read as a network with this frame reads them; prints what was found, unless --json."""
+    if is_terminal(sys.stderr) and not options.json:
+        note(f"reading the pictures in {options.data}")  # which takes a while; an error is then the second line
+    own = read_own(options.data, frame=frame, writers=options.writers, skip_damaged=options.skip_damaged)
+    if not options.json:
+        for line in own.summary():
+            note(line)
+    return own
 
 
 def add_model(added: argparse.ArgumentParser) -> None:
@@ -133,6 +174,14 @@ def at_least(least: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def share(text: str) -> float:
+    """An argparse type: a number between 0 and 1."""
+    value = over_zero(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a share, a number less than 1")
+    return value
 
 
 def over_zero(text: str) -> float:

@@ -1,19 +1,26 @@
 """`scratchnet compare` and `scratchnet classify`: apply a network to images."""
 
 import argparse
-from itertools import pairwise
+import csv
+import io
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import to_host
-from scratchnet.cli.options import Commands, add_device, add_model, chosen_model, finish
-from scratchnet.common.console import note, say
-from scratchnet.errors import DataError, NonFiniteError
-from scratchnet.images.pictures import FORMATS
+from scratchnet.backend import Array, to_host
+from scratchnet.cli.options import Commands, add_device, add_model, add_pictures, chosen_model, finish, share
+from scratchnet.common.console import note, say, write
+from scratchnet.data.folders import Found, find_pictures, pictures_in
+from scratchnet.errors import NonFiniteError, ScratchnetError
 from scratchnet.layers import sigmoid
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot.rejection import SHARE, Rejection, choose_rejection
+from scratchnet.oneshot.trials import class_scores
 
-PICTURES = tuple(f".{name.lower()}" for name in (*FORMATS, "jpg"))
+COLUMNS = ("query", "class", "probability", "score", "next", "next_score")  # of --csv
 
 
 def add_to(commands: Commands) -> None:
@@ -21,15 +28,39 @@ def add_to(commands: Commands) -> None:
     added = commands.add("compare", compare, "Estimate the probability that two images show the same character.")
     added.add_argument("images", nargs=2, metavar="IMAGE")
     add_model(added)
+    add_pictures(added, folder=False)
     add_device(added)
 
-    text = "Find the image in a folder that shows the same character as the query."
+    text = "Find the class, among those in a folder, whose examples show the same character as a query."
     added = commands.add("classify", classify, text)
-    added.add_argument("query", metavar="QUERY")
     added.add_argument(
-        "--support", type=Path, required=True, metavar="DIR", help="folder with one image per class, named after it"
+        "operands",
+        nargs="+",
+        metavar="QUERY... FOLDER",
+        help="pictures, or folders of pictures; and last, without --support, the folder of the classes",
     )
+    added.usage = "%(prog)s [options] QUERY... FOLDER"
+    added.add_argument(
+        "--support",
+        type=Path,
+        metavar="DIR",
+        help="the folder of the classes: a folder with examples for each, or one image for each, named after it",
+    )
+    added.add_argument(
+        "--reject",
+        action="store_true",
+        help="say so when no class fits, by a threshold chosen on the examples with their own class kept out",
+    )
+    added.add_argument(
+        "--wrongly-accepted",
+        type=share,
+        metavar="SHARE",
+        help=f"with --reject: the largest share of pictures of other classes to accept (default: {SHARE:g}, or the "
+        "least that your number of classes allows)",
+    )
+    added.add_argument("--csv", action="store_true", help="print a table with a line for each query")
     add_model(added)
+    add_pictures(added, folder=False)
     add_device(added)
 
 
@@ -38,55 +69,107 @@ def compare(options: argparse.Namespace) -> int:
 
     Raises NonFiniteError if that is a NaN.
     """
-    net = chosen_model(options)
+    net = _network(options)
     a, b = options.images
-    probability = float(_finite(to_host(net.similarity([a], [b])))[0])
+    probability = float(_finite(net.similarity([a], [b]))[0])
     if not options.json:
         say(f"{probability:.1%} that {a} and {b} show the same character")
     return finish(options, {"a": a, "b": b, "probability": probability})
 
 
 def classify(options: argparse.Namespace) -> int:
-    """Rank the supports by score and print the best five; exit code 0. Raises DataError as `find_supports` does."""
+    """Rank the classes by score for each query; exit code 0.
+
+    Raises ScratchnetError for options that clash; DataError if the folder holds no classes (`find_pictures`), a picture
+    cannot be read, or there are too few for --reject.
+    """
+    if options.json and options.csv:
+        raise ScratchnetError("--json and --csv are two ways to print the same: give one")
+    *queries, last = [*options.operands, options.support] if options.support else options.operands
+    if not queries:
+        raise ScratchnetError(f"{last} is all there is: give queries, and last the folder of the classes")
+    net = _network(options)
+    found = find_pictures(last, flat=True)
+    if found.others:
+        note(f"scratchnet: left out {found.left_out()}")
+    asked = [path for query in queries for path in (pictures_in(Path(query)) if Path(query).is_dir() else [query])]
+    labels = _labels(found)
+    seen = net.embed(asked)  # first, since they are fewer, and a fault in them then takes less time to find
+    kept = net.embed([picture.file for picture in found.pictures])
+    scores = class_scores(_finite(net.scores_of(seen, kept)), labels)
+    names = _names(found)
+    answers = [_answer(str(query), names, own) for query, own in zip(asked, scores, strict=True)]
+    figures: dict[str, Any] = {}
+    rejection = None
+    if options.reject:
+        rejection = choose_rejection(_finite(net.scores_of(kept, kept)), labels, share=options.wrongly_accepted)
+        figures["rejection"] = rejection.as_dict()
+        for answer in answers:
+            answer["accepted"] = answer["ranking"][0]["score"] > rejection.threshold
+    one = len(queries) == 1 and not Path(queries[0]).is_dir()
+    if options.csv:
+        write(sys.stdout, _table(answers))
+    elif not options.json:
+        _show(answers, rejection, in_full=one)
+    return finish(options, figures | (answers[0] if one else {"queries": answers}))
+
+
+def _network(options: argparse.Namespace) -> SiameseNet:
     net = chosen_model(options)
-    supports = find_supports(options.support)
-    scores = _finite(to_host(net.scores([options.query], supports)))[0]
+    return replace(net, frame=options.pictures) if options.pictures else net
+
+
+def _labels(found: Found) -> np.ndarray:
+    """The number of the class (P,) of each picture."""
+    return np.repeat(np.arange(len(found.classes)), [len(own) for own in found.classes.values()])
+
+
+def _names(found: Found) -> list[str]:
+    """The names of the classes, with those of their alphabets if there are several."""
+    several = len({alphabet for alphabet, _ in found.classes}) > 1
+    return [f"{alphabet}/{label}" if several else label for alphabet, label in found.classes]
+
+
+def _answer(query: str, names: list[str], scores: np.ndarray) -> dict[str, Any]:
+    """The classes for one query, the best first, as a JSON object."""
     probabilities = sigmoid(scores)
     ranking = [
-        {"class": supports[i].stem, "probability": float(probabilities[i]), "score": float(scores[i])}
+        {"class": names[i], "probability": float(probabilities[i]), "score": float(scores[i])}
         for i in np.argsort(-scores, kind="stable")
     ]
-    if not options.json:
-        say(f"{options.query} best matches {ranking[0]['class']}; probability of the same character:")
-        for match in ranking[:5]:
+    return {"query": query, "ranking": ranking}
+
+
+def _show(answers: list[dict[str, Any]], rejection: Rejection | None, in_full: bool) -> None:
+    if rejection:
+        least = sigmoid(np.array(rejection.threshold)).item()
+        say(f"no class fits below {least:.1%}: {rejection}")
+    for answer in answers:
+        best, accepted = answer["ranking"][0], answer.get("accepted", True)
+        if not in_full:
+            say(f"{best['probability']:6.1%}  {best['class'] if accepted else 'no class'}  {answer['query']}")
+            continue
+        fits = f"best matches {best['class']}" if accepted else "shows none of the classes"
+        say(f"{answer['query']} {fits}; probability of the same character:")
+        for match in answer["ranking"][:5]:
             say(f"  {match['probability']:6.1%}  {match['class']}")
-    return finish(options, {"query": options.query, "ranking": ranking})
 
 
-def _finite(scores: np.ndarray) -> np.ndarray:
-    if np.isfinite(scores).all():
-        return scores
+def _table(answers: list[dict[str, Any]]) -> str:
+    """The answers as CSV; the class is empty where none fits."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for answer in answers:
+        best, *others = answer["ranking"]
+        after = [others[0]["class"], others[0]["score"]] if others else ["", ""]
+        label = best["class"] if answer.get("accepted", True) else ""
+        table.writerow([answer["query"], label, best["probability"], best["score"], *after])
+    return text.getvalue()
+
+
+def _finite(scores: Array) -> np.ndarray:
+    found = to_host(scores)
+    if np.isfinite(found).all():
+        return found
     raise NonFiniteError("the network answers with a NaN or an infinity: its parameters are too large or damaged")
-
-
-def find_supports(folder: Path) -> list[Path]:
-    """The images in a folder, one per class, sorted by name. Reports ignored files on stderr.
-
-    Raises DataError if `folder` is not a folder, has no images, or has two of the same class.
-    """
-    if not folder.is_dir():
-        raise DataError(f"--support {folder} is not a folder: expected one with an image for each class")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    supports = [path for path in files if path.suffix.lower() in PICTURES]
-    known = ", ".join(PICTURES)
-    if not supports:
-        raise DataError(f"--support {folder} has no images: expected one per class, {known}")
-    for one, other in pairwise(sorted(supports, key=lambda path: path.stem)):
-        if one.stem == other.stem:
-            raise DataError(
-                f"--support {folder} has two images of class {one.stem}, {one.name} and {other.name}: "
-                "expected one per class"
-            )
-    if others := [path.name for path in files if path not in supports]:
-        note(f"scratchnet: ignored {', '.join(others)}: expected one of {known}")
-    return supports

@@ -7,6 +7,7 @@ The kinds that `expect` accepts:
     [kind]                   a list of values of that kind
     (kind, None)             that kind, or null
     {"name": kind}           an object with at least these fields; "name?" is optional
+    {str: kind}              an object whose values are all of that kind
 """
 
 import codecs
@@ -57,6 +58,10 @@ def expect(value: Any, kind: Any, place: str) -> None:
         _expect_type(value, list, place)
         for i, item in enumerate(value):
             expect(item, kind[0], f"{place}[{i}]")
+    elif isinstance(kind, dict) and str in kind:
+        _expect_type(value, dict, place)
+        for name, item in value.items():
+            expect(item, kind[str], f"{place}[{shown(name)}]")
     elif isinstance(kind, dict):
         _expect_type(value, dict, place)
         for name, inner in kind.items():

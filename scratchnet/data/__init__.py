@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "alphabets", "archive", "download", "drawings", "episodes", "fetch", "glyphs", "locate", "mnist", "omniglot",
-    "pairs", "splits",
+    "alphabets", "archive", "download", "drawings", "episodes", "fetch", "folders", "glyphs", "locate", "mnist",
+    "omniglot", "own", "pairs", "splits", "uneven",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.data import (
-        alphabets, archive, download, drawings, episodes, fetch, glyphs, locate, mnist, omniglot, pairs, splits,
+        alphabets, archive, download, drawings, episodes, fetch, folders, glyphs, locate, mnist, omniglot, own,
+        pairs, splits, uneven,
     )  # fmt: skip
 else:
     from scratchnet.common.lazy import lazily

@@ -13,7 +13,7 @@ from scratchnet.images.ink import expect_ink
 
 @dataclass(frozen=True)
 class Alphabet:
-    """One alphabet, in which every drawer has drawn every character once.
+    """One alphabet, in which every drawer has drawn every character once; `UnevenAlphabet` does without that.
 
     images: (characters, drawers, H, W) bool, ink True and paper False; or float from 0 for paper to 1 for ink.
     `images[:, d]` is the work of one drawer. Raises ShapeError for other dtypes and shapes; DataError, naming character
@@ -49,6 +49,16 @@ class Alphabet:
         """The number of drawers, which is the number of drawings of each character."""
         return self.images.shape[1]
 
+    @property
+    def drawings(self) -> np.ndarray:
+        """All drawings (P, H, W), numbered from 0."""
+        return self.images.reshape(-1, *self.images.shape[-2:])
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The numbers (characters, drawers) int64 of the drawings."""
+        return np.arange(self.characters * self.drawers).reshape(self.characters, self.drawers)
+
     def drawn_by(self, drawers: slice | Sequence[int]) -> "Alphabet":
         """The same alphabet, restricted to these drawers."""
         return Alphabet(self.name, self.images[:, drawers])
@@ -78,4 +88,6 @@ def digest(alphabets: Iterable[Alphabet]) -> str:
         images = alphabet.images
         hasher.update(f"{images.dtype.str} {images.shape} ".encode())
         hasher.update((np.packbits(images) if images.dtype == bool else np.ascontiguousarray(images)).data)
+        if images.ndim == 3:  # an uneven alphabet, whose shape does not say which drawing shows which character
+            hasher.update(f"{alphabet.numbers.shape} ".encode() + alphabet.numbers.tobytes())
     return hasher.hexdigest()

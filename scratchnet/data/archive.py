@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,15 @@ class Tree:
     """The files of a zip or a folder.
 
     files: by path inside the tree, a function that reads the file, given the largest number of bytes to accept.
-    folders: the paths of all folders. held: the bytes on disk, compressed or not.
+    folders: the paths of all folders. held: the bytes on disk, compressed or not. places: of the files of a folder, the
+    paths on disk, where their names may be spelled differently.
     """
 
     path: Path
     files: Mapping[str, Callable[[int], bytes]]
     folders: frozenset[str]
     held: int
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, name: str, most: int = MAX_FILE) -> bytes:
         """The content of one file. Raises DataError if it is missing, damaged or larger than `most` bytes."""
@@ -103,15 +105,15 @@ def few(names: Sequence[str], most: int = 5, total: int = 0) -> str:
 
 
 @contextmanager
-def open_tree(path: Path | str) -> Iterator[Tree]:
-    """Open the zip or folder at `path`.
+def open_tree(path: Path | str, *, most: int | None = None) -> Iterator[Tree]:
+    """Open the zip or folder at `path`; most: the largest number of files to accept in a folder.
 
     Raises DataError if it is missing, damaged, encrypted or larger than the bounds allow, and for a zip whose directory
     lists less than the file holds, or one name twice.
     """
     path = Path(path)
     if path.is_dir():
-        yield _folder(path)
+        yield _folder(path, most or MAX_FILES)
         return
     if not path.exists():
         raise DataError(f"there is no file or folder {path}: check the path, or run `scratchnet download`")
@@ -166,23 +168,24 @@ def _read_member(file: io.BufferedReader, member: zips.Member, most: int) -> byt
     return zips.read_member(file, member)
 
 
-def _folder(path: Path) -> Tree:
-    files: dict[str, Callable[[int], bytes]] = {}
+def _folder(path: Path, most: int) -> Tree:
+    places: dict[str, str] = {}
     folders, held = set(), 0
     try:
         for name, entry in _walk(path, "", (os.path.realpath(path),)):
-            if name in files or name in folders:
+            if name in places or name in folders:
                 raise DataError(f"{path} holds {name} twice, in two spellings that look the same: remove one")
             if entry.is_dir():
                 folders.add(name)
             else:
-                files[name] = partial(read_file, entry.path)
+                places[name] = entry.path
                 held += min(entry.stat().st_size, MAX_FILE) if entry.is_file() else 0
-            if max(len(files), len(folders)) > MAX_FILES:
-                raise DataError(f"{path} holds more than {MAX_FILES:,} files: is it one of Omniglot's sets?")
+            if max(len(places), len(folders)) > most:
+                raise DataError(f"{path} holds more than {most:,} files: is it the folder of the data?")
     except OSError as cause:
         raise DataError(f"{cause.filename or path} cannot be read ({reason(cause)}): check its permissions") from cause
-    return Tree(path, files, frozenset(folders), held)
+    files = {name: partial(read_file, place) for name, place in places.items()}
+    return Tree(path, files, frozenset(folders), held, places)
 
 
 def _walk(folder: Path | str, inside: str, above: tuple[str, ...]) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scratchnet.backend import Array, Device, array_module, device_of, to_device
 from scratchnet.data.alphabets import Alphabet
+from scratchnet.data.uneven import NONE, uneven
 from scratchnet.errors import DataError, ShapeError
 from scratchnet.images.frames import find_frame
 
 SHARE = 1 / 4  # of the free memory of a device that drawings may take
+AT_ONCE = 2048  # drawings that are framed together
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,16 @@ class Drawings:
     """Drawings, numbered from 0.
 
     images: (M, size, size) uint8, paper 0 and ink 255, on the host or on a device.
-    numbers: for each alphabet, the numbers (characters, drawers) int64 of its drawings, which index `images`.
+    numbers: for each alphabet, the numbers (characters, drawers) int64 of its drawings, which index `images`; -1 after
+    the last drawer of a character that has fewer than others.
+    labels: (M,) int64, the character of each drawing, counted over all alphabets.
+    repeats: (M,) int64, how many drawings from this one on are by the same drawer, of the same character.
     """
 
     images: Array
-    numbers: tuple[np.ndarray, ...]
+    numbers: tuple[NDArray[np.int64], ...]
+    labels: NDArray[np.int64]
+    repeats: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 3:
@@ -42,15 +50,19 @@ class Drawings:
         if not alphabets:
             raise DataError("no alphabets to train on: expected at least one")
         fit = find_frame(frame).fit
-        images, numbers, count = [], [], 0
+        images: list[np.ndarray] = []
+        numbers, labels, repeats, characters = [], [], [], 0
         for alphabet in alphabets:
-            n = alphabet.characters * alphabet.drawers
-            flat = alphabet.images.reshape(n, *alphabet.images.shape[2:])
             alphabet.expect_ink()
-            images.append(np.rint(255 * fit(flat.astype(np.float32), size)).astype(np.uint8))
-            numbers.append(np.arange(count, count + n).reshape(alphabet.characters, alphabet.drawers))
-            count += n
-        return cls(np.concatenate(images), tuple(numbers))
+            count, part = sum(len(some) for some in images), uneven(alphabet)
+            flat = alphabet.drawings
+            for some in (flat[start : start + AT_ONCE] for start in range(0, len(flat), AT_ONCE)):
+                images.append(np.rint(255 * fit(some.astype(np.float32), size)).astype(np.uint8))
+            numbers.append(np.where(part.table < 0, NONE, part.table + count))
+            labels.append(characters + part.labels)
+            repeats.append(part.repeats)
+            characters += alphabet.characters
+        return cls(np.concatenate(images), tuple(numbers), np.concatenate(labels), np.concatenate(repeats))
 
     def to_device(self, device: Device, *, memory: float = inf) -> "Drawings":
         """The same drawings with their images on `device`, so that batches need no transfer.

@@ -9,11 +9,15 @@ from scratchnet.errors import DataError
 
 SETS = ("images_background", "images_evaluation", "all_runs")
 SMALL_SETS = ("images_background_small1", "images_background_small2")  # parts of the background set
-FETCH_OMNIGLOT = "fetch Omniglot with `scratchnet download DIR`, or give the folder of the files with --data DIR"
+FETCH_OMNIGLOT = (
+    "fetch Omniglot with `scratchnet download DIR`, or give the folder of the files with --data DIR; a folder of your "
+    "own pictures needs a folder for each class"
+)
 
 # Lake's repository as cloned and as packed by GitHub; torchvision's omniglot-py and MNIST/raw.
 FOLDERS = ("", "omniglot", "omniglot-master", "omniglot-py", "mnist", "MNIST")
 INSIDE = ("", "python", "python/one-shot-classification", "one-shot-classification", "raw")
+DRAWINGS = "*/[Cc]haracter[0-9]*/[0-9]*_[0-9]*.[Pp][Nn][Gg]"  # in a set of Omniglot
 RUN = "run01/class_labels.txt"  # in the folder all_runs, or wherever all_runs.zip was unpacked
 
 
@@ -90,17 +94,35 @@ def _folders(place: Path) -> Iterator[Path]:
                 yield place / folder / inside
 
 
+def _sets(place: Path) -> Iterator[Path]:
+    """The known sets in a folder."""
+    for folder in _folders(place):
+        for stem in SETS + SMALL_SETS:
+            for name in (f"{stem}.zip", stem):
+                if (folder / name).exists():
+                    yield folder / name
+
+
+def is_own(option: Path | str | None) -> bool:
+    """Whether `option` is a folder of one's own: without the names of Omniglot's and MNIST's sets and files."""
+    if option is None:
+        return False
+    place = _place(option)
+    try:
+        if not place.is_dir() or _is_a_set(place) or (place / RUN).is_file():
+            return False
+        if any(_sets(place)) or any(place.glob(DRAWINGS)):
+            return False
+        return any(place.iterdir()) and not any(place.glob("*-ubyte*"))  # MNIST's
+    except OSError as cause:
+        raise DataError(f"{place} cannot be read ({cause.strerror}): check the path and its permissions") from cause
+
+
 def _listing(place: Path) -> str:
     """What is there instead: the known sets, or the first files."""
     if not place.is_dir():
         return f"there is no folder {place}"
-    sets = [
-        str((folder / name).relative_to(place))
-        for folder in _folders(place)
-        for stem in SETS + SMALL_SETS
-        for name in (f"{stem}.zip", stem)
-        if (folder / name).exists()
-    ]
+    sets = [str(path.relative_to(place)) for path in _sets(place)]
     try:
         names = sets or sorted(path.name for path in islice(place.iterdir(), 1000) if not path.name.startswith("."))
     except OSError as cause:

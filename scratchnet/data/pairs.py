@@ -23,32 +23,43 @@ class Pairs:
 def sample_pairs(numbers: Sequence[np.ndarray], count: int, *, rng: np.random.Generator) -> Pairs:
     """Sample `count` random pairs, every other one of the same character, as many from each alphabet.
 
-    numbers: for each alphabet, the numbers (characters, drawers) of its drawings. The drawers of the same character
-    differ; different characters come from one alphabet, by any two drawers. Raises DataError if there is no alphabet,
-    or if one has fewer than two characters or two drawers.
+    numbers: for each alphabet, the numbers (characters, drawers) of its drawings, -1 after the last drawer of a
+    character that has fewer than others. The drawers of the same character differ; different characters come from one
+    alphabet, by any two drawers. A character with one drawer is only in pairs of different ones. Raises DataError if
+    there is no alphabet, or if one has fewer than two characters or no character with two drawers.
     """
     if not numbers:
         raise DataError("no alphabets to draw pairs from: expected at least one")
-    sizes = np.array([table.shape for table in numbers])  # (alphabets, 2): characters, drawers
-    if sizes.min() < 2:
+    tables = [table[np.argsort(_drawers(table) < 2, kind="stable")] for table in numbers]  # one drawer: at the end
+    sizes = np.array([(len(table), np.count_nonzero(_drawers(table) > 1)) for table in tables])
+    if sizes[:, 0].min() < 2 or sizes[:, 1].min() < 1:
         raise DataError("an alphabet with one character or one drawer makes no pairs: expected two or more of each")
+    most = max(len(table) for table in tables)
+    drawers_of = np.stack([np.resize(_drawers(table), most) for table in tables])  # (alphabets, characters)
     pair = np.arange(count)
     same = pair % 2 == 0
-    alphabet = (pair // 2) % len(numbers)
-    characters, drawers = sizes[alphabet].T
+    alphabet = (pair // 2) % len(tables)
+    characters, repeated = sizes[alphabet].T
 
     def below(limit: np.ndarray) -> np.ndarray:
         return (rng.random(count) * limit).astype(np.int64)
 
-    character, drawer = below(characters), below(drawers)
+    character = below(np.where(same, repeated, characters))
+    drawers = drawers_of[alphabet, character]
+    drawer = below(drawers)
     another_character = (character + 1 + below(characters - 1)) % characters
     another_drawer = (drawer + 1 + below(drawers - 1)) % drawers
     second_character = np.where(same, character, another_character)
-    second_drawer = np.where(same, another_drawer, below(drawers))
+    second_drawer = np.where(same, another_drawer, below(drawers_of[alphabet, second_character]))
 
     first, second = np.empty(count, np.int64), np.empty(count, np.int64)
-    for k, table in enumerate(numbers):
+    for k, table in enumerate(tables):
         here = alphabet == k
         first[here] = table[character[here], drawer[here]]
         second[here] = table[second_character[here], second_drawer[here]]
     return Pairs(first, second, same.astype(np.float32))
+
+
+def _drawers(table: np.ndarray) -> np.ndarray:
+    """How many drawers (characters,) each character has."""
+    return np.count_nonzero(table >= 0, axis=1)

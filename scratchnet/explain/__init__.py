@@ -10,12 +10,12 @@
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "Example", "bugs", "example", "examples", "initialisation", "numbers", "one_step", "page", "proofs", "stages",
-    "write_page",
+    "Example", "bugs", "example", "examples", "initialisation", "numbers", "one_step", "page", "plots", "proofs",
+    "stages", "write_page",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from scratchnet.explain import bugs, examples, initialisation, numbers, one_step, page, proofs, stages
+    from scratchnet.explain import bugs, examples, initialisation, numbers, one_step, page, plots, proofs, stages
     from scratchnet.explain.examples import Example, example
     from scratchnet.explain.page import write_page
 else:

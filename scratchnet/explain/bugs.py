@@ -1,6 +1,7 @@
 """Break it: bugs of the catalogue, planted in the network of the page, and which checks would have missed them."""
 
 import inspect
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from scratchnet.backend import Array, Params, to_host
 from scratchnet.explain.numbers import Numbers
 from scratchnet.explain.one_step import loss_after
+from scratchnet.explain.proofs import proofs
 from scratchnet.explain.stages import Stage, stages
 from scratchnet.layers import Conv2d
 from scratchnet.layers.protocol import add_prefix
@@ -44,6 +46,8 @@ class Broken:
     gradient: str
     wrong: np.ndarray
     code: list[str]
+    place: str
+    line: str
     checks: list[tuple[str, bool, str]]  # a check, whether it finds the bug, and what it saw
 
 
@@ -87,9 +91,11 @@ def _break(
     broken_stage = stages(trace)[number]
     both = [_pick(gradient, stage.dx, stage.grads) for stage in (right, broken_stage)]
     grads = step.grads | add_prefix("encoder", trace.grads)
-    losses = float(step.loss), *(loss_after(net, pairs, step, each, RATE) for each in (step.grads, grads))
+    losses = float(to_host(step.loss)), *(loss_after(net, pairs, step, each, RATE) for each in (step.grads, grads))
     shown = _shown(gradient, both[1], numbers, number, step.pairs)
-    return Broken(bug, number, gradient, shown, _code(bug), _checks(bug, both[0], both[1], with_ones, losses))
+    proof = proofs()["twins.dh" if bug.name == ONE_TWIN else f"{right.kind}.{gradient}"]
+    checks = _checks(bug, both[0], both[1], with_ones, losses)
+    return Broken(bug, number, gradient, shown, _code(bug), proof.place, proof.line, checks)
 
 
 def _wrong(bug: PlantedBug, at: LayerTrace, dy: Array) -> tuple[Any, Params]:
@@ -142,11 +148,11 @@ def _checks(
         ones_wrong, ones_right = with_ones
         gap = _gap(ones_wrong, ones_right, least=CLOSE * np.sqrt(ones_right.size))
         checks.append(("A check of y.sum(), where dy is all ones", gap > CLOSE, f"relative error {gap:.2g}"))
-    checks.append((f"{SPOTS} entries at random", unseen < 0.5, f"all of them right {unseen:.0%} of the time"))
+    checks.append((f"{SPOTS} entries at random", unseen < 0.5, f"would miss it in {unseen:.0%} of tries"))
     gap = _gap(wrong, right)
     checks.append((f"All entries, relative tolerance {CLOSE}", gap > CLOSE, f"relative error {gap:.2g}"))
     caught = bug.examine(bug.visible_seed(0)[0])[0]
-    checks.append(("scratchnet gradcheck", caught, "on a layer of a few pixels, at seed 0"))
+    checks.append(("scratchnet gradcheck", caught, "on a small layer, seed 0"))
     return checks
 
 
@@ -163,4 +169,4 @@ def _code(bug: PlantedBug) -> list[str]:
     """The lines of the wrong backward below its docstring."""
     lines = inspect.getsource(bug.plant.keywords["wrong_backward"]).splitlines()  # type: ignore[attr-defined]
     end = next(number for number, line in enumerate(lines) if line.rstrip().endswith('"""'))
-    return [line.strip() for line in lines[end + 1 :] if line.strip()]
+    return textwrap.dedent("\n".join(lines[end + 1 :])).strip().splitlines()

@@ -38,13 +38,14 @@ class Example:
 def example(
     net: SiameseNet, files: tuple[str | Path, str | Path] | None = None, *, model: str = "", same: bool = True
 ) -> Example:
-    """The example of two picture files or, without files, of two generated drawings of one character.
+    """The example of two picture files or, without files, of two generated drawings.
 
-    same: whether the files show the same character, which is what the step teaches. The batch is filled with
-    generated drawings. The arrays are the host's. Raises DataError for files that are no pictures.
+    same: the label of the pair in the training step; without files, the drawings are of one character or of two
+    accordingly. The batch is filled with generated drawings. The arrays are the host's. Raises DataError for files
+    that are no pictures.
     """
     net = net.to_device("cpu")
-    images: tuple[Any, Any] = files or example_pair()
+    images: tuple[Any, Any] = files or example_pair(same)
     names = (str(Path(files[0]).name), str(Path(files[1]).name)) if files else ("drawing 1", "drawing 2")
     others = other_pairs(net, OTHERS)
     for _ in range(2):  # the first time, everything is slower
@@ -56,11 +57,11 @@ def example(
     return Example(net, model, names, images, same, pairs, trace, alone)
 
 
-def example_pair() -> tuple[np.ndarray, np.ndarray]:
-    """Two drawings (105, 105) of one character of a generated alphabet, bool."""
+def example_pair(same: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Two drawings (105, 105) of one character of a generated alphabet or, if not `same`, of two characters; bool."""
     images = generate_alphabets(1, characters=12, drawers=6, image_size=SIZE, seed=0)[0].images
     first, second = DRAWERS
-    return images[CHARACTER, first], images[CHARACTER, second]
+    return images[CHARACTER, first], images[CHARACTER if same else CHARACTER + 1, second]
 
 
 def other_pairs(net: SiameseNet, count: int) -> Pairs:

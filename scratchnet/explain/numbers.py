@@ -139,7 +139,7 @@ def _step(step: StepTrace) -> dict[str, Any]:
     logits, labels = to_host(step.logits), to_host(step.labels)
     return {
         "pairs": step.pairs,
-        "loss": float(step.loss),
+        "loss": float(to_host(step.loss)),
         "logit": float(logits[0]),
         "p": float(sigmoid(logits)[0]),
         "label": float(labels[0]),
@@ -155,7 +155,7 @@ def _pair_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.maximum(z, 0) - z * labels + np.log1p(np.exp(-abs(z)))
 
 
-def _convolve(stage: Stage, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _convolve(stage: Stage, x: np.ndarray, weight: np.ndarray) -> Any:
     x64, weight64 = _doubles(x, weight)
     y, _ = definition_of(conv.forward)(x64, weight64, stage.strides, stage.paddings, "offsets")
     return y

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Params
+from scratchnet.backend import Params, to_host
 from scratchnet.common.caches import gathered
 from scratchnet.losses import PairCrossEntropy
 from scratchnet.models.pair_trace import Pairs, StepTrace
@@ -48,4 +48,4 @@ def loss_after(net: SiameseNet, pairs: Pairs, step: StepTrace, grads: Params, ra
 def loss_of(net: SiameseNet, pairs: Pairs) -> float:
     """The loss of a batch in training, where batch norm takes its statistics from the batch."""
     logits, _ = net.forward(net.params, pairs.a, pairs.b, training=True)
-    return float(PairCrossEntropy().forward(logits, pairs.labels)[0])
+    return float(to_host(PairCrossEntropy().forward(logits, pairs.labels)[0]))

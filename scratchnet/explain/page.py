@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.common.version import VERSION
+from scratchnet.errors import ScratchnetError
 from scratchnet.explain import initialisation
 from scratchnet.explain.bugs import Broken, broken
 from scratchnet.explain.examples import Example
@@ -21,25 +21,28 @@ from scratchnet.explain.stages import PRODUCTS
 from scratchnet.files.atomic import write_bytes
 
 CHANNELS = 8
+MOST_CHANNELS = 32  # a page of more takes a browser too long to open
 FOLDER = files("scratchnet.explain") / "web"
 
 
 def write_page(path: Path | str, example: Example, channels: int = CHANNELS) -> None:
     """Write the page about a pair of images. channels: how many of each layer are shown.
 
-    Raises ScratchnetError for a network that cannot be traced, and OSError if the file cannot be written.
+    Raises ScratchnetError for a network that cannot be traced and for a number of channels out of range, and OSError
+    if the file cannot be written.
     """
     write_bytes(path, page(example, channels).encode())
 
 
 def page(example: Example, channels: int = CHANNELS) -> str:
-    """The page about a pair of images, as HTML."""
+    """The page about a pair of images, as HTML. Raises as `write_page` does."""
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise ScratchnetError(f"{channels} channels: give 1 to {MOST_CHANNELS}, or the page is too large to open")
     found = numbers(example.trace, example.alone, channels)
     bugs = broken(example.net, example.pairs, example.trace.step, found)
     arrays = found.arrays | {f"bug{number}": bug.wrong.astype("<f4") for number, bug in enumerate(bugs)}
     contents, layout = _packed(arrays)
     facts = {
-        "version": VERSION,
         "model": example.model,
         "names": list(example.names),
         "same": example.same,
@@ -83,7 +86,6 @@ def _layers(found: Numbers) -> list[dict[str, Any]]:
             "name": stage.name,
             "kind": stage.kind,
             "type": type(at.layer).__name__,
-            "described": repr(at.layer),
             "shape": at.shape,
             "channels": stage.y.shape[3],
             "parameters": at.parameters,
@@ -109,7 +111,6 @@ def _head(example: Example) -> dict[str, Any]:
     head = example.trace.step.head
     return {
         "type": type(head.layer).__name__,
-        "described": repr(head.layer),
         "parameters": head.parameters,
         "features": head.x[0].shape[-1],
         "ms": 1e3 * head.seconds,
@@ -124,6 +125,8 @@ def _bug(bug: Broken) -> dict[str, Any]:
         "layer": bug.stage,
         "gradient": bug.gradient,
         "code": bug.code,
+        "place": bug.place,
+        "line": bug.line,
         "checks": [{"check": check, "finds": finds, "saw": saw} for check, finds, saw in bug.checks],
     }
 

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from scratchnet.errors import ScratchnetError
-from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1, activations
+from scratchnet.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Siamese,
+    Sigmoid,
+    WeightedL1,
+    activations,
+)
 from scratchnet.losses import PairCrossEntropy
 from scratchnet.ops import conv, norm, pixels, pool, update
 from scratchnet.optim.sgd import SGD
@@ -60,6 +71,7 @@ SOURCES: dict[str, tuple[Any, str, Any, str]] = {
     "head.dh2": (WeightedL1, "(2)", WeightedL1.backward, "# (2)"),
     "head.dweight": (WeightedL1, "(3)", WeightedL1.backward, "# (3)"),
     "head.dbias": (WeightedL1, "(4)", WeightedL1.backward, "# (4)"),
+    "twins.dh": (Siamese, "logit = ", Siamese.backward, "concatenate"),
     "loss.loss": (PairCrossEntropy, "L = ", PairCrossEntropy.forward, "losses = "),
     "loss.dlogits": (PairCrossEntropy, "(1)", PairCrossEntropy.backward, "# (1)"),
     "sgd.weight": (SGD, "v <- ", update.next_velocity, "lr * g"),

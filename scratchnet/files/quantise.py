@@ -28,7 +28,7 @@ FLOAT16_LIMIT = 65504.0
 SCALE = ".scale"  # suffix of the scales of a tensor
 
 
-def quantise(params: Mapping[str, Array], storage: str) -> tuple[dict[str, Array], dict[str, str]]:
+def quantise(params: Mapping[str, Array], storage: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the arrays to write, and the storage of each tensor that was quantised.
 
     params: float32 arrays by name. storage: one of STORAGES. A tensor (..., O) in int8 comes with its scales (O,) in
@@ -39,11 +39,11 @@ def quantise(params: Mapping[str, Array], storage: str) -> tuple[dict[str, Array
         raise CheckpointError(
             f"storage {storage!r} is unknown{hint(storage, STORAGES)}: choose one of {', '.join(STORAGES)}"
         )
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, np.ndarray] = {}
     stored: dict[str, str] = {}
     for name, value in params.items():
         if storage == "float32" or value.ndim < 2:
-            arrays[name] = value
+            arrays[name] = to_host(value)
             continue
         weight, stored[name] = to_host(value), storage
         _expect_to_fit(name, weight, storage)

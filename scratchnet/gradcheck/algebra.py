@@ -13,8 +13,9 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.gradcheck.contract import FLOOR, ROUNDING, beyond_rounding
+from scratchnet.gradcheck.faults import expect_tensor
 from scratchnet.gradcheck.numeric import same_bits
-from scratchnet.gradcheck.point import Point, dot, expect_tensor, gaussian_like, norm
+from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 from scratchnet.gradcheck.report import Report
 
 

@@ -6,10 +6,11 @@ Given a cotangent c and a direction r, both Gaussian, the check compares, for ea
     analytic = sum of r * dt                                    where dt comes from backward(c)
 
 The cotangent is random, never ones: ones would hide every error that sums to zero. `numeric.py` takes the derivatives,
-`report.py` says how much a pass proves, and `diagnose.py` investigates failures.
+`report.py` says how much a pass proves, `resolve.py` settles what differences leave open, and `diagnose.py`
+investigates failures.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -19,16 +20,22 @@ from scratchnet.backend import Array, Params, to_host
 from scratchnet.common.spelling import hint
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.contract import contract as check_contract
-from scratchnet.gradcheck.numeric import NoComplexError, central, complex_step, same_bits, spot_difference
-from scratchnet.gradcheck.point import MalformedError, Point, dot, gaussian_like, misfits, norm, not_finite
-from scratchnet.gradcheck.report import DETAILED, ENTRIES, TOLERANCE, Report, TensorCheck
+from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven, same_bits, spot_difference
+from scratchnet.gradcheck.point import (
+    MalformedError,
+    NestedError,
+    Point,
+    dot,
+    gaussian_like,
+    misfits,
+    norm,
+    not_finite,
+)  # fmt: skip
+from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Report, TensorCheck
 
 METHODS = ("auto", "complex", "central", "central4")
-VANISHING = {"complex": 1e-13, "central4": 1e-9, "central": 1e-9}  # relative to the largest gradient; less is rounding
-KINK_REDRAWS = 3  # new directions to try while too few steps cross no kink
+VANISHING = {"complex": 1e-13, "lifted": 1e-13, "central4": 1e-9, "central": 1e-9}  # of the largest gradient
 PLAUSIBLE = 1e-3  # larger gaps between the complex step and a single difference are settled by a ladder of steps
-
-Redraw = Callable[[np.random.Generator], tuple[Params, list[Array]]]
 
 
 def check(
@@ -39,8 +46,10 @@ def check(
     method: str = "auto",
     without_gradient: Collection[str] = (),
     directions: int = 2,
-    contract: bool = True,
-    redraw: Redraw | None = None,
+    contract: bool | Mapping[str, bool] = True,
+    tolerance: float | Mapping[str, float] | None = None,
+    scales: Collection[float] = (),
+    redraw: Callable[[np.random.Generator], tuple[Params, list[Array]]] | None = None,
     attempts: int = 3,
     entries: int = ENTRIES,
     **options: Any,
@@ -49,40 +58,45 @@ def check(
 
     layer: any object with forward(params, *inputs) -> (y, cache) and backward(dy, cache) -> (dinputs, grads), where
     dinputs is one array, or a tuple if there are several inputs. params (a dict by name) and inputs: float64 arrays of
-    any shape, on any device. Further keyword arguments go to forward.
+    any shape, on any device, or numbers, dictionaries and lists of them; whole numbers, truth values and other objects
+    are constants. Further keyword arguments go to forward.
 
-    method: "complex", "central" (order 2), "central4" (order 4) or "auto", which takes the complex step where forward
-    accepts complex numbers and agrees with a difference, and central4 elsewhere; the report says which was used.
+    method: "complex", "central" (order 2), "central4" (order 4) or "auto", which takes the complex step where a
+    difference confirms it, and central4 elsewhere; the report says which was used.
     without_gradient: parameters for which backward returns no gradient, such as running statistics.
-    directions: random directions per tensor. contract: also test the contract of a pure backward, see `contract.py`.
+    directions: random directions per tensor. contract: whether to test the contract of a pure backward, or which of
+    its RULES, see `contract.py`. tolerance: the relative error that agrees, for all tensors or by name.
+    scales: also check at inputs drawn at these scales until each branch of forward went both ways, see `coverage.py`.
     redraw: a function rng -> (params, inputs); tensors whose gradient vanishes are tried again at new points, up to
     `attempts` points in total. entries: larger tensors that fail are sampled rather than searched entry by entry.
 
     The report describes what is wrong with the layer. Raises ScratchnetError for invalid arguments: an unknown method,
-    a tensor that is not float64, a parameter with the name of an input, or method "complex" for a forward that cannot
-    compute with complex numbers.
+    a tensor that is not float64, a parameter with the name of an input, a forward that raises, or method "complex" for
+    one that cannot compute with complex numbers.
     """
     if method not in METHODS:
         raise ScratchnetError(f"method {method!r} is not one of {', '.join(METHODS)}{hint(method, METHODS)}")
     if min(directions, attempts, entries) < 1:
         raise ScratchnetError("directions, attempts and entries must be at least 1")
     rng = np.random.default_rng([seed, 1])  # inputs are often drawn from the stream of `seed` itself
-    checker = Checker(method, frozenset(without_gradient), directions, entries)
-    point = Point(layer, dict(params), inputs, options)
-    report = checker.at(point, rng, contract)
-    for _ in range(attempts - 1):
-        if redraw is None or not report or not report.vacuous:
-            break
-        params, drawn = redraw(rng)
-        point = Point(layer, dict(params), tuple(drawn), options)
-        again = checker.at(point, rng, contract=False, only=report.vacuous)
-        proved = {tensor.name: tensor for tensor in again.tensors if not tensor.vanishing}
-        report = replace(
-            report,
-            problems=report.problems + again.problems,
-            tensors=tuple(proved.get(tensor.name, tensor) for tensor in report.tensors),
-        )
-    return replace(report, seed=seed)
+    checker = Checker(method, frozenset(without_gradient), directions, entries, tolerance or {})
+    try:
+        point = Point(layer, params, inputs, options)
+        report = checker.at(point, rng, contract)
+    except NestedError:
+        from scratchnet.gradcheck.structures import flat_point  # noqa: PLC0415, needed by few layers
+
+        point = flat_point(layer, params, inputs, options)
+        report = checker.at(point, rng, contract)
+    if redraw and report and report.vacuous and attempts > 1:
+        from scratchnet.gradcheck.structures import tried_again  # noqa: PLC0415, needed by gradients of zero
+
+        report = tried_again(checker, point, report, redraw, attempts, rng)
+    if scales and report:
+        from scratchnet.gradcheck.coverage import explore  # noqa: PLC0415, asked for by name
+
+        report = explore(checker, point, report, scales, rng)
+    return replace(report, seed=seed, notes=(*getattr(point.layer, "notes", ()), *report.notes))
 
 
 @dataclass(frozen=True)
@@ -93,103 +107,89 @@ class Checker:
     without_gradient: frozenset[str]
     directions: int
     entries: int
+    tolerance: float | Mapping[str, float]
 
-    def at(self, point: Point, rng: np.random.Generator, contract: bool, only: Collection[str] | None = None) -> Report:
+    def at(self, point: Point, rng: np.random.Generator, contract: Any = False, only: Any = None) -> Report:
         """Check one point: the tensors named in `only`, by default all."""
-        problems: list[str] = []
-        properties: list[str] = []
+        problems, properties = list[str](), list[str]()
         try:
             before = {name: tensor.copy() for name, tensor in point.tensors.items()}
             y, cache = point.forward()
-            if written := [name for name, tensor in point.tensors.items() if not same_bits(tensor, before[name])]:
-                return self._report(problems=[f"forward writes to {name}" for name in written])
-            if trouble := not_finite(y) or ("" if y.dtype == np.float64 else f"is {y.dtype}, expected float64"):
-                return self._report(problems=[f"y {trouble}"])
+            trouble = not_finite(y) or ("" if y.dtype == np.float64 else f"is {y.dtype}, expected float64")
+            written = [name for name, tensor in point.tensors.items() if not same_bits(tensor, before[name])]
+            if written or trouble:
+                return self._report([f"forward writes to {name}" for name in written] or [f"y {trouble}"])
             dy = gaussian_like(y, rng)
             gradients = point.backward(dy.copy(), cache)
-            if misfit := list(misfits(point, gradients, self.without_gradient)):
+            if misfit := list(misfits(point, gradients, point.named(self.without_gradient))):
                 return self._report(problems=misfit)
             if contract:
-                problems, properties = check_contract(point, rng)
+                problems, properties = check_contract(point, rng, contract)
         except MalformedError as error:
             return self._report(problems=[str(error)])
         if any(problem.startswith("forward is not deterministic") for problem in problems):
             return self._report(problems, properties)  # its differences would mean nothing
 
         gradients = {name: gradients[name] for name in point.tensors if name in gradients}
+        if not gradients:
+            problems.append("there is no gradient to look at: neither an input nor a parameter is a float64 array")
         largest = max(map(norm, gradients.values()), default=0.0)
         measured = [
-            self._measure(_At(point, name, gradient, y, dy, largest), rng)
+            self._measure(At(point, name, gradient, y, dy, largest), rng)
             for name, gradient in gradients.items()
             if only is None or name in only
         ]
-        return self._report(problems, properties, self._diagnosed(measured, rng))
+        if all(check.agrees for _, check in measured):
+            return self._report(problems, properties, [check for _, check in measured])
+        from scratchnet.gradcheck.diagnose import diagnosed  # noqa: PLC0415, needed by failures alone
 
-    def _measure(self, at: "_At", rng: np.random.Generator) -> "_Measured":
-        """Check one tensor along random directions, by the method that applies."""
-        directions = [gaussian_like(at.gradient, rng) for _ in range(self.directions)]
-        if self.method not in ("auto", "complex"):
-            return self._by_differences(at, directions, self.method, rng)
-        try:
-            numeric = [complex_step(at.point, at.name, r, at.dy, at.y) for r in directions]
-        except NoComplexError as error:
-            if self.method == "complex":
-                raise ScratchnetError(f"forward cannot take complex numbers ({error}): use method='auto'") from error
-            return self._by_differences(at, directions, "central4", rng, str(error))
-        measured = self._compare(at, directions, numeric, "complex")
-        if self.method == "auto" and not _plausible(at, directions[0], numeric[0], measured):
-            reason = f"it disagrees with differences in {at.name} (abs or conj in forward, or a kink)"
-            return self._by_differences(at, directions, "central4", rng, reason)
-        return measured
+        return self._report(problems, properties, diagnosed(measured, rng, self.entries))
 
-    def _by_differences(
-        self, at: "_At", directions: list[Array], method: str, rng: np.random.Generator, reason: str = ""
-    ) -> "_Measured":
-        order, taken, numeric = 4 if method == "central4" else 2, [], []
-        for direction in directions:
-            difference = central(at.point, at.name, direction, at.dy, order)
-            for _ in range(KINK_REDRAWS):
-                if not difference.crosses_kink:
-                    break
-                direction = gaussian_like(at.gradient, rng)
-                difference = central(at.point, at.name, direction, at.dy, order)
-            taken.append(direction)
-            numeric.append(difference.value)
-        return self._compare(at, taken, numeric, method, reason)
+    def _measure(self, at: "At", rng: np.random.Generator) -> "Measured":
+        """Check one tensor along random directions: by the complex step where a difference confirms it."""
+        directions, reason, numeric = [gaussian_like(at.gradient, rng) for _ in range(self.directions)], "", None
+        if self.method in ("auto", "complex"):
+            try:
+                numeric = [complex_step(at.point, at.name, r, at.dy, at.y) for r in directions]
+            except NoComplexError as e:
+                if self.method == "complex":
+                    raise ScratchnetError(f"forward cannot take complex numbers ({e}): use method='auto'") from e
+                reason = str(e)
+            else:
+                measured = self.compare(at, directions, numeric, "complex")
+                if self.method == "complex" or (measured.check.agrees and _plain(at, directions[0], numeric[0])):
+                    return measured
+        from scratchnet.gradcheck.resolve import settle  # noqa: PLC0415, needed where the complex step settles nothing
 
-    def _compare(
-        self, at: "_At", directions: list[Array], numeric: list[float], method: str, reason: str = ""
-    ) -> "_Measured":
+        return settle(self, at, directions, numeric, reason, rng)
+
+    def compare(
+        self, at: "At", directions: list[Array], numeric: list[float], method: str, reason: str = ""
+    ) -> "Measured":
+        """The check of a tensor by its derivatives along directions, however they were taken."""
         gaps = [abs(value - dot(at.gradient, r)) for value, r in zip(numeric, directions, strict=True)]
         size, largest_slope = norm(at.gradient), max(map(abs, numeric), default=0.0)
-        vanishing = max(size, largest_slope) <= VANISHING[method] * at.largest
-        error = 0.0 if vanishing else float(np.max(gaps)) / (size or largest_slope)
+        unit, tolerance = size or largest_slope, self._tolerance(at)
+        error = float(np.max(gaps)) / unit if unit else 0.0
+        tiny = max(size, largest_slope) <= VANISHING[method] * at.largest
+        vanishing = tiny and (not unit or not error <= TOLERANCE[method]) and bool(at.gradient.size and at.y.size)
         zeros = float(np.mean(to_host(at.gradient) == 0)) if at.gradient.size else 0.0
-        check = TensorCheck(at.name, tuple(at.gradient.shape), error, method, vanishing, zeros, reason)
-        return _Measured(at, check)
+        error, shape = 0.0 if vanishing else error, tuple(at.gradient.shape)
+        return Measured(at, TensorCheck(at.name, shape, error, method, vanishing, zeros, reason, tolerance=tolerance))
 
-    def _diagnosed(self, measured: list["_Measured"], rng: np.random.Generator) -> list[TensorCheck]:
-        """The checks, with failures diagnosed from the output backwards until there are enough bugs to report."""
-        if all(tensor.agrees for _, tensor in measured):
-            return [tensor for _, tensor in measured]
-        from scratchnet.gradcheck.diagnose import Suspect, diagnose  # noqa: PLC0415, needed by failures alone
+    def _tolerance(self, at: "At") -> float:
+        """The caller's tolerance for a tensor; 0 leaves it to the method."""
+        if not isinstance(self.tolerance, Mapping):
+            return self.tolerance
+        from scratchnet.gradcheck.faults import tolerance_of  # noqa: PLC0415, needed by names alone
 
-        tensors, bugs = [], 0
-        for at, tensor in reversed(measured):
-            if not tensor.agrees and bugs < DETAILED:
-                suspect = Suspect(at.point, at.name, at.gradient, at.y, at.dy, tensor.method)
-                tensor = replace(tensor, mismatch=diagnose(suspect, rng, self.entries))
-                bugs += not tensor.passed
-            tensors.append(tensor)
-        return tensors[::-1]
+        return tolerance_of(at.name, self.tolerance, at.point)
 
-    def _report(
-        self, problems: Collection[str] = (), properties: Collection[str] = (), tensors: Collection[TensorCheck] = ()
-    ) -> Report:
+    def _report(self, problems: Any = (), properties: Any = (), tensors: Any = ()) -> Report:
         return Report(tuple(tensors), 0, tuple(problems), tuple(properties), self.directions)
 
 
-class _At(NamedTuple):
+class At(NamedTuple):
     """A tensor at a point, its gradient from backward, and the norm of the largest gradient there."""
 
     point: Point
@@ -200,16 +200,16 @@ class _At(NamedTuple):
     largest: float
 
 
-class _Measured(NamedTuple):
-    at: _At
+class Measured(NamedTuple):
+    """A tensor, and the check of it."""
+
+    at: At
     check: TensorCheck
 
 
-def _plausible(at: _At, direction: Array, numeric: float, measured: _Measured) -> bool:
-    """Does a difference confirm the complex step? A single step usually settles it; the whole ladder if in doubt."""
-    scale = max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
-    near = abs(spot_difference(at.point, at.name, direction, at.dy) - numeric) <= PLAUSIBLE * scale
-    if near and measured.check.agrees:
-        return True
-    difference = central(at.point, at.name, direction, at.dy)
-    return abs(difference.value - numeric) <= max(4 * difference.error, TOLERANCE["central"] * scale)
+def _plain(at: At, direction: Array, numeric: float) -> bool:
+    """Does a difference confirm the complex step, at a gradient whose large entries hide no errors in small ones?"""
+    if is_uneven(np.abs(to_host(at.gradient))):
+        return False
+    gap = abs(spot_difference(at.point, at.name, direction, at.dy) - numeric)
+    return gap <= PLAUSIBLE * max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)

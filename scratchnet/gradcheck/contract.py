@@ -12,37 +12,53 @@ import numpy as np
 
 from scratchnet.backend import Array, array_module, device_of, to_host
 from scratchnet.gradcheck.numeric import same_bits
-from scratchnet.gradcheck.point import Point, gaussian_like, norm
+from scratchnet.gradcheck.point import Point, gaussian_like, norm, said
 
+RULES = {
+    "writes": "writes to no argument", "deterministic": "deterministic", "views": "returns no views",
+    "zero": "zero for a zero cotangent", "linear": "linear in the cotangent", "layouts": "any memory layout",
+    "state": "no state between calls",
+}  # fmt: skip
+SWITCH = '; if that is meant: contract={{"{}": False}}'
 ROUNDING = 1e-10  # relative; a different order of summation changes far less
 FLOOR = 1e-13  # relative to the largest gradient, for gradients that are zero to rounding
 
 
-def contract(point: Point, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+def contract(point: Point, rng: np.random.Generator, rules: Any = True) -> tuple[list[str], list[str]]:
     """(problems, properties): a line for each violation of the contract, and the properties that hold.
 
-    Runs the layer about ten times in each direction. Raises MalformedError if backward returns no gradients at all.
+    rules: True, or {"views": False} to switch one off. Runs the layer about ten times in each direction. Raises
+    MalformedError if backward returns no gradients at all.
     """
+    off: set[str] = set()
+    if not isinstance(rules, bool):
+        from scratchnet.gradcheck.faults import switched_off  # noqa: PLC0415, needed by rules alone
+
+        off = switched_off(rules, RULES)
     dy = gaussian_like(point.forward()[0], rng)
-    if written := list(_writes(point, dy)):
-        return written, []  # the other tests cannot rely on their arguments
+    written = list(_writes(point, dy))
+    if written and "writes" not in off:
+        return [line + SWITCH.format("writes") for line in written], []  # the other tests rely on their arguments
     y, cache = point.forward()
     grads = {name: gradient.copy() for name, gradient in point.backward(dy, cache).items()}
-    problems, held = [], ["writes to no argument"]
+    problems: list[str] = []
+    held = [] if written else [RULES["writes"]]
     for name, violations in {
         "deterministic": _deterministic(point, y, cache, dy, grads),
-        "returns no views": _views(point, dy),
-        "zero for a zero cotangent": _zero(point, dy),
-        "linear in the cotangent": _linear(point, dy, grads, rng),
-        "any memory layout": _layouts(point, y, dy, grads),
-        "no state between calls": _interleaved(point, dy, grads, rng),
+        "views": _views(point, dy),
+        "zero": _zero(point, dy),
+        "linear": _linear(point, dy, grads, rng),
+        "layouts": _layouts(point, y, dy, grads),
+        "state": _interleaved(point, dy, grads, rng),
     }.items():
+        if name in off:
+            continue
         try:
             violated = list(violations)
         except Exception as error:  # any exception: the same calls have just succeeded on their own
-            violated = [f"{name}: the test raised {type(error).__name__}: {' '.join(str(error).split())[:80]}"]
-        problems += violated
-        held += [] if violated else [name]
+            violated = [f"{RULES[name]}: the test raised {said(error)}"]
+        problems += [line + SWITCH.format(name) for line in violated]
+        held += [] if violated else [RULES[name]]
     return problems, held
 
 
@@ -91,7 +107,7 @@ def _linear(point: Point, dy: Array, grads: Mapping[str, Array], rng: np.random.
     other_grads = point.backward(other, point.forward()[1])
     actual = point.backward(0.75 * dy - 1.5 * other, point.forward()[1])
     expected = {name: 0.75 * gradient - 1.5 * other_grads[name] for name, gradient in grads.items()}
-    for name in beyond_rounding(actual, expected):
+    for name in beyond_rounding(actual, expected, point, dy):
         yield f"backward is not linear in the cotangent: d{name} of a sum is not the sum of the two d{name}"
 
 
@@ -107,10 +123,10 @@ def _layouts(point: Point, y: Array, dy: Array, grads: Mapping[str, Array]) -> I
             relaid_y, cache = relaid.forward()
             relaid_grads = relaid.backward(relay(dy), cache)
         except Exception as error:  # any exception: the same values in C order have just succeeded
-            yield f"{layout} arrays raise {type(error).__name__}: {' '.join(str(error).split())[:80]}"
+            yield f"{layout} arrays raise {said(error)}"
             continue
         actual = {"y": relaid_y} | {f"d{name}": gradient for name, gradient in relaid_grads.items()}
-        for name in beyond_rounding(actual, expected):
+        for name in beyond_rounding(actual, expected, point, dy):
             yield f"{layout} arrays give a different {name}"
 
 
@@ -128,16 +144,23 @@ def _differing(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> li
     return [name for name, array in expected.items() if name not in actual or not same_bits(actual[name], array)]
 
 
-def beyond_rounding(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> list[str]:
-    """Names of arrays that differ by more than rounding."""
+def beyond_rounding(
+    actual: Mapping[str, Array], expected: Mapping[str, Array], point: Point | None = None, dy: Any = None
+) -> list[str]:
+    """Names of arrays that differ by more than rounding; at a given point, by more than it moves them there."""
     largest = max((norm(array) for array in expected.values()), default=0.0)
-    return [
+    names = [
         name
         for name, array in expected.items()
         if name not in actual
         or actual[name].shape != array.shape
         or not norm(actual[name] - array) <= ROUNDING * norm(array) + FLOOR * largest
     ]
+    if not names or point is None:
+        return names
+    from scratchnet.gradcheck.nudges import beyond_nudges  # noqa: PLC0415, needed by few points
+
+    return beyond_nudges(point, dy, actual, expected, names)
 
 
 def _fortran(array: Array) -> Array:

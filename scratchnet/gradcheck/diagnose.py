@@ -9,20 +9,26 @@ A mismatch is one of three kinds:
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from scratchnet.backend import Array, device_of, to_host
-from scratchnet.gradcheck.hints import hint, rearrangements, sums_of
-from scratchnet.gradcheck.numeric import STEPS, NoComplexError, central, complex_step
+from scratchnet.gradcheck.differences import STEPS, central
+from scratchnet.gradcheck.hints import SAME, hint, rearrangements, sums_of
+from scratchnet.gradcheck.nudges import NUDGES, nudged
+from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
-from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Mismatch
+from scratchnet.gradcheck.report import ENTRIES, TOLERANCE, Mismatch, TensorCheck
+from scratchnet.gradcheck.resolve import balance, lifted
 from scratchnet.gradcheck.sides import one_hot, one_sided
 from scratchnet.gradcheck.where import describe
+from scratchnet.gradcheck.wording import DETAILED
 
 SAMPLE, BISECTIONS = 200, 3
 ONE_BY_ONE = STEPS[3:8]  # a shorter ladder, for many single entries
-TIES_TRIED, DIRECTIONS_TRIED, NUDGES = 50, 8, 10
+NO_DIGITS = 1e-302  # smaller numbers, times a small step, are below those that float64 has all digits of
+TIES_TRIED, DIRECTIONS_TRIED = 50, 8
 EXCUSES = {
     "kink": "forward has a tie here; the gradient lies between its left and right derivatives",
     "round-off": "within rounding: this point has no digits left to show a mistake",
@@ -47,7 +53,7 @@ class Suspect:
 
     def numeric(self, direction: Array) -> float:
         """The derivative along a direction."""
-        if self.method == "complex":
+        if self.method in ("complex", "lifted"):
             return complex_step(self.point, self.name, direction, self.dy, self.y)
         order = 4 if self.method == "central4" else 2
         return central(self.point, self.name, direction, self.dy, order, ONE_BY_ONE).value
@@ -55,6 +61,19 @@ class Suspect:
     def gap(self, direction: Array) -> float:
         """Numeric minus analytic derivative along a direction."""
         return self.numeric(direction) - dot(self.gradient, direction)
+
+
+def diagnosed(measured: list[Any], rng: np.random.Generator, entries: int = ENTRIES) -> list[TensorCheck]:
+    """The checks of (at, check), with failures diagnosed from the output backwards until there are enough bugs."""
+    checks, bugs = [], 0
+    for at, check in reversed(measured):
+        if not check.agrees and not check.mismatch and bugs < DETAILED:
+            point = lifted(at.point) if check.method == "lifted" else at.point
+            suspect = Suspect(point, at.name, at.gradient, at.y, at.dy, check.method)
+            check = replace(check, mismatch=diagnose(suspect, rng, entries))
+            bugs += not check.passed
+        checks.append(check)
+    return checks[::-1]
 
 
 def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES) -> Mismatch:
@@ -86,7 +105,11 @@ def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES)
     worst = int(np.argmax(np.where(off, gaps, -1.0)))
     index = tuple(indices[worst].tolist())
     if kind == "bug":
-        explanation = _outside_tie(suspect, index) or _hint(suspect, analytic, numeric, off, rng)
+        explanation = (
+            _outside_tie(suspect, index)
+            or _repeated(suspect, indices[off], indices[~off & (analytic != 0)])
+            or _hint(suspect, analytic, numeric, off, rng)
+        )
     else:
         explanation = EXCUSES[kind]
     return Mismatch(
@@ -146,38 +169,43 @@ def _between_along_directions(suspect: Suspect, rng: np.random.Generator, rms: f
 def _outside_tie(suspect: Suspect, index: tuple[int, ...]) -> str:
     """Says that an entry lies at a tie but outside its one-sided derivatives; empty where forward is smooth."""
     sides = one_sided(suspect.point, suspect.name, one_hot(suspect.tensor, index), suspect.dy, suspect.y)
-    if not sides.kinked:
+    typical = norm(suspect.gradient) / max(1, suspect.gradient.size) ** 0.5
+    if not sides.kinked or max(abs(sides.left), abs(sides.right)) < SAME * typical:  # two zeros, to rounding
         return ""
     return f"at a tie of forward, but not between the one-sided derivatives {sides.left:.6g} and {sides.right:.6g}"
 
 
+def _repeated(suspect: Suspect, wrong: np.ndarray, right: np.ndarray) -> str:
+    """Says that the wrong rows are those that occur more than once among indices, as in an embedding."""
+    if not suspect.tensor.ndim or not len(wrong):
+        return ""
+    for name, numbers in getattr(suspect.point.layer, "constants", {}).items():
+        rows, counts = np.unique(numbers, return_counts=True)
+        often = rows[counts > 1]
+        if np.isin(wrong[:, 0], often).all() and len(often) < len(rows) and not np.isin(right[:, 0], often).any():
+            return f"the rows that {name} has more than once: add them up with np.add.at, since += counts a row once"
+    return ""
+
+
 def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
-    """Does perturbing every number in its last place change the gap along a direction by as much as the gap itself?"""
+    """Does perturbing every number in its last place change the gap along a direction by as much as the gap itself?
+
+    Of differences, `resolve.py` has asked that already.
+    """
+    if suspect.method.startswith("central"):
+        return False
+    if 0 < np.abs(to_host(suspect.y)).max(initial=0.0) < NO_DIGITS:
+        return True
     direction = gaussian_like(suspect.tensor, rng)
-    if suspect.method != "complex":
-        order = 4 if suspect.method == "central4" else 2
-        numeric = central(suspect.point, suspect.name, direction, suspect.dy, order)
-        gap, noise = numeric.value - dot(suspect.gradient, direction), 4 * numeric.error
-        return abs(gap) <= noise <= 0.01 * norm(suspect.gradient)
+    if is_uneven(np.abs(to_host(suspect.gradient))):  # or the rounding of a few entries would excuse all others
+        direction = direction * balance(suspect.gradient)
     gap = suspect.gap(direction)
     return abs(gap) <= 4 * max(abs(_nudged(suspect, rng).gap(direction) - gap) for _ in range(NUDGES))
 
 
 def _nudged(suspect: Suspect, rng: np.random.Generator) -> Suspect:
-    """The same layer at a point with every number moved up or down by one unit in the last place, or kept."""
-
-    def nudge(tensor: Array) -> Array:
-        units = rng.integers(-1, 2, tensor.shape).astype(np.float64)
-        return tensor * device_of(tensor).upload(1 + np.finfo(np.float64).eps * units)
-
-    point = suspect.point
-    point = replace(
-        point,
-        params={name: nudge(value) for name, value in point.params.items()},
-        inputs=tuple(nudge(x) for x in point.inputs),
-    )
+    point, dy = nudged(suspect.point, suspect.dy, rng)
     y, cache = point.forward()
-    dy = nudge(suspect.dy)
     return replace(suspect, point=point, y=y, dy=dy, gradient=point.backward(dy, cache)[suspect.name])
 
 
@@ -203,8 +231,8 @@ def _with_other_parameters(suspect: Suspect, rng: np.random.Generator) -> str:
         if name == suspect.name or value.ndim < 2 or value.size > 100_000:
             continue
         for how, changed in rearrangements(to_host(value)):
-            changed = device_of(value).upload(np.ascontiguousarray(changed))
-            other = replace(point, params={**point.params, name: changed})
+            other_value = device_of(value).upload(np.ascontiguousarray(changed))
+            other = replace(point, params={**point.params, name: other_value})
             try:
                 numeric = replace(suspect, point=other, y=other.forward()[0]).numeric(direction)
             except NoComplexError:

@@ -1,6 +1,7 @@
 """A layer at a point: named tensors that can be perturbed, and forward and backward there."""
 
-from collections.abc import Collection, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params, device_of, to_host
-from scratchnet.common.spelling import hint
 from scratchnet.errors import BackendError, ScratchnetError
 
 
@@ -22,17 +22,33 @@ class Point:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises ScratchnetError if a tensor is not float64, or a parameter has the name of an input."""
+        """Raises NestedError unless all are arrays, and ScratchnetError if one is not float64 or a name is taken."""
+        leaves = [*self.params.values(), *self.inputs] if isinstance(self.params, dict) else [None]
+        if any(getattr(leaf, "dtype", np.dtype(bool)).kind not in "fc" for leaf in leaves):
+            raise NestedError("an argument is no array of floating-point numbers")
         if shared := sorted(self.params.keys() & set(self.input_names)):
             raise ScratchnetError(f"{shared[0]} is both a parameter and an input: rename the parameter")
         for name, tensor in self.tensors.items():
             if tensor.dtype.name != "float64":
                 raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: {name}.astype(np.float64)")
 
-    @property
+    @cached_property
     def input_names(self) -> list[str]:
+        """Those in forward's signature; x, or x1, x2, ..., where it names too few, or one as a parameter is named."""
+        named = argument_names(self.layer, len(self.inputs))
+        return self.numbered if len(named) < len(self.inputs) or self.params.keys() & set(named) else named
+
+    @property
+    def numbered(self) -> list[str]:
         """x for one input, x1, x2, ... for several."""
         return ["x"] if len(self.inputs) == 1 else [f"x{i + 1}" for i in range(len(self.inputs))]
+
+    def named(self, names: Collection[str]) -> list[str]:
+        """The same names, with x1, x2, ... replaced by those of the inputs."""
+        names_of = {f"x{i + 1}": name for i, name in enumerate(self.input_names)} | dict(
+            zip(["x"], self.input_names, strict=False)
+        )
+        return [name if name in self.tensors else names_of.get(name, name) for name in names]
 
     @cached_property
     def tensors(self) -> dict[str, Array]:
@@ -48,11 +64,16 @@ class Point:
         """(y, cache), with `tensors` replacing those of the point. Raises MalformedError if forward returns no pair."""
         now = {**self.tensors, **(tensors or {})}
         params = {name: now[name] for name in self.params}
-        result = self.layer.forward(params, *(now[name] for name in self.input_names), **self.options)
+        try:
+            result = self.layer.forward(params, *(now[name] for name in self.input_names), **self.options)
+        except Exception as error:  # any exception: it is the layer's own
+            from scratchnet.gradcheck.faults import raised  # noqa: PLC0415, needed by layers that raise
+
+            raise raised("forward", error, ScratchnetError) from error
         if not isinstance(result, tuple) or len(result) != 2:
             raise MalformedError(f"forward returned {_kind(result)}, expected (y, cache)")
         if not hasattr(result[0], "dtype"):
-            raise MalformedError(f"forward returned {_kind(result[0])} for y, expected an array")
+            raise NestedError(f"forward returned {_kind(result[0])} for y, expected an array")
         return result
 
     def at_step(self, name: str, step: Array) -> tuple[Array, Any]:
@@ -61,27 +82,50 @@ class Point:
 
     def backward(self, dy: Array, cache: Any) -> dict[str, Array]:
         """The gradients from backward, by tensor name. Raises MalformedError if it returns something else."""
-        result = self.layer.backward(dy, cache)
+        try:
+            result = self.layer.backward(dy, cache)
+        except Exception as error:  # any exception: it is the layer's own
+            from scratchnet.gradcheck.faults import raised  # noqa: PLC0415, needed by layers that raise
+
+            raise raised("backward", error, MalformedError) from error
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], Mapping):
             raise MalformedError(f"backward returned {_kind(result)}, expected (dinput, gradients by name)")
-        dinputs = result[0] if isinstance(result[0], tuple) else (result[0],)
+        dinputs = result[0] if isinstance(result[0], tuple | list) else (result[0],)
         if len(dinputs) != len(self.inputs):
             raise MalformedError(f"backward returned {len(dinputs)} input gradients for {len(self.inputs)} inputs")
-        return dict(zip(self.input_names, dinputs, strict=True)) | {
+        named = dict(zip(self.input_names, dinputs, strict=True)) | {
             name if name not in self.input_names else f"{name} (parameter)": gradient
             for name, gradient in result[1].items()
         }
+        given = {name: value for name, value in named.items() if value is not None}
+        return {name: np.asarray(value) if isinstance(value, float) else value for name, value in given.items()}
 
 
-def expect_tensor(point: Point, name: str) -> None:
-    """Raises ScratchnetError unless the point has a tensor of that name."""
-    if name not in point.tensors:
-        known = ", ".join(point.tensors)
-        raise ScratchnetError(f"no tensor is called {name}{hint(name, point.tensors)}: choose from {known}")
+def argument_names(layer: Any, number: int) -> list[str]:
+    """The names of the first `number` inputs that forward takes after the parameters; fewer if it does not name them.
+
+    A layer that wraps another one tells them in an attribute `input_names`.
+    """
+    if (told := getattr(layer, "input_names", None)) is not None:
+        return list(told)[:number]
+    return positional_names(layer.forward)[1 : number + 1]
+
+
+def positional_names(function: Callable[..., Any]) -> list[str]:
+    """The names of a function's positional arguments; none if Python cannot tell."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [one.name for one in found if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
 class MalformedError(ScratchnetError):
     """forward or backward returned the wrong kind of object; caught by `check` and reported."""
+
+
+class NestedError(ScratchnetError):
+    """An argument or y is a number, or a structure of arrays, which `structures.py` takes apart."""
 
 
 def misfits(point: Point, gradients: Mapping[str, Any], without_gradient: Collection[str]) -> Iterator[str]:
@@ -100,7 +144,8 @@ def misfits(point: Point, gradients: Mapping[str, Any], without_gradient: Collec
             yield f"d{name} is {_kind(gradient)}, expected an array of shape {shape}"
             continue
         if tuple(gradient.shape) != shape:
-            yield f"d{name} has shape {tuple(gradient.shape)}, expected an array of shape {shape}"
+            how = ": sum over the axes that were broadcast" if gradient.size > tensor.size else ""
+            yield f"d{name} has shape {tuple(gradient.shape)}, expected an array of shape {shape}{how}"
         elif gradient.dtype != tensor.dtype:
             yield f"d{name} is {gradient.dtype}, expected {tensor.dtype} like {name}"
         elif device is not device_of(tensor):
@@ -130,8 +175,19 @@ def dot(a: Array, b: Array) -> float:
 
 
 def norm(array: Array) -> float:
-    """The square root of the sum of squares, on the host."""
-    return float(np.linalg.norm(to_host(array)))
+    """The square root of the sum of squares, on the host; of numbers too large or small to square, too."""
+    values = to_host(array)
+    with np.errstate(over="ignore", under="ignore"):
+        size = float(np.linalg.norm(values))
+    if 1e-140 < size < 1e150 or not (largest := float(np.abs(values).max(initial=0.0))) or not np.isfinite(largest):
+        return size
+    return largest * float(np.linalg.norm(values / largest))
+
+
+def said(error: Exception) -> str:
+    """What the layer itself raised."""
+    error = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
 
 
 def _kind(value: Any) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 
 from scratchnet.backend import Array, Params
 from scratchnet.errors import ScratchnetError, install_extra
-from scratchnet.gradcheck.numeric import slope
-from scratchnet.gradcheck.point import Point, dot, expect_tensor, gaussian_like, norm
+from scratchnet.gradcheck.differences import slope
+from scratchnet.gradcheck.faults import expect_tensor
+from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 
 STEPS = np.logspace(-1, -12, 45)
 MARKS = {2: "2", 4: "4"}
@@ -108,7 +109,7 @@ def sweep(layer: Any, params: Params, *inputs: Array, of: str | None = None, see
     analytic, size = dot(gradient, direction), norm(gradient)
 
     def order_2(step: float) -> float:
-        return slope(point, name, direction, dy, step)[0]
+        return slope(point, name, direction, dy, step).value
 
     errors = {
         2: np.array([order_2(h) - analytic for h in STEPS]),

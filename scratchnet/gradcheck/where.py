@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+COUNTED = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 Place = tuple[str, Callable[[np.ndarray], np.ndarray]]  # a name, and a mask (M,) of the indices (M, ndim) inside
 
 
@@ -21,7 +22,7 @@ def describe(indices: np.ndarray, off: np.ndarray, relevant: np.ndarray, shape: 
         return f"only this entry of {'x'.join(map(str, shape)) or 'one'}"
     if off[relevant].all():
         return "everywhere"
-    places = [*_along_axes(wrong, shape), *_border(wrong, shape), *_strides(wrong, shape)]
+    places = [*_along_axes(wrong, shape), *_blocks(wrong, shape), *_border(wrong, shape), *_strides(wrong, shape)]
     for place, inside in places:
         share = off[relevant & inside(indices)].mean()
         if share > 0.9:
@@ -43,6 +44,25 @@ def _along_axes(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
         return np.all([indices[:, axis] == value for axis, value in fixed.items()], axis=0)
 
     return [(" and ".join(f"{_position(value, shape[axis])} of axis {axis}" for axis, value in fixed.items()), inside)]
+
+
+def _blocks(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:
+    """A run of neighbouring indices along an axis, such as the gate of an LSTM, a head or a group."""
+
+    def inside(axis: int, first: int, last: int, indices: np.ndarray) -> np.ndarray:
+        return (first <= indices[:, axis]) & (indices[:, axis] <= last)
+
+    places: list[Place] = []
+    for axis, size in enumerate(shape):
+        first, last = int(wrong[:, axis].min()), int(wrong[:, axis].max())
+        length = last - first + 1
+        if 1 < length < size and len(np.unique(wrong[:, axis])) == length:
+            name = f"indices {first} to {last} of axis {axis}"
+            if size % length == 0 and first % length == 0 and size // length <= len(COUNTED):
+                which, parts = COUNTED[first // length], size // length
+                name += f": the {which} of {parts} equal blocks (a gate, a head, a group)"
+            places.append((name, partial(inside, axis, first, last)))
+    return places
 
 
 def _border(wrong: np.ndarray, shape: tuple[int, ...]) -> list[Place]:

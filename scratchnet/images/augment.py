@@ -85,8 +85,8 @@ def elastic_shifts(coefficients: Array, image_size: int) -> Array:
     waves = np.arange(coefficients.shape[-1])
     cosines = np.cos(np.pi * waves * (np.arange(image_size)[:, None] + 0.5) / image_size)
     basis = np.where(waves == 0, 1.0, np.sqrt(2)) * cosines  # (S, K)
-    basis = device_of(coefficients).upload(basis.astype(coefficients.dtype.name))
-    return basis @ coefficients @ basis.T  # (1)
+    B = device_of(coefficients).upload(basis.astype(coefficients.dtype.name))
+    return B @ coefficients @ B.T  # (1)
 
 
 def distort(images: Array, transforms: np.ndarray, *, elastic: np.ndarray | None = None) -> Array:

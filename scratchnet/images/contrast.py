@@ -184,3 +184,17 @@ def blurred(values: np.ndarray, sigma: float) -> np.ndarray:
     padded = np.pad(values, reach, mode="edge")
     rows = sliding_window_view(padded, len(kernel), axis=0) @ kernel
     return sliding_window_view(rows, len(kernel), axis=1) @ kernel
+
+
+def share_between(picture: Image.Image, side: int = 64) -> float:
+    """The share of the pixels that are neither as light as the paper around them nor as dark as ink, or the reverse.
+
+    Looked at in a copy of `side` pixels. Drawings have few such pixels, at the edges of their strokes; photos of things
+    have many.
+    """
+    scale = side / max(picture.size)
+    size = [max(8, round(scale * length)) for length in picture.size]
+    colours = np.asarray(picture.resize((size[0], size[1]), Image.Resampling.BILINEAR), np.float32) / 255
+    away = departure(colours, local_paper(colours, 1))
+    most = np.sort(away, axis=None)[-max(1, away.size // 50) :].mean()
+    return float(np.mean((np.abs(away) > most / 4) & (away < 3 * most / 4)))

@@ -19,15 +19,12 @@ dark, in any colours, unevenly lit and noisy, and drawn with any pen. The steps 
 A picture that is clean already, as Omniglot's drawings are, comes out unchanged.
 """
 
-from pathlib import Path
-from typing import BinaryIO
-
 import numpy as np
 from PIL import Image
 
 from scratchnet.errors import DataError
 from scratchnet.images.contrast import CLEAR, FAINTEST, best_contrast, blurred, clarity, ink_above_noise, resampled
-from scratchnet.images.pictures import name_of, read_colours
+from scratchnet.images.pictures import Source, name_of, read_colours
 from scratchnet.images.ruling import MANY, without_ruling
 from scratchnet.images.strokes import box_sizes, extent, grown, middle_lines, parts, pruned, stroke_width, thickened
 
@@ -50,11 +47,11 @@ class _NoCharacterError(Exception):
     """A picture shows no character; the message says why."""
 
 
-def read_character(source: Path | str | BinaryIO | Image.Image, *, name: str = "") -> np.ndarray:
+def read_character(source: Source, *, name: str = "") -> np.ndarray:
     """Read the one character in a picture as ink (H, W), float32, ink 1 and paper 0, whatever the pen and the paper.
 
-    source: a path, an open binary file or a Pillow image. name: what to call it in error messages. Raises DataError if
-    the picture cannot be read (as `read_image`), or if it shows no character.
+    source: a path, the bytes of a file, an open binary file or a Pillow image. name: what to call it in error messages.
+    Raises DataError if the picture cannot be read (as `read_image`), or if it shows no character.
     """
     picture = read_colours(source, name=name)
     try:

@@ -2,9 +2,11 @@
 
 import io
 import math
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +18,12 @@ from scratchnet.files.reading import expect_file
 from scratchnet.images.blocks import webp_size, without_notes
 from scratchnet.images.channels import colours, grey_values
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+AVIF = ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()  # since Pillow 11.3
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", *AVIF)
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif"),
+)
 MAX_PIXELS = 64_000_000  # phone cameras reach this; a few kilobytes of PNG can claim gigabytes of pixels
 LARGE = 1 << 24  # pixels; larger pictures are averaged down
 # Modes that Pillow cannot average, and those to convert them to first.
@@ -36,16 +43,17 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-Source = Path | str | BinaryIO | Image.Image
+File = Path | str | BinaryIO | Image.Image
+Source = File | bytes
 
 
 def read_image(source: Source, *, name: str = "") -> np.ndarray:
     """Read a picture as ink: (H, W) float32 in [0, 1], black 1 and white 0.
 
-    source: a path, an open binary file or a Pillow image. Colours become grey, and values are scaled by the mode of the
-    picture (see `images.channels`). On a transparent background, the opaque pixels are the ink. Photographs are turned
-    upright by their EXIF orientation, if it can be read. Of an animation, the first frame is used. name: what to call
-    the picture in error messages.
+    source: a path, the bytes of a file, an open binary file or a Pillow image. Colours become grey, and values are
+    scaled by the mode of the picture (see `images.channels`). On a transparent background, the opaque pixels are the
+    ink. Photographs are turned upright by their EXIF orientation, if it can be read. Of an animation, the first frame
+    is used. name: what to call the picture in error messages.
 
     Raises DataError if the picture is missing, damaged, of an unknown format, or larger than MAX_PIXELS or MAX_SIDE, or
     if its values match no known scale.
@@ -105,20 +113,21 @@ def _decode(source: Source, name: str) -> Image.Image:
     """The decoded picture; if that fails, decoded again without its metadata, which may be damaged."""
     if isinstance(source, Path | str):
         expect_file(source)
+    file = io.BytesIO(source) if isinstance(source, bytes | bytearray) else source
     try:
-        return _loaded(source, name)
+        return _loaded(file, name)
     except DataError:
         raise
     except Exception:
         with suppress(Exception):
-            return _loaded(io.BytesIO(without_notes(_content(source))), name)
+            return _loaded(io.BytesIO(without_notes(_content(file))), name)
         raise
 
 
-def _loaded(source: Source, name: str) -> Image.Image:
+def _loaded(source: File, name: str) -> Image.Image:
     """The decoded picture, turned upright. Its size is checked by the header before any pixel is decoded."""
     _expect_likely_webp(source, name)
-    with warnings.catch_warnings(action="ignore"), _opened(source) as image:
+    with _no_warnings, _opened(source) as image:
         width, height = image.size
         if not 0 < width * height <= MAX_PIXELS or max(image.size) > MAX_SIDE:
             raise DataError(
@@ -131,7 +140,33 @@ def _loaded(source: Source, name: str) -> Image.Image:
         return reduced.copy() if turn is None else reduced.transpose(turn)
 
 
-def _expect_likely_webp(source: Source, name: str) -> None:
+class _NoWarnings:
+    """Switches Python's warnings off. What does so in the library, catch_warnings, leaves them off when two threads
+    overlap: here, the first thread switches them off, and the last one restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._filters = warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings(action="ignore")
+                self._filters.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_no_warnings = _NoWarnings()
+
+
+def _expect_likely_webp(source: File, name: str) -> None:
     """Refuse a WebP that claims more pixels than its bytes can plausibly hold.
 
     Pillow's decoder allocates eight bytes per pixel as soon as the file is opened, whatever it contains.
@@ -174,12 +209,12 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _opened(source: Source) -> AbstractContextManager[Image.Image]:
+def _opened(source: File) -> AbstractContextManager[Image.Image]:
     """The picture with only its header read. A file opened here is closed at the end; one of the caller stays open."""
     return nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS)
 
 
-def _content(source: Source) -> bytes:
+def _content(source: File) -> bytes:
     """The first MAX_BYTES bytes of a file."""
     if isinstance(source, Image.Image):
         raise ValueError("there is no file")

@@ -84,8 +84,8 @@ class PairTrace:
         """The layers of the step: shapes, parameters, cost, and how the numbers spread on the way forward and back."""
         pairs = "1 pair" if self.step.pairs == 1 else f"{self.step.pairs} pairs"
         notes = [
-            f"The same character: {self.probability:.1%}.",
-            f"All else is of a training step on {pairs}, with a loss of {float(to_host(self.step.loss)):.4g}.",
+            f"P(same character) = {self.probability:.1%}.",
+            f"Everything else is from a training step on {pairs}, with a loss of {float(to_host(self.step.loss)):.4g}.",
             "spread: standard deviation of y. dead: channels that are 0 throughout the batch. saturated: sigmoids with",
             "|x| > 4. |dy|, |dparams|: norms of the gradients.",
         ]

@@ -28,9 +28,9 @@ from scratchnet.layers.conv_pool_relu import fuse
 from scratchnet.layers.protocol import strip_prefix
 from scratchnet.layers.siamese import SiameseCache
 from scratchnet.models.pair_trace import Pairs, PairTrace, summary, trace_pair
+from scratchnet.models.reading import Drawing, OnError, expect_range, read_drawings
 
-Picture = Array | Image.Image | str | Path
-Images = Array | Sequence[Image.Image | str | Path]
+Images = Array | Sequence[Drawing]
 
 SCORE_ELEMENTS = 2**24  # elements of |h1 - h2| held at a time
 
@@ -43,7 +43,8 @@ class SiameseNet:
     follow the layer protocol and take the parameters by hand; embed, similarity and scores use `params`.
     `architecture` is what `models.build` needs to make the network again. `embed_batch` images are embedded at a time,
     so that memory does not grow with the number of images. `frame` is what the network looks at of an image, a name
-    of `frames.FRAMES`: "page", all of it, or "ink", the bounding box of the ink; files are cleaned first.
+    of `frames.FRAMES`: "page", all of it; "ink", the window that its ink fills, and files are cleaned first; or "grey",
+    all of it as it is, from 0 for white to 127/255 for black, without ink and paper.
     `dataclasses.replace(net, encoder=...)` makes another network; its parts are not assigned to.
     Raises ScratchnetError for another frame, and for an `embed_batch` less than 1.
     """
@@ -76,36 +77,54 @@ class SiameseNet:
         """(da, db), or None without `needs_dx`, and the gradients of the parameters: see `layers.Siamese`."""
         return self.network.backward(dlogits, cache, needs_dx)
 
-    def embed(self, images: Images) -> Array:
-        """The embeddings (N, D) of images: (N, H, W) arrays of any size, ink 1 and paper 0, or a list of files.
+    def prepare(self, images: Images, *, on_error: OnError = "raise") -> Array:
+        """What the encoder sees of images: (N, S, S) of the parameters' precision and device, S = image_size, framed.
 
-        Arrays are bool or float. Raises DataError, naming the image, for values outside of 0 to 1, NaN, infinity and
+        images: an array (N, H, W) of any size, bool or float, ink 1 and paper 0; or a list of pictures, each a path,
+        the bytes of a file, an open binary file, a Pillow image or an array (H, W) on the host, read in threads.
+        on_error: "raise", or "skip" what cannot be read, which gives NaN in its place, so that N stays the same.
+
+        Raises DataError, naming the image, for files that cannot be read, values outside of 0 to 1, NaN, infinity and
         inverted images (paper 1, ink 0, as `images/ink.py` judges it), ShapeError for other dtypes and shapes, and
-        OutOfMemoryError. An array on a GPU is not waited for: there an image at fault has embeddings of
-        NaN. Images last, (H, W, N), cannot be told from (N, H, W).
+        OutOfMemoryError. An array on a GPU is not waited for: there an image at fault gives NaN. Images last,
+        (H, W, N), cannot be told from (N, H, W).
         """
-        return self._embed("images", images)
+        x, wrong = self._prepare("images", images, on_error)
+        return x if wrong is None else array_module(x).where(wrong[:, None, None], np.nan, x)
 
-    def similarity(self, a: Images, b: Images) -> Array:
-        """The probability (N,) that a[i] and b[i] show the same character. Raises as `embed` does."""
-        return sigmoid(self.logits(a, b))
+    def embed(self, images: Images, *, on_error: OnError = "raise") -> Array:
+        """The embeddings (N, D) of images, as `prepare` takes them; of what was skipped, NaN. Raises as `prepare`."""
+        return self._embed("images", images, on_error)
 
-    def logits(self, a: Images, b: Images) -> Array:
+    def similarity(self, a: Images, b: Images, *, on_error: OnError = "raise") -> Array:
+        """The probability (N,) that a[i] and b[i] show the same character. Raises as `prepare` does."""
+        return sigmoid(self.logits(a, b, on_error=on_error))
+
+    def logits(self, a: Images, b: Images, *, on_error: OnError = "raise") -> Array:
         """The logit (N,) of each pair a[i] and b[i], before the sigmoid."""
-        h1, h2 = self._embed("a", a), self._embed("b", b)
+        h1, h2 = self._embed("a", a, on_error), self._embed("b", b, on_error)
         if h1.shape != h2.shape:
             raise ShapeError(f"a has {h1.shape[0]} images and b {h2.shape[0]}, expected the same number")
         return self.head.forward(strip_prefix("head", self.params), h1, h2)[0]
 
-    def scores(self, queries: Images, supports: Images) -> Array:
-        """The logits (Q, S) of each query against each support; every image is embedded once. Raises as `embed`."""
-        h1, h2 = self._embed("queries", queries), self._embed("supports", supports)
+    def scores(self, queries: Images, supports: Images, *, on_error: OnError = "raise") -> Array:
+        """The logits (Q, S) of each query against each support; every image is embedded once. Raises as `prepare`."""
+        return self.scores_of(self._embed("queries", queries, on_error), self._embed("supports", supports, on_error))
+
+    def scores_of(self, h1: Array, h2: Array) -> Array:
+        """`scores` of embeddings (Q, D) and (S, D) that were kept: logits (Q, S).
+
+        Raises ShapeError unless both are embeddings of this network.
+        """
         head = strip_prefix("head", self.params)
+        for name, h in (("h1", h1), ("h2", h2)):
+            if h.ndim != 2 or h.shape[1] != self.head.features:
+                raise ShapeError(f"{name} has shape {tuple(h.shape)}, expected embeddings (N, {self.head.features})")
         step = max(1, SCORE_ELEMENTS // max(1, h2.size))
         blocks = [self.head.forward(head, h1[i : i + step, None], h2)[0] for i in range(0, max(1, len(h1)), step)]
         return array_module(h1).concatenate(blocks)
 
-    def trace(self, a: Picture, b: Picture, *, same: bool = True, others: Pairs | None = None) -> PairTrace:
+    def trace(self, a: Drawing, b: Drawing, *, same: bool = True, others: Pairs | None = None) -> PairTrace:
         """Every array of a pair's way through the network, as `similarity` goes it, and of a training step on it.
 
         a, b: two images (H, W), or two pictures or files. same: whether they show the same character, which is what the
@@ -113,7 +132,7 @@ class SiameseNet:
         Raises as `embed` does, and ShapeError for others that are no pairs.
         """
         with one_blas_thread():
-            x, z = (self._prepare(name, _as_images(image))[0] for name, image in (("a", a), ("b", b)))
+            x, z = (self._prepare(name, _as_images(image))[0][0] for name, image in (("a", a), ("b", b)))
             return trace_pair(self.network, self.params, x, z, same=same, others=others)
 
     def summary(self) -> Table:
@@ -147,44 +166,38 @@ class SiameseNet:
         params = {name: to_device(value, device) for name, value in self.params.items()}
         return replace(self, encoder=encoder, params=params)
 
-    def _embed(self, name: str, images: Images) -> Array:
+    def _embed(self, name: str, images: Images, on_error: OnError = "raise") -> Array:
         """`embed`, of images that the caller knows by this name."""
         step = self.embed_batch
         with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(images)))):
-            x = self._prepare(name, images)
+            x, wrong = self._prepare(name, images, on_error)
             xp = array_module(x)
             h = xp.concatenate(
                 [self.network.encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
             )
-            if self.device.asynchronous and not isinstance(images, Sequence):
-                h = xp.where(is_wrong(images)[:, None], xp.nan, h)  # refusing them would mean waiting
-            return h
+            return h if wrong is None else xp.where(wrong[:, None], xp.nan, h)
 
-    def _prepare(self, name: str, images: Images) -> Array:
-        """Images as the encoder wants them: framed, (N, size, size), the parameters' precision and device."""
-        weight = self._reference_param
-        if isinstance(images, str | Path | Image.Image):
+    def _prepare(self, name: str, images: Images, on_error: OnError = "raise") -> tuple[Array, Array | None]:
+        """Images as the encoder wants them, (N, size, size); and which of them are wrong, (N,) bool, None if none."""
+        weight, frame = self._reference_param, find_frame(self.frame)
+        if isinstance(images, str | Path | Image.Image | bytes):
             raise DataError(f"{name} is a single picture, expected a list of them: write [picture]")
+        if on_error == "skip" and isinstance(images, np.ndarray):
+            images = list(images)
         if isinstance(images, Sequence):
-            return self.device.upload(self._read(name, images).astype(weight.dtype.name))
+            ink, skipped = read_drawings(name, images, frame, self.image_size, on_error)
+            x = self.device.upload(ink.astype(weight.dtype.name))
+            return x, self.device.upload(skipped) if skipped.any() else None
         array_module(images, weight)
         expect_images(name, images)
-        return find_frame(self.frame).fit(images.astype(weight.dtype), self.image_size)
-
-    def _read(self, name: str, pictures: Sequence[Image.Image | str | Path]) -> np.ndarray:
-        """Pictures of any size, framed, as one array on the host: (N, size, size) float32."""
-        read, fit = find_frame(self.frame)
-        ink = np.zeros((len(pictures), self.image_size, self.image_size), np.float32)
-        for i, picture in enumerate(pictures):
-            if not isinstance(picture, Image.Image | str | Path):
-                kind = type(picture).__name__
-                raise DataError(f"{name} holds a {kind}, expected Pillow images or paths: stack arrays as (N, H, W)")
-            ink[i] = fit(read(picture)[None], self.image_size)[0]
-        return ink
+        expect_range(name, images, frame)
+        x = frame.fit(images.astype(weight.dtype), self.image_size)
+        return x, is_wrong(images) if self.device.asynchronous else None  # refusing them would mean waiting
 
 
-def _as_images(image: Picture) -> Images:
-    return [image] if isinstance(image, str | Path | Image.Image) else image[None]
+def _as_images(image: Any) -> Images:
+    """One image as several: an array (1, H, W), on its device, or a list."""
+    return image[None] if hasattr(image, "ndim") else [image]
 
 
 def _embed_fewer(images: int) -> str:

@@ -62,7 +62,5 @@ def _modified_hausdorff(a: np.ndarray, b: np.ndarray) -> float:
     return max(float(distances.mean()) for distances in nearest)
 
 
-BASELINES: dict[str, Scorer] = {
-    "pixel nearest neighbour": PixelNearestNeighbour(),
-    "modified Hausdorff distance": ModifiedHausdorff(),
-}
+HAUSDORFF = "modified Hausdorff distance"
+BASELINES: dict[str, Scorer] = {"pixel nearest neighbour": PixelNearestNeighbour(), HAUSDORFF: ModifiedHausdorff()}

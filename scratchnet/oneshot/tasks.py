@@ -24,7 +24,9 @@ from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.trials import ACROSS, Run, official_runs, sample_runs
 
 OFFICIAL = "official runs"
-RECIPE = {"data?": str, "validation_alphabets?": [str], "architecture?": {"image_size?": int}}  # the fields used here
+RECIPE = {  # the fields used here
+    "data?": str, "start?": str, "validation_alphabets?": [str], "architecture?": {"image_size?": int},
+}  # fmt: skip
 TRIALS, PAIRS = 4_000, 10_000  # for each result on a card
 KINDS = ((20, 1, False), (20, 1, True), (20, 5, True), (5, 1, True), (5, 5, True))  # way, shot, across alphabets
 
@@ -150,7 +152,8 @@ def unseen_data(recipes: Sequence[Mapping[str, Any]]) -> str:
 
 def kept_out(recipes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The alphabets of the background set that no training by these recipes has seen."""
-    kept = [recipe.get("validation_alphabets", ()) for recipe in recipes if recipe.get("data", "glyphs") != "glyphs"]
+    on_omniglot = [recipe for recipe in recipes if recipe.get("data") == "omniglot" or recipe.get("start")]
+    kept = [recipe.get("validation_alphabets", ()) for recipe in on_omniglot]  # what a start has seen is not known: all
     if not kept:  # none of them was trained on the background set
         return VALIDATION_ALPHABETS
     return tuple(name for name in kept[0] if all(name in names for names in kept))

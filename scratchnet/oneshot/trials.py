@@ -18,6 +18,7 @@ import numpy as np
 from scratchnet.backend import CPU, Array, Device, to_device, to_host
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.omniglot import read_runs
+from scratchnet.data.uneven import UnevenAlphabet, drawn_again, pooled, together, uneven
 from scratchnet.errors import DataError
 from scratchnet.images.ink import expect_images
 
@@ -35,7 +36,7 @@ class Scorer(Protocol):
         """The device on which `scores` expects its arrays: the host, unless overridden."""
         return CPU
 
-    def scores(self, queries: Array, supports: Array) -> Array:
+    def scores(self, queries: Any, supports: Any) -> Array:
         """The scores (Q, S) of queries (Q, H, W) against supports (S, H, W); a better match scores higher."""
 
 
@@ -125,11 +126,19 @@ def count_correct(scores: np.ndarray, support_labels: np.ndarray, query_labels: 
     scores: (Q, S). support_labels: (S,). query_labels: (Q,).
     """
     characters = np.unique(support_labels)
-    of_character = np.stack([scores[:, support_labels == c].mean(axis=1) for c in characters], axis=1)  # (Q, n_way)
+    of_character = class_scores(scores, support_labels)
     own = np.arange(len(query_labels)), np.searchsorted(characters, query_labels)
     own_score = of_character[own].copy()
     of_character[own] = -np.inf
     return int(np.count_nonzero(own_score > of_character.max(axis=1)))
+
+
+def class_scores(scores: np.ndarray, support_labels: np.ndarray) -> np.ndarray:
+    """The scores (Q, n_way) of each character, in the order of their labels: the mean over its supports.
+
+    scores: (Q, S). support_labels: (S,).
+    """
+    return np.stack([scores[:, support_labels == c].mean(axis=1) for c in np.unique(support_labels)], axis=1)
 
 
 def official_runs(path: Path | str) -> list[Run]:
@@ -157,7 +166,13 @@ def sample_runs(
     Within one alphabet, the alphabets take turns: 10 alphabets and 20 runs give the paper's 400 trials (section 4.3).
     With `across`, which is easier, each run takes its characters from all alphabets together. Alphabets with fewer
     than n_way characters or with too few drawers are left out. Raises DataError if none is left.
+
+    Uneven alphabets are put together until each has n_way characters. Of a character with fewer than k_shot + 1
+    drawers, all but one draw the supports; one with a single drawer is a support without a query, and more runs make up
+    for it.
     """
+    if any(isinstance(alphabet, UnevenAlphabet) for alphabet in alphabets):
+        return _sample_uneven(alphabets, runs * n_way, rng=rng, n_way=n_way, k_shot=k_shot, across=across)
     usable = [a for a in alphabets if (across or a.characters >= n_way) and a.drawers > k_shot]
     if not usable or sum(a.characters for a in usable) < n_way:
         lacking = "all alphabets together do not have" if across else "no alphabet has"
@@ -178,3 +193,41 @@ def sample_runs(
         support = support.reshape(-1, *pool.shape[2:])
         sampled.append(Run(f"run {r + 1}, {alphabet.name}", scope, support, labels.repeat(k_shot), query, labels))
     return sampled
+
+
+def _sample_uneven(
+    alphabets: Sequence[Alphabet], trials: int, *, rng: np.random.Generator, n_way: int, k_shot: int, across: bool
+) -> list[Run]:
+    """`sample_runs` of `trials` trials or a few more, from alphabets of which some are uneven."""
+    usable = [uneven(a) for a in ([together(alphabets)] if across else pooled(alphabets, n_way))]
+    usable = [alphabet for alphabet in usable if alphabet.characters >= n_way and len(alphabet.askable)]
+    if not usable:
+        raise DataError(
+            f"there are no {n_way} characters, one of them by two drawers, to ask about: ask for a smaller way"
+        )
+    sampled: list[Run] = []
+    while sum(len(run.query) for run in sampled) < trials:
+        alphabet = usable[len(sampled) % len(usable)]
+        name = f"run {len(sampled) + 1}, {alphabet.name}"
+        sampled.append(_uneven_run(name, ACROSS if across else WITHIN, alphabet, n_way, k_shot, rng))
+    return sampled
+
+
+def _uneven_run(
+    name: str, scope: str, alphabet: UnevenAlphabet, n_way: int, k_shot: int, rng: np.random.Generator
+) -> Run:
+    """One run: each character's supports and, of those that can be asked about, a query by another drawer."""
+    characters = rng.choice(alphabet.characters, n_way, replace=False)
+    if not np.isin(characters, alphabet.askable).any():
+        characters[0] = rng.choice(alphabet.askable)
+    chosen: dict[str, list[tuple[int, int]]] = {"support": [], "query": []}
+    for label, character in enumerate(characters):
+        known, asked = alphabet.known_and_asked(character)
+        query = rng.permutation(asked)[: int(character in alphabet.askable)]
+        supports = rng.permutation(np.setdiff1d(known, query))[:k_shot]
+        chosen["query"] += [(number, label) for number in query]
+        chosen["support"] += [(number, label) for number in supports]
+    (support, support_labels), (query, query_labels) = (np.array(pairs).T for pairs in chosen.values())
+    support, query = (drawn_again(numbers, alphabet.repeats, rng) for numbers in (support, query))
+    images = alphabet.images
+    return Run(name, scope, images[support], support_labels, images[query], query_labels)

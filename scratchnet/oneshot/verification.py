@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from scratchnet.backend import Array, Device, to_host
 from scratchnet.data.alphabets import Alphabet
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.pairs import sample_pairs
+from scratchnet.data.uneven import drawn_again
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.trials import Result
 
@@ -21,7 +22,7 @@ class Verifier(Protocol):
     def device(self) -> Device:
         """The device on which `similarity` expects its arrays."""
 
-    def similarity(self, a: Array, b: Array) -> Array:
+    def similarity(self, a: Any, b: Any) -> Array:
         """The similarity (N,) of a[i] and b[i], (N, H, W) each; a pair of the same character scores higher."""
 
 
@@ -81,4 +82,5 @@ def _pair_images(
     """Random pairs as drawn: two stacks of images (count, H, W) on the network's device, and their labels (count,)."""
     drawings = Drawings.of(alphabets, max(alphabet.images.shape[-1] for alphabet in alphabets))
     pairs = sample_pairs(drawings.numbers, count, rng=rng)
-    return drawings.ink(pairs.first, net.device), drawings.ink(pairs.second, net.device), pairs.labels
+    a, b = (drawn_again(numbers, drawings.repeats, rng) for numbers in (pairs.first, pairs.second))
+    return drawings.ink(a, net.device), drawings.ink(b, net.device), pairs.labels

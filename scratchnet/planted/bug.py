@@ -129,19 +129,24 @@ def edited(array: Array, index: Any, value: Any) -> Array:
 
 
 CATALOGUE: dict[str, PlantedBug] = {}
+STRANGERS: dict[str, PlantedBug] = {}  # the second catalogue: bugs in layers that are not ours
 
 
 def planted_in(
-    layer: Any, *shapes: tuple[int, ...], training: bool = False, contract: bool = False
+    layer: Any,
+    *shapes: tuple[int, ...],
+    training: bool = False,
+    contract: bool = False,
+    catalogue: dict[str, PlantedBug] = CATALOGUE,
 ) -> Callable[[Mistake], Mistake]:
-    """Decorator that adds a wrong backward, or a class constructed with the correct layer, to the catalogue."""
+    """Decorator that adds a wrong backward, or a class constructed with the correct layer, to a catalogue."""
 
     def register(mistake: Mistake) -> Mistake:
         name = re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", mistake.__name__).lower()  # a function's name, or a class's
-        if name in CATALOGUE:
+        if name in CATALOGUE | STRANGERS:
             raise ScratchnetError(f"two planted bugs are called {name!r}: rename one")
         plant = mistake if isinstance(mistake, type) else partial(Careless, wrong_backward=mistake)
-        CATALOGUE[name] = PlantedBug(name, mistake.__doc__ or "", Case(layer, shapes, training), plant, contract)
+        catalogue[name] = PlantedBug(name, mistake.__doc__ or "", Case(layer, shapes, training), plant, contract)
         return mistake
 
     return register

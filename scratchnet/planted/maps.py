@@ -204,7 +204,7 @@ def pool_overwrites(dy: Array, at: ForwardPass) -> BackwardResult:
     """A pixel that wins several windows gets the gradient of the last one only: = instead of +=."""
     dx = np.zeros_like(at.x)
     for (_, _, x_ab), (_, _, dx_ab) in zip(windows(at.x, (3, 3), (1, 1)), windows(dx, (3, 3), (1, 1)), strict=True):
-        np.copyto(dx_ab, dy, where=x_ab == at.y)
+        np.copyto(np.asarray(dx_ab), dy, where=x_ab == at.y)
     return dx, {}
 
 

@@ -1,5 +1,7 @@
 """Bugs in what makes a network Siamese and trains it: twins, the head, losses and weight penalties."""
 
+from typing import Any
+
 import numpy as np
 
 from scratchnet.backend import Array
@@ -171,9 +173,9 @@ def loss_taken_for_the_end(dloss: Array, at: ForwardPass) -> BackwardResult:
 
 
 @planted_in(PAIR_LOSS, (5,))
-def divided_by_the_cotangent(dloss: Array, at: ForwardPass) -> BackwardResult:
+def divided_by_the_cotangent(dloss: Any, at: ForwardPass) -> BackwardResult:
     """dlogits is divided by dloss, which goes unnoticed as long as dloss = 1."""
-    return at.backward(1 / np.float64(dloss))
+    return at.backward(np.asarray(1 / np.float64(dloss)))
 
 
 @planted_in(CHOICE_LOSS, (2, 4))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchnet.planted import cases
-from scratchnet.planted.bug import CATALOGUE, PlantedBug
+from scratchnet.planted.bug import CATALOGUE, STRANGERS, PlantedBug
 from scratchnet.planted.cases import Case
 
 CHOICES = 4
@@ -28,8 +28,8 @@ def hunt(bug: PlantedBug, seeds: Iterable[int]) -> Outcome:
 
 
 def correct_cases() -> dict[str, Case]:
-    """All cases that must pass: our layers, losses and networks, and the layers of the catalogue without the bugs."""
-    return cases.CASES | {bug.case.name: bug.case for bug in CATALOGUE.values()}
+    """All cases that must pass: our layers, losses and networks, and the layers of both catalogues without the bugs."""
+    return cases.CASES | {bug.case.name: bug.case for bug in (CATALOGUE | STRANGERS).values()}
 
 
 class Quiz(NamedTuple):

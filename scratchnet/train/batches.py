@@ -5,7 +5,8 @@ import numpy as np
 from scratchnet.backend import Array, Device, array_module
 from scratchnet.data.drawings import Drawings
 from scratchnet.data.episodes import sample_episodes
-from scratchnet.data.pairs import sample_pairs
+from scratchnet.data.pairs import Pairs, sample_pairs
+from scratchnet.data.uneven import drawn_again
 from scratchnet.errors import DataError
 from scratchnet.images.augment import IDENTITY, SYMMETRIES, AffineRanges, ElasticRanges, distort, symmetry, thicken
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
@@ -35,7 +36,10 @@ class PairBatches:
 
     def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
-        self.pairs = sample_pairs(drawings.numbers, recipe.pairs, rng=stream(recipe.seed, PAIRS))
+        rng = stream(recipe.seed, PAIRS)
+        pairs = sample_pairs(drawings.numbers, recipe.pairs, rng=rng)
+        first, second = (drawn_again(numbers, drawings.repeats, rng) for numbers in (pairs.first, pairs.second))
+        self.pairs = Pairs(first, second, pairs.labels)
         self.copies = 1 + recipe.fixed_distortions
         self._ordered: tuple[int, np.ndarray] | None = None
         self.steps = len(self.pairs) * self.copies // recipe.batch_size
@@ -62,7 +66,7 @@ class PairBatches:
         if self.recipe.fixed_distortions:
             images = distort(images, self.transforms[:, pair, copy].reshape(-1, 7))
         else:
-            images = _distorted_afresh(self.recipe, epoch, step, images)
+            images = distorted(self.recipe, epoch, step, images)
         n = len(chosen)
         return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
 
@@ -87,27 +91,29 @@ class EpisodeBatches:
         self.loss = NWayCrossEntropy(recipe.both_ways)
         self.steps = recipe.steps
         self._sample(1, np.random.default_rng(0))  # fails now if no alphabet is large enough
-        one_hot = np.eye(recipe.n_way, dtype=np.float32)
-        self.target = device.upload(np.tile(one_hot, (recipe.batch_size, recipe.hands, recipe.hands, 1, 1)))
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Batch number `step` of an epoch, with target (E, D, D, Q, n_way) one-hot."""
         recipe, rng = self.recipe, stream(self.recipe.seed, EPISODES, epoch, step)
         numbers = np.stack(self._sample(recipe.batch_size, rng))  # (2, E, D, n_way)
+        queries, supports = self.drawings.labels[numbers]
+        target = queries[:, :, None, :, None] == supports[:, None, :, None, :]
         images = self.drawings.ink(numbers.reshape(-1), self.device)
-        images = _distorted_afresh(recipe, epoch, step, images)
+        images = distorted(recipe, epoch, step, images)
         twins = images.reshape(*numbers.shape, *images.shape[1:])
         if recipe.symmetries:
             twins = _turned(twins, stream(recipe.seed, TURNS, epoch, step))
-        return Batch(twins[0][:, :, None, :, None], twins[1][:, None, :, None], self.target, images.shape[0])
+        uploaded = self.device.upload(target.astype(np.float32))
+        return Batch(twins[0][:, :, None, :, None], twins[1][:, None, :, None], uploaded, images.shape[0])
 
     def _sample(self, episodes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return sample_episodes(
-            self.drawings.numbers, episodes, n_way=self.recipe.n_way, rng=rng, hands=self.recipe.hands
-        )
+        recipe, drawings = self.recipe, self.drawings
+        sampled = sample_episodes(drawings.numbers, episodes, n_way=recipe.n_way, rng=rng, hands=recipe.hands)
+        queries, supports = (drawn_again(numbers, drawings.repeats, rng) for numbers in sampled)
+        return queries, supports
 
 
-def _distorted_afresh(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
+def distorted(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
     """Images (N, S, S), each with new distortions of every kind that the recipe asks for."""
     N, S = images.shape[:2]
     if recipe.distort or recipe.elastic:

@@ -8,7 +8,7 @@ from scratchnet.checkpoint import WEIGHTS
 from scratchnet.files.atomic import sweep
 from scratchnet.files.locks import locked
 
-STATE, RECIPE, LOG, LOCK = "state.npz", "recipe.json", "log.jsonl", ".lock"
+STATE, RECIPE, LOG, TABLE, LOCK = "state.npz", "recipe.json", "log.jsonl", "log.csv", ".lock"
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def run_folder(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / LOCK, str(out), "wait until it is done, or name another folder with --out"):
-            for name in (RECIPE, STATE, WEIGHTS, LOG):
+            for name in (RECIPE, STATE, WEIGHTS, LOG, TABLE):
                 sweep(out, name)
             yield
     finally:

@@ -56,9 +56,9 @@ def gradients(net: Trainable, loss: Loss, a: Array, b: Array, target: Array, pie
         raise ScratchnetError(f"pieces={pieces} of a batch of {N}: give 1 to {max(1, N)}")
     total: Params = {}
     if pieces == 1:
-        value, statistics = add_piece(total, net, loss, a, b, target, share=1.0)
-        return Gradients(value, total, statistics)
-    value = 0.0
+        whole, statistics = add_piece(total, net, loss, a, b, target, share=1.0)
+        return Gradients(whole, total, statistics)
+    value: Any = 0.0
     for rows, share in pieces_of(N, pieces):
         value = value + add_piece(total, net, loss, a[rows], b[rows], target[rows], share)[0]  # (1)
     return Gradients(value, total, {})

@@ -17,15 +17,20 @@ depend on how much memory the process holds when it starts.
 
 import json
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from scratchnet.backend import Device, get_device, memory_errors
 from scratchnet.checkpoint import load_model
 from scratchnet.common.console import note
 from scratchnet.data.drawings import Drawings
+from scratchnet.data.own import OwnData, split_own
 from scratchnet.data.splits import Split, background_split, glyph_split
+from scratchnet.data.uneven import uneven
 from scratchnet.errors import CheckpointError, DataError
 from scratchnet.files.atomic import write_bytes
 from scratchnet.models.siamese import SiameseNet
@@ -34,11 +39,13 @@ from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batches, stream
 from scratchnet.train.environment import differences
 from scratchnet.train.folder import RECIPE, STATE, run_folder
 from scratchnet.train.memory_plan import GIB, Plan, memory_advice, plan
+from scratchnet.train.norms import MEASURED_STEPS, expect_measured
 from scratchnet.train.progress import Display
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Interrupted, Stop, stop_requests
 from scratchnet.train.state import TrainingRun, expect_resumable
 from scratchnet.train.stepper import Stepper
+from scratchnet.train.watch import Watch
 
 SAVE_EVERY = 10.0  # minutes between two states within an epoch
 
@@ -46,11 +53,35 @@ SAVE_EVERY = 10.0  # minutes between two states within an epoch
 def load_split(recipe: Recipe, data: Path | str | None = None) -> Split:
     """The alphabets for a recipe, to train on and to validate by; data: the folder or zip of Omniglot.
 
-    Raises DataError when the recipe needs Omniglot and `data` does not have it.
+    Raises DataError when the recipe needs Omniglot and `data` does not have it. One's own pictures are `own_split`'s.
     """
     if recipe.data == "glyphs":
         return glyph_split(recipe.image_size)
+    if recipe.data == "own":
+        raise DataError(f"{recipe.name} is for pictures of your own: give their folder with --data, or to own_split")
     return background_split(data, validation=recipe.validation_alphabets, drawers=recipe.drawers)
+
+
+def own_split(recipe: Recipe, own: OwnData) -> tuple[Recipe, Split, str]:
+    """The recipe as it suits one's own pictures, the alphabets to train on and to validate by, and what is kept out.
+
+    An episode has no more characters than there are to train on; both_ways needs two drawings of every character;
+    where nothing can be kept out, there is no validation.
+    """
+    split, what = split_own(own.alphabets, n_way=recipe.n_way, keep_out=recipe.keep_out, seed=recipe.seed)
+    alone = any(alphabet.characters > len(uneven(alphabet).askable) for alphabet in split.train)
+    return (
+        replace(
+            recipe,
+            data="own",
+            n_way=min(recipe.n_way, max(alphabet.characters for alphabet in split.train)),
+            both_ways=recipe.both_ways and not alone,
+            validation_alphabets=(),
+            keep_out=recipe.keep_out if split.validation else "none",
+        ),
+        split,
+        what,
+    )
 
 
 def train(
@@ -58,18 +89,23 @@ def train(
     split: Split,
     out: Path | str,
     *,
+    start: SiameseNet | None = None,
     device: str | Device | None = None,
     max_minutes: float | None = None,
     resume: bool = False,
     quiet: bool = False,
     memory_gib: float | None = None,
     save_every: float = SAVE_EVERY,
+    measured_steps: int = MEASURED_STEPS,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> SiameseNet:
     """Train by the recipe, keeping everything in the folder `out`; returns the best network.
 
     That is the one of the best epoch by validation or, with keep="last" or without a validation, of the last epoch.
     Without a validation, the validation alphabets of the split are not used.
 
+    start: the network whose parameters to begin with, of the recipe's architecture; None for new ones.
     max_minutes: stop after the epoch in which they run out. resume: go on where the run in `out` stopped, to the same
     bits; a warning on stderr names threads, kernels or versions that differ and may change the rounding.
     memory_gib: a limit on the memory of the process; batches are split into as many pieces as that needs. None on a
@@ -77,26 +113,36 @@ def train(
     resumed with another one or none: pieces change the numbers only by rounding.
     save_every: minutes between two states within an epoch, and so the most that a kill or a power cut can lose; at the
     end of an epoch the state is always saved.
+    measured_steps: of each epoch, whose gradients are measured for the log, layer by layer; 0: none. The weights are
+    the same bits either way, and a run may be resumed with another number.
+    on_step: called after each step with {"epoch", "step", "loss", "lr"}, epoch and step counted from 1; on a GPU, whose
+    losses are read together, for several steps at once. on_epoch: called after each epoch, once its state is saved,
+    with its record in the log. What they raise ends the run, which can be resumed.
+
+    A run may be resumed with a recipe of more epochs, or more patience, than it began with. Where the schedule is a
+    cosine, the learning rate goes on with that of the new number of epochs.
 
     Raises Interrupted on SIGINT, SIGTERM or SIGHUP, once the current batch is finished and the state saved;
     InUseError when another process trains in `out`; CheckpointError when `out` holds a run and `resume` is not given,
     or holds none and it is, or one with another recipe or on other data; DataError when there is nothing to train on
     or to validate by; NonFiniteError when a step gives a NaN or an infinity, with the last state kept; ScratchnetError
-    when the memory is too small for any piece; BackendError when memory runs out anyway, with the last state kept.
+    for `measured_steps` out of range and when the memory is too small for any piece; BackendError when memory runs out
+    anyway, with the last state kept.
     """
     out = Path(out)
+    expect_measured(measured_steps)
     with stop_requests() as stop, run_folder(out):
         place = get_device(device)
         if resume:
             expect_resumable(out, recipe)
         elif (out / STATE).exists():
             raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
-        run = TrainingRun.start(out, recipe, split, place)
+        run = TrainingRun.start(out, recipe, split, place, start)
         before = run.load() if resume else {}
         batches = _batches(recipe, split, run.net, memory_gib)
-        validation_runs = _validation_runs(recipe, split)
+        trials = validation_runs(recipe, split)
         planned = _plan_pieces(run, batches, memory_gib)
-        stepper = Stepper(run, batches, planned.pieces if planned else 1)
+        stepper = Stepper(run, batches, planned.pieces if planned else 1, measured_steps)
         run.environment["pieces of a batch"] = str(stepper.pieces)
 
         write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
@@ -111,8 +157,9 @@ def train(
             memory_errors(partial(memory_advice, run.net, recipe.batch_size)),
             Display(recipe, batches.steps, run.progress, quiet=quiet) as display,
         ):
+            watch = Watch(run, on_step, on_epoch)
             _train_epochs(
-                run, stepper, split, validation_runs, display, stop, max_minutes=max_minutes, save_every=save_every
+                run, stepper, split, trials, display, stop, watch, max_minutes=max_minutes, save_every=save_every
             )
     del run, stepper  # makes room for the network to return
     return load_model(out, device=place)
@@ -122,9 +169,10 @@ def _train_epochs(
     run: TrainingRun,
     stepper: Stepper,
     split: Split,
-    validation_runs: list[oneshot.Run],
+    trials: list[oneshot.Run],
     display: Display,
     stop: Stop,
+    watch: Watch,
     *,
     max_minutes: float | None,
     save_every: float,
@@ -148,13 +196,16 @@ def _train_epochs(
                 message = f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved"
                 raise Interrupted(message, stop.number)
             display.batch(progress, images)
+            watch.steps()
         stepper.expect_finite()
-        validation = oneshot.evaluate(run.result, validation_runs) if validation_runs else None
+        watch.steps()
+        validation = oneshot.evaluate(run.result, trials) if trials else None
         if run.record(validation) or run.recipe.keep == "last":
             run.save_result(split)
         run.save()
         saved = time.monotonic()
         display.epoch(progress)
+        watch.epoch()
         if max_minutes is not None and saved - started > 60 * max_minutes:
             break
         if stop.requested:
@@ -168,7 +219,7 @@ def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory_gib: float | 
     return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
 
 
-def _validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
+def validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
     """The trials that validate every epoch; none where the recipe has no validation."""
     if not recipe.validates:
         return []

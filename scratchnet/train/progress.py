@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scratchnet.common.console import is_terminal, note
+from scratchnet.train.norms import Norms
 from scratchnet.train.recipe import Recipe
 
 CLOCK_TICK = 1e-3  # shortest measurable time, in seconds
@@ -26,13 +27,15 @@ def best_of(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 class Progress:
     """How far a run is: the next batch is `step` of `epoch`, both counted from 0.
 
-    losses: of the current epoch's steps. history: a record per finished epoch. seconds, images: the time that the
-    current epoch has taken, over all processes that worked on it, and the images that it has seen.
+    losses: of the current epoch's steps. norms: of the gradients in its measured steps. history: a record per finished
+    epoch. seconds, images: the time that the current epoch has taken, over all processes that worked on it, and the
+    images that it has seen.
     """
 
     epoch: int = 0
     step: int = 0
     losses: list[float] = field(default_factory=list)
+    norms: list[Norms] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     images: int = 0
@@ -46,7 +49,7 @@ class Progress:
         """Add the record of the current epoch to the history, and start the next one."""
         self.history.append(record)
         self.epoch += 1
-        self.step, self.losses, self.seconds, self.images = 0, [], 0.0, 0
+        self.step, self.losses, self.norms, self.seconds, self.images = 0, [], [], 0.0, 0
 
     def finished(self, recipe: Recipe) -> bool:
         """Whether all epochs are done or, with keep="best", the recipe's patience is exhausted."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from scratchnet.common.notes import expect, parse
 from scratchnet.common.spelling import hint
+from scratchnet.data.own import KEEP_OUT
 from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.files.reading import read_file, reason
 from scratchnet.images.frames import find_frame
@@ -17,7 +18,8 @@ from scratchnet.optim.sgd import SETTINGS, SGD
 
 FORMAT = 2  # of a recipe as JSON; in format 1, that of scratchnet 0.1, weight_decay was half of today's
 CHOICES = {
-    "data": ("glyphs", "omniglot"),
+    "data": ("glyphs", "omniglot", "own"),
+    "keep_out": KEEP_OUT,
     "objective": ("pairs", "episodes"),
     "schedule": ("decay", "cosine"),
     "keep": ("best", "last"),
@@ -55,6 +57,7 @@ KINDS: dict[Any, Any] = {  # for `notes.expect`, by the type of a field; any oth
     tuple[str, ...]: [str],
 }
 MAX_BYTES = 1 << 20  # of a recipe in a file
+LATER = ("keep_out", "start")  # settings that JSON has only where they are not the default: older files have none
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,14 @@ class Recipe:
     Each epoch ends with a validation of `validation_trials` one-shot trials. keep="best" keeps the parameters of the
     best epoch and stops after `epochs`, or after `patience` epochs without a better one. keep="last" trains all
     `epochs` and keeps the final parameters, which suits a fixed schedule. On Omniglot, `validation_alphabets` of ()
-    trains on all alphabets: there is no validation, and the final parameters are kept.
+    trains on all alphabets: there is no validation, and the final parameters are kept. On one's own pictures,
+    `keep_out` says what is validated by, as in `data.own.split_own`.
 
     Raises ScratchnetError for a value out of range and for settings that contradict each other.
     """
 
     name: str
-    data: str  # "glyphs", generated, or "omniglot"
+    data: str  # "glyphs", generated; "omniglot"; or "own", a folder of pictures
     architecture: Mapping[str, Any]
     objective: str
     epochs: int
@@ -103,6 +107,8 @@ class Recipe:
     patience: int = 20
     validation_trials: int = 320
     validation_alphabets: tuple[str, ...] = ()  # of Omniglot; the glyphs have their own
+    keep_out: str = "auto"  # of one's own pictures, for validation: "classes", "drawings" or "none"
+    start: str = ""  # the network to begin with, as `load_model` takes it; "" for new parameters
     drawers: int = 20  # of each character, the first `drawers` are for training
     seed: int = 0
 
@@ -197,6 +203,8 @@ class Recipe:
     @property
     def validates(self) -> bool:
         """Whether each epoch ends with a validation."""
+        if self.data == "own":
+            return self.keep_out != "none"
         return self.data != "omniglot" or bool(self.validation_alphabets)
 
     @property
@@ -206,7 +214,9 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as JSON holds it, with its format; `from_dict` takes it back."""
-        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))  # tuples become lists
+        usual = {f.name: f.default for f in fields(self)}
+        held = {n: value for n, value in asdict(self).items() if n not in LATER or value != usual[n]}
+        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **held}))  # tuples become lists
         return plain
 
     @classmethod

@@ -1,13 +1,16 @@
 """A training run and its folder: the log, the network to keep, and the state from which the run goes on."""
 
+import csv
+import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Device, Params, to_device
+from scratchnet.backend import Device, Params, to_device, to_host
 from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
 from scratchnet.common.notes import MAX_BYTES, expect, parse
 from scratchnet.data.alphabets import digest
@@ -23,13 +26,27 @@ from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import CALIBRATION, stream
 from scratchnet.train.environment import environment
-from scratchnet.train.folder import LOG, STATE
+from scratchnet.train.folder import LOG, STATE, TABLE
+from scratchnet.train.norms import mean_norms
 from scratchnet.train.progress import CLOCK_TICK, Progress
 from scratchnet.train.recipe import Recipe
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
-TIMES = ("seconds", "images_per_second")  # only in the log, so that the same run writes the same weights file
-EPOCH = {"epoch": int, "loss": float, "validation": (float, None), "images_per_second": float}
+# What is in the log only, so that the same run writes the same weights file, timed and measured or not.
+LOG_ONLY = ("seconds", "images_per_second", "gradient_norms")
+EPOCH = {  # those with a question mark are missing in logs of 0.1
+    "epoch": int,
+    "loss": float,
+    "validation": (float, None),
+    "interval?": ([float], None),
+    "seconds?": float,
+    "images_per_second": float,
+    "gradient_norms?": ({str: float}, None),
+}
+COLUMNS = (  # of the log as a table
+    *("epoch", "loss", "validation", "interval_low", "interval_high", "lr", "seconds", "images_per_second"),
+)
+GROWING = ("epochs", "patience")  # settings that a run may be resumed with more of
 PARTS = ("params/", "velocity/", "average/")  # prefixes of the array names in a state
 NOTES = {  # of a state; those with a question mark are missing in states of 0.1
     "recipe": dict,
@@ -38,6 +55,7 @@ NOTES = {  # of a state; those with a question mark are missing in states of 0.1
     "epoch": int,
     "step": int,
     "losses": [float],
+    "norms?": [{str: float}],
     "history": [EPOCH],
     "seconds?": float,
     "images?": int,
@@ -62,9 +80,18 @@ class TrainingRun:
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
-    def start(cls, out: Path, recipe: Recipe, split: Split, device: Device) -> "TrainingRun":
-        """A run before its first step. Raises ScratchnetError when the recipe does not match its architecture."""
+    def start(
+        cls, out: Path, recipe: Recipe, split: Split, device: Device, start: SiameseNet | None = None
+    ) -> "TrainingRun":
+        """A run before its first step, with new parameters or with copies of those of the network `start`.
+
+        Raises ScratchnetError when the recipe does not match its architecture; CheckpointError when `start` does not.
+        """
         net, optimiser = build(recipe.architecture, seed=recipe.seed, device=device), recipe.optimiser()
+        if start is not None:
+            given = {name: to_host(value) for name, value in start.params.items()}
+            fitted = fitting(given, net.params, "the network to start from", shape="take its architecture")
+            net.params = {name: to_device(value.copy(), device) for name, value in fitted.items()}
         average = WeightAverage.starting_at(net.params, decay=recipe.weight_average) if recipe.weight_average else None
         optimiser.expect_prefixes_to_match(net.params)
         data = digest([*split.train, *(split.validation if recipe.validates else [])])
@@ -89,6 +116,7 @@ class TrainingRun:
                 "lr": self.optimiser.rate,
                 "seconds": round(seconds, 2),
                 "images_per_second": round(progress.images / seconds, 1),
+                "gradient_norms": mean_norms(progress.norms),
             }
         )
         self._write_log()
@@ -103,7 +131,7 @@ class TrainingRun:
         if recipe.objective == "episodes":
             alphabets = split.validation if recipe.validates else split.train
             net = verification.calibrated(net, alphabets, pairs=CALIBRATION_PAIRS, rng=stream(recipe.seed, CALIBRATION))
-        notes = {name: value for name, value in self.progress.history[-1].items() if name not in TIMES}
+        notes = {name: value for name, value in self.progress.history[-1].items() if name not in LOG_ONLY}
         save_model(self.out / WEIGHTS, net, recipe=recipe.as_dict(), **notes)
 
     def save(self) -> None:
@@ -122,6 +150,7 @@ class TrainingRun:
                 "epoch": progress.epoch,
                 "step": progress.step,
                 "losses": progress.losses,
+                "norms": progress.norms,
                 "history": progress.history,
                 "seconds": progress.seconds,
                 "images": progress.images,
@@ -158,6 +187,7 @@ class TrainingRun:
             epoch=saved["epoch"],
             step=saved["step"],
             losses=saved["losses"],
+            norms=saved.get("norms", []),
             history=saved["history"],
             seconds=saved.get("seconds", 0.0),
             images=saved.get("images", 0),
@@ -168,6 +198,18 @@ class TrainingRun:
     def _write_log(self) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in self.progress.history)
         write_bytes(self.out / LOG, lines.encode())
+        write_bytes(self.out / TABLE, _as_csv(self.progress.history).encode())
+
+
+def _as_csv(history: Sequence[Mapping[str, Any]]) -> str:
+    """The log as a table for spreadsheets; what an epoch does not have is empty."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    table.writeheader()
+    for record in history:
+        low, high = record.get("interval") or (None, None)
+        table.writerow({**record, "interval_low": low, "interval_high": high})
+    return text.getvalue()
 
 
 def expect_resumable(out: Path, recipe: Recipe) -> None:
@@ -183,14 +225,17 @@ def expect_resumable(out: Path, recipe: Recipe) -> None:
 
 def read_log(out: Path) -> list[dict[str, Any]]:
     """The records of a run, one per epoch. Raises CheckpointError when the log is missing or damaged."""
+    return read_records(out / LOG)
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records in a log. Raises CheckpointError when it is missing or damaged."""
     try:
-        records = [parse(line) for line in read_file(out / LOG, MAX_BYTES).splitlines()]
+        records = [parse(line) for line in read_file(path, MAX_BYTES).splitlines()]
         expect(records, [EPOCH], "the log")
         return records
     except (OSError, ValueError) as cause:
-        raise CheckpointError(
-            f"{out / LOG} cannot be read ({reason(cause)}): resuming the run writes it again"
-        ) from cause
+        raise CheckpointError(f"{path} cannot be read ({reason(cause)}): resuming the run writes it again") from cause
 
 
 def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:
@@ -205,9 +250,10 @@ def _expect_notes_of(saved: Any, recipe: Recipe, path: Path) -> None:
             raise ValueError(f"it is at step {saved['step']} and has {len(saved['losses'])} losses")
     except (ValueError, ScratchnetError) as cause:
         raise CheckpointError(f"{path} is no state of a run ({cause}): use another copy") from cause
-    for name, value in recipe.as_dict().items():
-        if began[name] != value:
+    now = recipe.as_dict()
+    for name in now | began:
+        if (value := now.get(name)) != began.get(name) and not (name in GROWING and value > began[name]):
             raise CheckpointError(
-                f"{path.parent} was trained with {name}={began[name]}, not {name}={value}: "
+                f"{path.parent} was trained with {name}={began.get(name)}, not {name}={value}: "
                 "resume it as it began, or choose another --out"
             )

@@ -13,8 +13,7 @@ from scratchnet.train.gradients import Batch, Gradients, Trainable, gradients
 def queue_step(net: Trainable, optimiser: SGD, batch: Batch, loss: Loss, failed: Array, *, pieces: int = 1) -> Array:
     """`train_step` without waiting for the device: returns the loss () there; NaN once a step has failed.
 
-    failed: a flag () int32 of ops/finite.py, raised where `train_step` would raise NonFiniteError. Once it is raised,
-    neither this step nor any later one changes anything: the network stays as it was before the step that failed.
+    failed: a flag () int32 of ops/finite.py, raised where `train_step` fails; from then on nothing changes.
     """
     grads = gradients(net, loss, batch.a, batch.b, batch.target, pieces)
     flag_step(net, optimiser, grads, failed)

@@ -1,14 +1,19 @@
-"""The steps of a run, one after the other; on a device that computes asynchronously, their losses are read later."""
+"""The steps of a run, one after the other; on a device that computes asynchronously, their losses are read later.
+
+Some steps of each epoch are measured: the norms of their gradients go into the log (`norms.py`).
+"""
 
 from dataclasses import dataclass, field
 from math import isfinite
 
-from scratchnet.backend import Array, array_module, to_host
+from scratchnet.backend import Array, Params, array_module, to_host
 from scratchnet.errors import NonFiniteError
 from scratchnet.ops.finite import new_flag
+from scratchnet.optim.sgd import SGD
 from scratchnet.train.batches import Batches
 from scratchnet.train.diagnosis import diagnosis
 from scratchnet.train.gradients import Batch
+from scratchnet.train.norms import MEASURED_STEPS, MeasuringSGD, is_measured, layer_norms
 from scratchnet.train.state import TrainingRun
 from scratchnet.train.step import queue_step
 from scratchnet.train.synchronous import train_step
@@ -20,32 +25,43 @@ READ_EVERY = 20  # steps, whose losses are read together on a device that comput
 class Stepper:
     """Takes the steps of a run.
 
-    pieces: how many each batch is split into. unread: losses () that are still on their device, after those in
-    `run.progress`. failed: the flag there that a failing step raises (`queue_step`).
+    pieces: how many each batch is split into. measured: how many steps of an epoch have their gradients measured.
+    unread: losses () that are still on their device, after those in `run.progress`; unread_squares: of the measured
+    steps, the squared norms () of the gradients by parameter name. failed: the flag on the device that a failing step
+    raises (`queue_step`).
     """
 
     run: TrainingRun
     batches: Batches
     pieces: int = 1
+    measured: int = MEASURED_STEPS
     unread: list[Array] = field(default_factory=list)
+    unread_squares: list[Params] = field(default_factory=list)
     failed: Array | None = None
 
     def step(self) -> int:
         """Take the next step; returns how many images its batch had. Raises NonFiniteError when a step failed."""
         run, progress = self.run, self.run.progress
         batch = self.batches.batch(progress.epoch, progress.step)
+        optimiser = run.optimiser
+        if is_measured(progress.step, self.batches.steps, self.measured):
+            optimiser = MeasuringSGD.of(optimiser)
         if run.net.device.asynchronous:
-            self._queue(batch)
+            self._queue(batch, optimiser)
         else:
-            self._take(batch)
+            self._take(batch, optimiser)
+        if isinstance(optimiser, MeasuringSGD):
+            self.unread_squares.append(optimiser.squares)
+        if len(self.unread) >= READ_EVERY:
+            self.read()
         if run.average:
             run.average.update(run.net.params, progress.epoch * self.batches.steps + progress.step, failed=self.failed)
         progress.step += 1
         progress.images += batch.images
         return batch.images
 
-    def _take(self, batch: Batch) -> None:
-        net, optimiser, progress = self.run.net, self.run.optimiser, self.run.progress
+    def _take(self, batch: Batch, optimiser: SGD) -> None:
+        net, progress = self.run.net, self.run.progress
         try:
             loss = train_step(
                 net, optimiser, batch.a, batch.b, batch.target, loss=self.batches.loss, pieces=self.pieces
@@ -54,35 +70,40 @@ class Stepper:
             raise NonFiniteError(f"{_step_name(progress.epoch, progress.step)}: {error}") from error
         progress.losses.append(loss)
 
-    def _queue(self, batch: Batch) -> None:
-        net, optimiser = self.run.net, self.run.optimiser
+    def _queue(self, batch: Batch, optimiser: SGD) -> None:
+        net = self.run.net
         if self.failed is None:
             self.failed = new_flag(net.params["head.weight"])
         self.unread.append(queue_step(net, optimiser, batch, self.batches.loss, self.failed, pieces=self.pieces))
-        if len(self.unread) >= READ_EVERY:
-            self.read_losses()
 
-    def read_losses(self) -> None:
-        """Read the losses that are still on their device, all at once.
+    def read(self) -> None:
+        """Read the losses and norms that are still on their device, all at once.
 
         Raises NonFiniteError for the first step that failed. The steps after it have changed nothing, so a second pass
         over it finds the network as it was.
         """
-        if not self.unread:
+        scalars = [*self.unread, *(square for squares in self.unread_squares for square in squares.values())]
+        if not scalars:
             return
         net, optimiser, progress = self.run.net, self.run.optimiser, self.run.progress
-        for loss in to_host(array_module(*self.unread).stack(self.unread)).tolist():
+        read = to_host(array_module(*scalars).stack(scalars))
+        for loss in read[: len(self.unread)].tolist():
             step = len(progress.losses)
             if not isfinite(loss):
                 batch = self.batches.batch(progress.epoch, step)
                 reason = diagnosis(net, optimiser, batch, self.batches.loss, self.pieces)
                 raise NonFiniteError(f"{_step_name(progress.epoch, step)}: {reason}")
             progress.losses.append(loss)
+        read = read[len(self.unread) :]
+        for squares in self.unread_squares:
+            progress.norms.append(layer_norms(list(squares), read[: len(squares)]))
+            read = read[len(squares) :]
         self.unread.clear()
+        self.unread_squares.clear()
 
     def expect_finite(self) -> None:
         """Raise NonFiniteError rather than let a network be saved that cannot go on; the last good state stays."""
-        self.read_losses()
+        self.read()
         params = self.run.net.params
         xp = array_module(*params.values())
         finite = to_host(xp.stack([xp.isfinite(value).all() for value in params.values()]))  # read all at once

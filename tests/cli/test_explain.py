@@ -74,6 +74,18 @@ def test_a_file_that_is_no_picture_is_named(refused, run, two, tmp_path):
     assert "notes.png" in refused("explain", two[0], tmp_path / "notes.png", "--model", run)
 
 
-def test_a_folder_that_is_not_there_is_named(refused, run, two, tmp_path):
-    line = refused("explain", *two, "--model", run, "--html", tmp_path / "nowhere" / "page.html")
-    assert "nowhere" in line
+def test_a_folder_that_is_not_there_is_named_before_anything_is_computed(refused, tmp_path):
+    page = tmp_path / "nowhere" / "page.html"
+    assert f"--html {page}: there is no folder {page.parent}" in refused("explain", "--model", "none", "--html", page)
+
+
+def test_channels_without_a_page_or_out_of_range_are_refused(refused, run, two):
+    assert "--channels is for the page: add --html FILE" in refused("explain", "--channels", 4)
+    line = refused("explain", *two, "--model", run, "--html", "page.html", "--channels", 1000)
+    assert "1000 channels: give 1 to 32, or the page is too large to open" in line
+
+
+def test_our_drawings_are_of_two_characters_where_that_is_the_label(ask, run):
+    same, different = (ask("explain", "--model", run, "--json", *options).json for options in ((), ("--different",)))
+    assert same["probability"] != different["probability"]
+    assert not different["same"]

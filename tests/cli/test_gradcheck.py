@@ -67,6 +67,7 @@ def few_bugs(monkeypatch):
     """Three planted bugs, and of the correct cases only theirs."""
     names = ["bias averaged", "relu mask missing", "stale cache"]
     monkeypatch.setattr(planted, "CATALOGUE", {name: planted.CATALOGUE[name] for name in names})
+    monkeypatch.setattr(planted, "STRANGERS", {})
     monkeypatch.setattr(planted, "correct_cases", lambda: {b.case.name: b.case for b in planted.CATALOGUE.values()})
 
 

@@ -40,12 +40,12 @@ def test_classify_ranks_the_supports_by_their_scores(ask, run, glyphs):
 def test_classify_says_which_files_it_leaves_out(ask, run, glyphs):
     support, query = glyphs
     pictures = ask("classify", query, "--support", support, "--model", run)
-    for name in ("b.tiff", "a.txt", ".hidden"):
+    for name in ("b.doc", "a.txt", ".hidden"):
         (support / name).write_text("no picture, not looked at")
     with_others = ask("classify", query, "--support", support, "--model", run)
     assert with_others.out == pictures.out
     assert pictures.err == ""
-    line = "scratchnet: ignored a.txt, b.tiff: expected one of .png, .jpeg, .bmp, .gif, .webp, .jpg\n"
+    line = "scratchnet: left out 2 files that are no pictures (.txt 1, .doc 1)\n"
     assert with_others.err == line
 
 
@@ -54,7 +54,7 @@ def test_two_images_of_one_class_are_refused(refused, run, glyphs):
     first = min(support.glob("*.png"))
     first.with_suffix(".bmp").write_bytes(first.read_bytes())
     line = refused("classify", query, "--support", support, "--model", run)
-    assert f"two images of class {first.stem}, {first.stem}.bmp and {first.stem}.png: expected one per class" in line
+    assert f"two images of class {first.stem}, {first.stem}.bmp and {first.stem}.png: make a folder for each" in line
 
 
 def text(path):
@@ -93,10 +93,10 @@ def test_a_bad_picture_among_the_supports_is_named(refused, run, glyphs):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent", "--support absent is not a folder"),
-        ("query.png", "--support query.png is not a folder"),
-        ("empty", "--support empty has no images"),
-        ("texts", "--support texts has no images"),
+        ("absent", "absent is not a folder"),
+        ("query.png", "query.png is not a folder"),
+        ("empty", "empty holds no pictures, it holds nothing"),
+        ("texts", "texts holds no pictures, it holds a.txt"),
     ],
 )
 def test_a_support_that_holds_no_images_is_refused(name, message, refused, run, glyphs, tmp_path):
@@ -105,7 +105,7 @@ def test_a_support_that_holds_no_images_is_refused(name, message, refused, run, 
     text(tmp_path / "texts" / "a.txt")
     line = refused("classify", glyphs[1], "--support", name, "--model", run)
     assert message in line
-    assert "expected one" in line
+    assert "expected a folder for each class" in line
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

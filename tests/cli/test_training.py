@@ -37,7 +37,7 @@ def omniglot_zip(path, alphabets=2):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "vgg"], "unknown recipe 'vgg': choose one of glyphs, quick, omniglot, koch2015"),
+        (["--recipe", "vgg"], "unknown recipe 'vgg': choose one of glyphs, quick, omniglot, koch2015, own, tune"),
         (["--set", "colour=3"], "no setting 'colour'"),
         (["--set", "lr"], "--set: lr: expected NAME=VALUE"),
         (["--set", "lr=fast"], "lr=fast is not a number"),
@@ -58,6 +58,9 @@ def omniglot_zip(path, alphabets=2):
         (["--device", "tpu"], "unknown device 'tpu': choose one of cpu, cuda"),
         (["--memory", "0.001"], "batch norm needs the whole batch, which takes about"),
         (["--resume"], "--resume requires --out"),
+        (["--recipe", "own"], "own is for pictures of your own: give their folder with --data"),
+        (["--recipe", "tune"], "tune is for fine-tuning: name the network with --from"),
+        (["--from", "omniglot"], "--from fine-tunes on pictures of your own: give their folder with --data"),
     ],
 )
 def test_train_refuses_what_it_cannot_do_before_it_writes_anything(arguments, message, refused):

@@ -52,7 +52,7 @@ def test_the_version_is_printed(ask):
         (["evaluate", "m", "--seed", "-1"], "--seed: -1 is too small"),
         (["compare", "a.png"], "IMAGE"),
         (["evaluate", "m", "--query-warps", "0"], "--query-warps: 0 is too small, expected 1 or more"),
-        (["classify", "a.png", "--model", "m"], "--support"),
+        (["classify", "--model", "m"], "QUERY... FOLDER"),
         (["gradcheck", "--method", "guess"], "--method: invalid choice: 'guess'"),
         (["gradcheck", "--seed", "-1"], "--seed: -1 is too small"),
         (["download", "x", "--only", "moon.zip"], "--only: invalid choice: 'moon.zip'"),

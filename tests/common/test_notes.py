@@ -6,8 +6,24 @@ import pytest
 
 from scratchnet.common.notes import MAX_BYTES, dump, expect, parse
 
-KIND = {"epoch": int, "loss": float, "name?": str, "best": (float, None), "losses": [float], "more?": {"on": bool}}
-NOTES = {"epoch": 3, "loss": 1, "best": None, "losses": [0.5, 1], "more": {"on": True}, "another": [{}]}
+KIND = {
+    "epoch": int,
+    "loss": float,
+    "name?": str,
+    "best": (float, None),
+    "losses": [float],
+    "more?": {"on": bool},
+    "norms?": {str: float},
+}
+NOTES = {
+    "epoch": 3,
+    "loss": 1,
+    "best": None,
+    "losses": [0.5, 1],
+    "more": {"on": True},
+    "norms": {"a": 1, "b": 0.5},
+    "another": [{}],
+}
 
 
 def test_notes_come_back_as_they_were():
@@ -79,6 +95,9 @@ def test_what_could_not_be_read_again_is_not_written(value):
         ({"name": 3}, "the state.name is 3, expected a string"),
         ({"more": {"on": 1}}, "the state.more.on is 1, expected true or false"),
         ({"more": {}}, "the state.more has no on"),
+        ({"norms": {"a": 1, "b": "big"}}, 'the state.norms["b"] is "big", expected a number'),
+        ({"norms": [1]}, "the state.norms is [1], expected an object"),
+        ({"norms": {"\n\x1b[31m" * 100: None}}, "expected a number"),
         ({"more": {"on": "\n\x1b[31m" * 100}}, "expected true or false"),
     ],
 )

@@ -175,12 +175,16 @@ def test_random_numbers_of_every_kind_are_those_of_the_arrays_and_their_terms_ad
 
 
 def test_the_score_is_that_of_compare_to_the_last_digit(page, explained):
-    shown = page.execute_script("return document.getElementById('pair').textContent")
+    shown = text_of(page, "pair")
     assert f"exactly {explained.trace.probability!r}" in shown
 
 
+def text_of(page, name: str) -> str:
+    return page.execute_script("return document.getElementById(arguments[0]).textContent", name).replace("\u00a0", " ")
+
+
 def panel(page) -> str:
-    return page.execute_script("return document.getElementById('why').textContent")
+    return text_of(page, "why")
 
 
 def picture(page, label: str):
@@ -193,7 +197,7 @@ def test_the_pixel_under_the_mouse_is_explained_and_a_click_keeps_it(page):
     canvas = picture(page, "conv1, forward, first twin")
     actions.move_to_element_with_offset(canvas, 0, 0).perform()
     assert "Output of conv1" in panel(page)
-    assert "proved by" in panel(page)
+    assert "tested, in a clone of scratchnet, by" in panel(page)
     actions.click().perform()
     actions.move_to_element(picture(page, "conv1, gradient, second twin")).perform()
     assert "Output of conv1" in panel(page)
@@ -205,7 +209,7 @@ def test_the_pixel_under_the_mouse_is_explained_and_a_click_keeps_it(page):
 
 def test_the_keyboard_reaches_every_number(page):
     picture(page, "conv1, gradient, first twin").send_keys("")  # focus
-    page.execute_script("pinned = false; pictures.find((each) => each.key === 'batch/g1/0').choose(1, 2, 3)")
+    page.execute_script("pin(false); pictures.find((each) => each.key === 'batch/g1/0').choose(1, 2, 3)")
     canvas = picture(page, "conv1, gradient, first twin")
     canvas.send_keys(webdriver.Keys.ARROW_DOWN)
     canvas.send_keys(webdriver.Keys.ARROW_RIGHT)
@@ -214,14 +218,42 @@ def test_the_keyboard_reaches_every_number(page):
                         page.execute_script("return shape('batch/g1')[3]"))  # fmt: skip
     canvas.send_keys(webdriver.Keys.ARROW_RIGHT)
     assert "pixel (2, 0)" in panel(page), "over the edge into the next channel"
+    canvas.send_keys(webdriver.Keys.SHIFT + webdriver.Keys.ARROW_RIGHT)
+    assert "Gradient at the output of pool1" in panel(page), "with Shift to the next layer"
+
+
+def test_every_link_leads_to_a_number_that_is_there(page, found):
+    refs = list(random_refs(found, np.random.default_rng(1), 30))
+    lost = page.execute_script(
+        """return arguments[0].flatMap((ref) => {
+            const {terms, factors, links} = explain(ref);
+            const leads = [...(terms ?? factors ?? []), ...links].map((each) => each.ref).filter(Boolean);
+            return leads.filter((each) => each.row !== undefined && each.value !== undefined && !inside(each));
+        });""",
+        refs,
+    )
+    assert lost == []
+
+
+def test_a_chosen_number_is_framed_wherever_it_stands(page, found):
+    for ref in random_refs(found, np.random.default_rng(2), 1):
+        if ref["what"] not in ("logit", "dlogit", "loss"):
+            backward = ref if ref["mode"] == "compare" else ref | {"mode": "batch"}
+            page.execute_script("choose(arguments[0])", backward)
+            framed = (
+                "const {key, index} = home(arguments[0]);"
+                "return pictures.some((each) => each.key === key && each.marks.some((mark) => mark.index === index))"
+            )
+            shown = backward["mode"] == "compare" or backward["what"] not in ("value", "part")
+            assert page.execute_script(framed, backward) is shown, ref
 
 
 def test_a_finger_picks_a_pixel(page):
     page.execute_script("""
-        const canvas = pictures.find((each) => each.key === "compare/v2/1").canvas;
+        const canvas = pictures.find((each) => each.key === "compare/v5/1").canvas;
         const box = canvas.getBoundingClientRect();
-        canvas.dispatchEvent(new PointerEvent("pointerdown",
-            {pointerType: "touch", clientX: box.left + 0.1, clientY: box.top + 0.1, bubbles: true}));
+        canvas.dispatchEvent(new PointerEvent("click",
+            {pointerType: "touch", clientX: Math.ceil(box.left), clientY: Math.ceil(box.top), bubbles: true}));
     """)
     assert "pixel (0, 0), second twin" in panel(page)
 
@@ -230,7 +262,7 @@ def test_a_term_leads_to_the_number_that_it_comes_from(page):
     page.execute_script("choose({what: 'value', mode: 'compare', value: 1, twin: 0, channel: 0, row: 5, column: 6})")
     page.find_element("css selector", "#why button.term").click()
     assert panel(page).startswith("Picture: channel 0")
-    page.execute_script("pinned = false")
+    page.execute_script("pin(false)")
 
 
 def test_the_way_back_can_be_of_this_pair_alone(page, explained):
@@ -238,7 +270,7 @@ def test_the_way_back_can_be_of_this_pair_alone(page, explained):
     page.execute_script("choose(arguments[0])", gradient | {"mode": "batch"})
     page.find_element("css selector", "input[value=alone]").click()
     assert "In a training step on this pair alone." in panel(page)
-    shown = page.execute_script("return document.getElementById('strip').textContent")
+    shown = text_of(page, "strip")
     assert page.execute_script("return `loss ${shortly(arguments[0])}`", float(explained.alone.loss)) in shown
     page.find_element("css selector", "input[value=batch]").click()
     assert "In a training step on 8 pairs." in panel(page)
@@ -249,20 +281,18 @@ def test_the_sliders_and_the_bugs_show_what_was_recorded(page):
     for n, step in enumerate(facts["steps"]):
         page.execute_script("const slider = document.getElementById('rate'); slider.value = arguments[0];"
                             "slider.dispatchEvent(new Event('input'))", n)  # fmt: skip
-        assert f"{100 * step['p']:.2f} %" in page.execute_script("return document.getElementById('step').textContent")
+        assert f"{100 * step['p']:.2f} %" in text_of(page, "step")
     for n, bug in enumerate(facts["bugs"]):
         page.execute_script("const list = document.getElementById('bugs'); list.value = arguments[0];"
                             "list.dispatchEvent(new Event('change'))", n)  # fmt: skip
-        text = page.execute_script("return document.getElementById('bug').textContent")
+        text = text_of(page, "bug")
         assert bug["story"] in text
         assert all(check["saw"] in text for check in bug["checks"])
     places = len(facts["start"]["literal"]["saturated"])
     page.execute_script("const slider = document.getElementById('start-step'); slider.value = arguments[0];"
                         "slider.dispatchEvent(new Event('input'))", places - 1)  # fmt: skip
     share = facts["start"]["literal"]["saturated"][-1]
-    assert f"{100 * share:.0f} % saturated" in page.execute_script(
-        "return document.getElementById('start').textContent"
-    )
+    assert f"{100 * share:.0f} % saturated" in text_of(page, "start")
 
 
 def test_it_asks_the_network_for_nothing(page):
@@ -274,9 +304,10 @@ def test_every_picture_is_named_and_can_be_focused(page):
         "return [...document.querySelectorAll('canvas, svg')].filter((each) => !each.getAttribute('aria-label')).length"
     )
     assert page.execute_script(unnamed) == 0
-    assert page.execute_script(
-        "return [...document.querySelectorAll('#strip canvas')].every((each) => each.tabIndex === 0)"
+    stops = (
+        "return [1, 2, 3, 4].map((row) => document.querySelectorAll(`[data-row='${row}'] canvas[tabindex='0']`).length)"
     )
+    assert page.execute_script(stops) == [1, 1, 1, 1], "one tab stop a row: the arrow keys lead on"
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -9,7 +9,18 @@ from itertools import product
 import numpy as np
 import pytest
 
-from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sigmoid, WeightedL1
+from scratchnet.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    Siamese,
+    Sigmoid,
+    WeightedL1,
+)
 from scratchnet.losses import PairCrossEntropy
 from scratchnet.ops.accelerated import definitions
 from scratchnet.optim.sgd import SGD
@@ -192,6 +203,12 @@ def test_head_dweight(rng):
 
 def test_head_dbias(rng):
     assert_is_the_derivative("bias", WeightedL1(4), (3, 4), (3, 4), rng=rng)
+
+
+def test_twins_dh(rng):
+    encoder = Sequential({"flatten": Flatten(), "linear": Linear(9, 3), "sigmoid": Sigmoid()})
+    network = Siamese(encoder, WeightedL1(3), image_size=3)
+    assert_is_the_derivative("encoder.linear.weight", network, (2, 3, 3), (2, 3, 3), rng=rng)
 
 
 def test_loss_loss(rng):

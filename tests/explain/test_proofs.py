@@ -41,6 +41,7 @@ CHANGES = {
     "head.dh2": ("-sum_to_shape", "sum_to_shape"),
     "head.dweight": ("@ distance", "@ -distance"),
     "head.dbias": ("dlogit.sum()", "dlogit.mean()"),
+    "twins.dh": ("(dh1, dh2)", "(dh1, 0 * dh2)"),
     "loss.loss": ("logits * labels", "logits"),
     "loss.dlogits": ("- labels *", "+ labels *"),
     "sgd.weight": ("- lr * g", "+ lr * g"),

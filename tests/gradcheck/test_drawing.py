@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scratchnet.backend import array_module
-from scratchnet.errors import BackendError
+from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck import draw
 from scratchnet.layers import BatchNorm2d, Linear, Sigmoid
 
@@ -46,6 +46,6 @@ def test_what_is_drawn_is_put_on_the_device(device):
     assert array_module(*inputs, *params.values()) is device.module
 
 
-def test_what_is_neither_an_array_nor_a_shape_is_refused():
-    with pytest.raises(BackendError, match="expected a NumPy or CuPy array, got list"):
+def test_a_shape_in_a_list_is_refused_with_the_right_call():
+    with pytest.raises(ScratchnetError, match=r"a shape is a tuple: \(3, 5\), not \[3, 5\]"):
         draw(Sigmoid(), [3, 5])

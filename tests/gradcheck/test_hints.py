@@ -68,5 +68,5 @@ def test_only_one_of_two_inputs_counted_is_called_only_one_twin(rng):
             return (da, 0 * da), {}
 
     report = check(Distance(), {}, *rng.standard_normal((2, 3, 4)))
-    assert [tensor.name for tensor in report.failed] == ["x2"]
+    assert [tensor.name for tensor in report.failed] == ["b"]
     assert "only one twin is counted" in str(report)

@@ -7,7 +7,7 @@ import pytest
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck import check
-from scratchnet.gradcheck.numeric import arrays_in, central
+from scratchnet.gradcheck.differences import arrays_in, central
 from scratchnet.gradcheck.point import Point
 
 
@@ -35,12 +35,19 @@ def tanh_slope(x):
 
 
 NOT_COMPLEX = {
-    "abs": (abs, np.sign, "forward turned complex numbers into float64"),
+    "through Python's floats": (
+        lambda x: np.array([[float(v) for v in row] for row in x]),
+        np.ones_like,
+        "ComplexWarning",
+    ),
     "written into a real array": (into_real, tanh_slope, "ComplexWarning"),
-    "a function without complex loop": (np.cbrt, lambda x: np.cbrt(x) / x / 3, "TypeError"),
-    "conj": (lambda x: (x * np.conj(x)) + 0j * x if x.dtype.kind == "c" else x * x, lambda x: 2 * x, "disagrees"),
-    "real part only": (lambda x: x * x.real, lambda x: 2 * x, "disagrees with differences in x"),
     "something else for complex": (lambda x: x * (2 if x.dtype.kind == "c" else 1), np.ones_like, "its real part"),
+}
+WRITTEN_FOR_REAL_NUMBERS = {
+    "abs": (abs, np.sign),
+    "a function without complex loop": (np.cbrt, lambda x: np.cbrt(x) / x / 3),
+    "conj": (lambda x: (x * np.conj(x)) + 0j * x if x.dtype.kind == "c" else x * x, lambda x: 2 * x),
+    "real part only": (lambda x: x * x.real, lambda x: 2 * x),
 }
 
 
@@ -52,6 +59,19 @@ def test_where_complex_step_fails_differences_take_over_and_the_report_says_why(
     assert report.tensors[0].method == "central4"
     assert reason in report.tensors[0].reason
     assert "central differences, order 4" in str(report)
+    wrong = check(Elementwise(f, lambda x: 1.001 * slope(x)), {}, x)
+    assert not wrong
+    assert wrong.tensors[0].mismatch.hint.startswith("a constant factor of 1.001")
+
+
+@pytest.mark.parametrize(("f", "slope"), WRITTEN_FOR_REAL_NUMBERS.values(), ids=WRITTEN_FOR_REAL_NUMBERS)
+def test_code_for_real_numbers_is_taken_through_the_complex_step_on_its_real_part(f, slope, rng):
+    x = rng.standard_normal((3, 4))
+    report = check(Elementwise(f, slope), {}, x)
+    assert report, report
+    assert report.tensors[0].method == "lifted"
+    assert report.error < 1e-14
+    assert "complex step on real parts" in str(report)
     wrong = check(Elementwise(f, lambda x: 1.001 * slope(x)), {}, x)
     assert not wrong
     assert wrong.tensors[0].mismatch.hint.startswith("a constant factor of 1.001")

@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from wrong_layers import Wrong
 
-from scratchnet.gradcheck import Report, TensorCheck, check, miss_probability
+from scratchnet.gradcheck import Report, TensorCheck, check, from_functions, miss_probability
+from scratchnet.gradcheck.contract import RULES
 from scratchnet.gradcheck.report import TOLERANCE
+from scratchnet.layers import Linear, Sigmoid
 
 
 class Scaled:
@@ -102,3 +105,36 @@ def test_the_share_of_zeros_is_shown():
     report = check(Half(), {}, np.ones(4))
     assert report.tensors[0].zeros == 0.5
     assert "50% zeros" in str(report)
+
+
+def test_a_report_shows_itself_in_a_notebook_in_colour_and_escaped(rng):
+    layer = Wrong(Sigmoid(), lambda dx, grads: (2 * dx, grads))
+    shown = check(layer, {}, rng.standard_normal((3, 4)))._repr_html_()
+    assert shown.startswith('<pre><b style="color:#b00020">FAIL</b>')
+    assert "<module" not in shown
+    assert '<b style="color:#1a7f37">ok</b>' in check(Sigmoid(), {}, rng.standard_normal((3, 4)))._repr_html_()
+
+
+def test_tolerances_go_by_name(rng):
+    layer = Wrong(Linear(5, 2), lambda dx, grads: (dx, grads | {"bias": grads["bias"] * (1 + 1e-7)}))
+    params, x = layer.layer.init(rng, np.float64), rng.standard_normal((3, 5))
+    assert not check(layer, params, x)
+    report = check(layer, params, x, tolerance={"bias": 1e-5})
+    assert report
+    assert [tensor.allowed for tensor in report.tensors] == [1e-10, 1e-10, 1e-5]
+    assert check(layer, params, x, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["views", "layouts", "zero", "linear", "state", "deterministic", "writes"])
+def test_every_rule_of_the_contract_is_switched_off_by_its_name(rule, rng):
+    held = check(Sigmoid(), {}, rng.standard_normal((3, 4)), contract={rule: False}).properties
+    assert RULES[rule] not in held or rule == "writes"
+    assert len(held) >= len(RULES) - 1
+
+
+def test_a_broken_rule_is_reported_with_its_switch(rng):
+    view = from_functions(lambda x: x.T, lambda dy, x: dy.T)
+    x = rng.standard_normal((3, 4))
+    assert 'if that is meant: contract={"views": False}' in str(check(view, {}, x))
+    assert check(view, {}, x, contract={"views": False})
+    assert check(view, {}, x, contract=False)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from wrong_layers import EVERY, Convolution, lost, report_of
 
+from scratchnet.gradcheck import check, from_functions
 from scratchnet.gradcheck.where import describe
 
 PLACES = {
@@ -23,6 +24,41 @@ PLACES = {
 def test_the_report_says_where_the_wrong_entries_lie(place, mistake):
     (failed,) = report_of(Convolution(mistake)).failed
     assert failed.mismatch.where == place
+
+
+def test_a_block_of_neighbours_is_named_with_which_of_equal_blocks_it_is():
+    indices = np.argwhere(np.ones((3, 16)))
+
+    def place(first, last):
+        off = (indices[:, 1] >= first) & (indices[:, 1] <= last)
+        return describe(indices, off, np.ones(len(indices), bool), (3, 16))
+
+    assert place(4, 7) == "indices 4 to 7 of axis 1: the second of 4 equal blocks (a gate, a head, a group)"
+    assert place(8, 15) == "indices 8 to 15 of axis 1: the second of 2 equal blocks (a gate, a head, a group)"
+    assert place(3, 7) == "indices 3 to 7 of axis 1"
+    assert place(0, 15) == "everywhere"
+
+
+def test_rows_that_occur_more_than_once_are_recognised(rng):
+    class Embedding:
+        def forward(self, params, indices):
+            return params["table"][indices], (indices, params["table"].shape)
+
+        def backward(self, dy, cache):
+            dtable = np.zeros(cache[1])
+            dtable[cache[0]] += dy
+            return None, {"table": dtable}
+
+    report = check(Embedding(), {"table": rng.standard_normal((7, 4))}, np.array([3, 0, 3, 5, 1, 3]))
+    assert "the rows that indices has more than once: add them up with np.add.at" in str(report)
+
+
+def test_a_gradient_that_was_not_summed_over_broadcast_axes_is_told_to_be():
+    unsummed = from_functions(lambda a, b: a + b, lambda dy, a, b: (1 * dy, 1 * dy))
+    report = check(unsummed, {}, np.ones((4, 3)), np.ones((1, 3)))
+    assert "db has shape (4, 3), expected an array of shape (1, 3): sum over the axes that were broadcast" in str(
+        report
+    )
 
 
 def test_a_wrong_border_is_called_that():

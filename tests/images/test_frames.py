@@ -9,6 +9,7 @@ from PIL import Image
 
 from scratchnet.errors import ScratchnetError
 from scratchnet.images.frames import FRAMES, find_frame
+from scratchnet.images.ink import expect_images
 
 
 @pytest.fixture
@@ -31,15 +32,25 @@ def test_the_page_keeps_place_and_size_and_ink_fills_its_window(page):
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_frame_reads_a_picture_as_ink(name, page):
     picture = Image.fromarray(np.where(page[0] > 0, 0, 255).astype(np.uint8))
-    ink = find_frame(name).read(picture)
+    frame = find_frame(name)
+    ink = frame.read(picture)
     assert ink.dtype == np.float32
-    assert ink.sum() == pytest.approx(page.sum())
+    assert ink.sum() == pytest.approx(frame.darkest * page.sum())
 
 
 @pytest.mark.parametrize("name", ["Page", "", 3, None])
 def test_an_unknown_frame_is_refused_with_those_there_are(name):
-    with pytest.raises(ScratchnetError, match="choose one of page, ink"):
+    with pytest.raises(ScratchnetError, match="choose one of page, ink, grey"):
         find_frame(name)
+
+
+def test_what_is_read_as_grey_never_counts_as_ink(page):
+    """Neither a dark picture nor its negative is refused for paper that it does not have."""
+    for grey in (page[0], 1 - page[0]):
+        picture = Image.fromarray(np.rint(255 * (1 - grey)).astype(np.uint8))
+        read = find_frame("grey").read(picture)
+        np.testing.assert_allclose(read, grey * 127 / 255, atol=1e-6)
+        expect_images("read", read[None])
 
 
 def test_drawings_are_framed_without_pillow():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from scratchnet.errors import DataError
 from scratchnet.images import pictures as images
-from scratchnet.images.pictures import MAX_PIXELS, read_bitmap, read_image
+from scratchnet.images.pictures import FORMATS, MAX_PIXELS, read_bitmap, read_image
 
 
 def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -65,7 +65,7 @@ def test_black_is_ink_and_white_is_paper_in_every_mode(mode):
     np.testing.assert_array_equal(read_image(picture), [[1, 0], [1, 0]])
 
 
-@pytest.mark.parametrize("form", ["PNG", "BMP", "GIF", "JPEG", "WEBP"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_every_format_shows_the_same_picture(form):
     rows, columns = np.mgrid[:24, :32]
     grey = (4 * rows + 4 * columns).astype(np.uint8)  # smooth, so that JPEG keeps it
@@ -132,7 +132,7 @@ def test_a_bitmap_is_true_where_there_is_ink(drawing):
 @pytest.mark.parametrize("read", [read_image, read_bitmap])
 @pytest.mark.parametrize(
     "content",
-    [b"", b"this is a text\n", b"\x89PNG\r\n\x1a\n", png_that_claims(4, 4), b"P5 1 1 255\n\0"],
+    [b"", b"this is a text\n", b"\x89PNG\r\n\x1a\n", png_that_claims(4, 4), b"8BPS\0\1" + bytes(50)],
     ids=["empty", "text", "signature only", "no pixels", "a format that is not allowed"],
 )
 def test_a_file_that_is_no_picture_is_one_clear_line_with_its_name(read, content, tmp_path):
@@ -240,3 +240,17 @@ def test_a_webp_is_refused_by_its_size_before_it_is_opened(options, monkeypatch)
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened"))
     with pytest.raises(DataError, match=r"has 6,300 pixels, expected up to 6,299 in a WEBP"):
         read_image(io.BytesIO(content))
+
+
+def test_warnings_come_back_when_the_last_of_several_threads_is_done():
+    """The order in which two threads overlap; it leaves the library's catch_warnings with the warnings off."""
+    before = list(warnings.filters)
+    quiet = images._no_warnings
+    quiet.__enter__()
+    quiet.__enter__()
+    quiet.__exit__()  # the first one
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.warn("still off", stacklevel=1)
+    assert not seen
+    quiet.__exit__()
+    assert warnings.filters == before

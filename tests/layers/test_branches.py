@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scratchnet.common.caches import gathered
-from scratchnet.gradcheck.numeric import arrays_in
+from scratchnet.gradcheck.differences import arrays_in
 from scratchnet.layers import Linear, MaxPool2d, ReLU, WeightedL1
 from scratchnet.planted.cases import CASES
 

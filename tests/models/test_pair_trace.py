@@ -70,7 +70,7 @@ def test_others_that_are_no_pairs_are_refused(net, rng):
 
 def test_it_tells_the_score_and_the_batch_below_the_table(net, rng):
     trace = net.trace(*rng.random((2, net.image_size, net.image_size), np.float32))
-    assert f"The same character: {trace.probability:.1%}." in str(trace)
+    assert f"P(same character) = {trace.probability:.1%}." in str(trace)
     assert "a training step on 1 pair, with a loss of" in str(trace)
     assert trace._repr_html_().startswith("<table>")
 

@@ -124,8 +124,8 @@ def test_images_of_another_size_are_resized(net, shape, rng):
 @pytest.mark.parametrize("shape", [(2, 40, 40), (2, SIZE, SIZE), (3, 30, 45)])
 @pytest.mark.parametrize("frame", FRAMES)
 def test_a_network_looks_at_its_frame_of_an_image(net, frame, shape, rng):
-    ink = rng.random(shape) < 0.05
-    framed = FRAMES[frame].fit(ink.astype(np.float32), SIZE)
+    ink = (rng.random(shape) < 0.05) * np.float32(FRAMES[frame].darkest)
+    framed = FRAMES[frame].fit(ink, SIZE)
     np.testing.assert_array_equal(replace(net, frame=frame).embed(ink), net.embed(framed))
 
 
@@ -151,10 +151,10 @@ def test_a_network_that_frames_the_ink_reads_photos(net, character, tmp_path):
     Image.fromarray(board).save(tmp_path / "board.png")
     photo, drawing = [tmp_path / "board.png"], character[None]
     framing = replace(net, frame="ink")
-    np.testing.assert_allclose(framing._prepare("a", photo), framing._prepare("b", drawing), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(framing.prepare(photo), framing.prepare(drawing), rtol=0, atol=1e-5)
     np.testing.assert_allclose(framing.embed(photo), framing.embed(drawing), rtol=0, atol=1e-5)
     gray = np.asarray(Image.fromarray(board).convert("L"), np.float32)[None] / 255
-    np.testing.assert_allclose(net._prepare("a", photo), resize(1 - gray, SIZE), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(net.prepare(photo), resize(1 - gray, SIZE), rtol=0, atol=1e-6)
 
 
 def test_a_picture_without_a_character_is_refused_by_its_name_where_the_ink_is_framed(net, tmp_path):
@@ -223,14 +223,14 @@ def test_batches_and_blocks_do_not_change_the_answers(net, rng, monkeypatch):
         (np.zeros((SIZE, SIZE), np.float32), ShapeError, r"has shape \(16, 16\), .*: a single image is \w+\[None\]"),
         (np.zeros((2, SIZE, SIZE, 1), bool), ShapeError, r"has shape \(2, 16, 16, 1\), expected \(N, H, W\)"),
         (np.zeros((2, SIZE, SIZE), np.uint8), ShapeError, " is uint8, expected bool or float, .* scale it"),
-        ([np.zeros((SIZE, SIZE))], DataError, " holds a ndarray, expected Pillow images or paths: stack arrays"),
+        ([3.5], DataError, r"\w+\[0\]: a float, expected a path, bytes, an open file, a Pillow image or an array"),
         ("a.png", DataError, " is a single picture, expected a list"),
         (Path("a.png"), DataError, " is a single picture, expected a list"),
         (Image.new("L", (9, 9)), DataError, " is a single picture, expected a list"),
         (["nowhere.png"], DataError, "there is no file nowhere.png"),
         (3.5, BackendError, "expected a NumPy or CuPy array, got float"),
     ],
-    ids=["two axes", "four axes", "bytes", "list of arrays", "name", "path", "picture", "missing", "number"],
+    ids=["two axes", "four axes", "bytes", "list of numbers", "name", "path", "picture", "missing", "number"],
 )
 def test_what_are_no_images_is_refused_by_name(net, given, error, complaint):
     for ask in (net.embed, lambda x: net.similarity(x, x), lambda x: net.scores(x, x)):
@@ -291,7 +291,8 @@ def test_every_device_embeds_and_scores_alike(net, device, frame, rng):
     net = replace(net, frame=frame)
     there = net.to_device(device)
     assert there.device is device
-    queries, supports = images(rng, 5), rng.random((4, 20, 20)) < 0.2
+    darkest = np.float32(FRAMES[frame].darkest)
+    queries, supports = darkest * images(rng, 5), darkest * (rng.random((4, 20, 20)) < 0.2)
     placed_queries, placed_supports = to_device(queries, device), to_device(supports, device)
     for answer, expected in (
         (there.embed(placed_queries), net.embed(queries)),

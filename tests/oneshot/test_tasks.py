@@ -49,6 +49,8 @@ def omniglot_sets(monkeypatch):
         ([{"data": "omniglot"}], ()),
         ([GLYPHS], VALIDATION_ALPHABETS),
         ([{}], VALIDATION_ALPHABETS),
+        ([{"data": "own", "validation_alphabets": []}], VALIDATION_ALPHABETS),
+        ([{"data": "own", "validation_alphabets": [], "start": "omniglot"}], ()),
     ],
 )
 def test_kept_out_is_what_no_training_has_seen(recipes, kept):

@@ -105,8 +105,8 @@ def test_pairs_are_framed_once(tiny_net, monkeypatch):
     """Drawings are framed for the network once, and not framed a second time when it embeds them."""
     net, seen = replace(tiny_net, frame="ink"), []
 
-    def embed(self: SiameseNet, name: str, images: np.ndarray) -> np.ndarray:
-        seen.append(self._prepare(name, images))
+    def embed(self: SiameseNet, name: str, images: np.ndarray, on_error: str) -> np.ndarray:
+        seen.append(self._prepare(name, images)[0])
         return np.zeros((len(images), 8), np.float32)
 
     monkeypatch.setattr(SiameseNet, "_embed", embed)

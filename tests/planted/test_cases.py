@@ -58,7 +58,7 @@ def test_a_whole_network_is_checked_by_name(name, monkeypatch):
     report = gradcases.whole_network(name)
     assert report, report
     net = small[name](device="cpu")
-    expected = {"x1", "x2", *(key for key in net.params if ".running_" not in key)}
+    expected = {"a", "b", *(key for key in net.params if ".running_" not in key)}
     assert {tensor.name for tensor in report.tensors} == expected
     assert all(key.endswith("bias") and name == "compact" for key in report.vacuous)  # batch norm takes them away
 

@@ -4,12 +4,19 @@ import pytest
 
 from scratchnet import planted
 from scratchnet.gradcheck import Report
-from scratchnet.planted import CATALOGUE
+from scratchnet.planted import CATALOGUE, STRANGERS
 from scratchnet.planted import cases as gradcases
 
 SEEDS = range(3)
-every_bug = pytest.mark.parametrize("bug", CATALOGUE.values(), ids=CATALOGUE)
-CORRECT = {bug.case.name: bug.case for bug in CATALOGUE.values()}
+BUGS = CATALOGUE | STRANGERS
+every_bug = pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
+CORRECT = {bug.case.name: bug.case for bug in BUGS.values()}
+
+
+def test_both_catalogues_are_large_and_apart():
+    assert len(CATALOGUE) >= 101
+    assert len(STRANGERS) >= 60
+    assert not CATALOGUE.keys() & STRANGERS.keys()
 
 
 @every_bug
@@ -30,7 +37,7 @@ def test_a_blind_checker_catches_nothing_but_what_cannot_be_asked(monkeypatch):
     assert planted.hunt(CATALOGUE["bias averaged"], SEEDS).caught == 0
 
 
-def test_the_correct_cases_are_those_of_the_library_and_of_the_catalogue():
+def test_the_correct_cases_are_those_of_the_library_and_of_both_catalogues():
     correct = planted.correct_cases()
     assert correct.keys() == gradcases.CASES.keys() | CORRECT.keys()
 

@@ -8,6 +8,7 @@ from short_runs import RUNS, TINY, every_objective
 
 from scratchnet.backend import CPU
 from scratchnet.data.drawings import Drawings
+from scratchnet.data.uneven import UnevenAlphabet
 from scratchnet.images.augment import IDENTITY, SYMMETRIES, symmetry
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.train import batches as batch_module
@@ -224,3 +225,19 @@ def test_every_purpose_epoch_and_step_has_its_own_random_numbers():
     drawn = {key: tuple(stream(*key).integers(2**62, size=2)) for key in keys}
     assert len(set(drawn.values())) == len(keys)
     assert tuple(np.random.default_rng(5).integers(2**62, size=2)) not in drawn.values()  # which draws the weights
+
+
+def test_the_target_follows_the_drawings_where_a_character_has_one_only():
+    """Its query shows another character of the episode, and the target says which."""
+    images = np.zeros((6, 16, 16), np.float32)
+    images[:, 0, 0] = np.arange(1, 7) / 8
+    alphabet = UnevenAlphabet.of("few", images, {"a": ["x"], "b": ["x", "y"], "c": ["x", "y", "z"]})
+    recipe = replace(RUNS["episodes"], n_way=3, batch_size=4, symmetries=False, distort=False)
+    batches = EpisodeBatches(recipe, Drawings.of([alphabet], 16), CPU)
+    label = dict(zip(np.rint(255 * images[:, 0, 0]).astype(int).tolist(), [0, 1, 1, 2, 2, 2], strict=True))
+    for step in range(4):
+        a, b, target, _ = batches.batch(0, step)
+        shown = [np.vectorize(label.get)(np.rint(255 * x[..., 0, 0]).astype(int)) for x in (a, b)]
+        np.testing.assert_array_equal(target, shown[0] == shown[1])
+        assert np.all(target.sum(axis=-1) == 1)
+        assert 0 not in shown[0]

@@ -14,6 +14,7 @@ from scratchnet.checkpoint import WEIGHTS, load_model_with_notes
 from scratchnet.data import splits
 from scratchnet.errors import CheckpointError, DataError, ScratchnetError
 from scratchnet.train import LOG, RECIPE, STATE, load_split, train
+from scratchnet.train.folder import TABLE
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.recipes import RECIPES
 
@@ -37,7 +38,7 @@ def test_the_loss_of_a_run_falls_epoch_by_epoch(split, tmp_path):
 def test_a_run_folder_holds_the_recipe_the_best_network_the_state_and_a_log(recipe, split, tmp_path):
     net = train(recipe, split, tmp_path / "deep" / "run", quiet=True)
     out = tmp_path / "deep" / "run"
-    assert sorted(path.name for path in out.iterdir()) == sorted([RECIPE, WEIGHTS, STATE, LOG])
+    assert sorted(path.name for path in out.iterdir()) == sorted([RECIPE, WEIGHTS, STATE, LOG, TABLE])
     assert Recipe.read(out / RECIPE) == recipe
     loaded, notes = load_model_with_notes(out)
     assert same_bits(loaded.params, net.params)

@@ -7,16 +7,16 @@
 //   {what: "bias" | "dbias", mode, layer, channel}
 //   {what: "scale" | "dscale" | "shift" | "dshift", mode, layer, channel}   weight and bias of a batch norm
 //   {what: "alpha" | "dalpha" | "part", mode, channel}                      of the head; a part is alpha |h1 - h2|
-//   {what: "logit" | "dlogit" | "loss", mode}
+//   {what: "logit" | "dlogit" | "loss" | "headBias" | "dheadBias", mode}
 //
 // Channels are numbered as shown: 0 to 7. mode: "compare", "batch" or "alone".
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const layers = facts.layers;
-const last = layers.length;  // the value that goes into the head
+const headInput = layers.length;  // the value that goes into the head
 const twinNames = ["first", "second"];
 let numbers;  // all arrays, one after the other
-let step = "batch";  // the mode of the way back
+let backwardMode = "batch";  // of which step the gradients are shown
 
 async function unpack() {
   const text = document.getElementById("arrays").textContent.trim();
@@ -62,12 +62,14 @@ function number(ref) {
     case "logit": return facts.modes[mode].logit;
     case "dlogit": return facts.modes[mode].dlogit;
     case "loss": return facts.modes[mode].loss;
+    case "headBias": return facts.modes[mode].headBias;
+    case "dheadBias": return facts.modes[mode].dheadBias;
   }
   throw new Error(`no number is called ${what}`);
 }
 
 function embedding(mode, twin, channel) {
-  return at(`${mode}/v${last}`, twin, channel, 0, 0);
+  return at(`${mode}/v${headInput}`, twin, channel, 0, 0);
 }
 
 function distance(mode, channel) {
@@ -75,7 +77,8 @@ function distance(mode, channel) {
 }
 
 function channelName(value, channel) {
-  return `channel ${facts.channels[value][channel]}`;
+  const [, , rows, columns] = shape(`compare/v${value}`);
+  return `${rows * columns === 1 ? "feature" : "channel"} ${facts.channels[value][channel]}`;
 }
 
 function countOf(value) {  // the channels that a value has, shown or not
@@ -97,9 +100,10 @@ function plural(count, thing) {
 // ---- Where a number comes from ----
 // An explanation has: proof, a key of facts.proofs; terms, which add up to the number, or factors, whose product it is.
 // A term has a label and a value; perhaps the reference of what it comes from, and grids, the numbers that it sums.
+// links lead on to other numbers; marks are frames around what was looked at.
 
 function explain(ref) {
-  const why = reasons(ref);
+  const why = { links: onward(ref), ...reasons(ref) };
   const value = number(ref);
   const sum = why.terms ? why.terms.reduce((total, term) => total + term.value, 0)
     : why.factors ? why.factors.reduce((product, factor) => product * factor.value, 1) : value;
@@ -109,7 +113,7 @@ function explain(ref) {
 function reasons(ref) {
   switch (ref.what) {
     case "value": return ref.value === 0 ? picture(ref) : forward[layers[ref.value - 1].kind](ref, ref.value - 1);
-    case "gradient": return ref.value === last ? fromHead(ref) : backward[layers[ref.value].kind](ref, ref.value);
+    case "gradient": return ref.value === headInput ? fromHead(ref) : backward[layers[ref.value].kind](ref, ref.value);
     case "dweight": return kernelGradient(ref);
     case "dbias": return overPixels(ref, layers[ref.layer].kind === "dense" ? "dense.dbias" : "conv.dbias",
       `${ref.mode}/db${ref.layer}/others`, [ref.channel], () => 1);
@@ -127,13 +131,35 @@ function reasons(ref) {
     case "logit": return logit(ref);
     case "loss": return loss(ref);
     case "dlogit": return logitGradient(ref);
-    default: return { note: "A parameter: training has set it, and moves it against its gradient.", ...parameterGradient(ref) };
+    case "dheadBias": return headBiasGradient(ref);
+    default: return { note: "A parameter: set by training, which moves it against its gradient.", ...parameterGradient(ref) };
   }
 }
 
 function parameterGradient(ref) {
   if (ref.mode === "compare") return {};
   return { links: [{ label: "its gradient", ref: { ...ref, what: `d${ref.what}` } }] };
+}
+
+// Where a gradient goes next, on its way to the picture.
+function onward(ref) {
+  if (ref.what !== "gradient" || ref.value === 0) return [];
+  const i = ref.value - 1;
+  const { kind, name, stride, padding } = layers[i];
+  if (kind === "other") return [];
+  let [row, column] = [ref.row, ref.column];
+  let how = "";
+  if (kind === "pool") {
+    const window = windowOf(ref, i);
+    ({ row, column } = window[winnerOf(window)]);
+    how = ", which won";
+  } else if (kind === "conv" || kind === "dense") {
+    const [, , kh, kw] = shape(`w${i}`);
+    [row, column] = [stride[0] * row - padding[0] + (kh >> 1), stride[1] * column - padding[1] + (kw >> 1)];
+    how = " and the pixels around it";
+  }
+  const next = inside({ ...gradientRef(ref, i, kind in { conv: 1, dense: 1 } ? 0 : ref.channel, row, column) });
+  return next ? [{ label: `goes through ${name} to ${valueName(i)} (${row}, ${column})${how}:`, ref: next }] : [];
 }
 
 function picture() {
@@ -158,13 +184,13 @@ function convolution(ref, i) {
     const patch = grid(kh, kw, (a, b) => at(`${ref.mode}/v${i}`, ref.twin, c, top + a, left + b));
     const kernel = grid(kh, kw, (a, b) => at(`w${i}`, ref.channel, c, a, b));
     terms.push(product(channelName(i, c), ["x", patch], ["weight", kernel],
-      valueRef(ref, i, c, top + (kh >> 1), left + (kw >> 1))));
+      (a, b) => inside(valueRef(ref, i, c, top + a, left + b))));
   }
   const others = otherChannels(i);
   if (others) terms.push({
     label: `the other ${plural(others, "channel")}`, value: at(`${ref.mode}/y${i}/others`, ref.twin, ref.channel, ref.row, ref.column),
   });
-  terms.push({ label: "bias", value: at(`b${i}`, ref.channel), ref: { what: "bias", mode: step, layer: i, channel: ref.channel } });
+  terms.push({ label: "bias", value: at(`b${i}`, ref.channel), ref: { what: "bias", mode: backwardMode, layer: i, channel: ref.channel } });
   return {
     proof: `${layers[i].kind}.y`, terms,
     marks: [{ key: `v${i}`, mode: ref.mode, twin: ref.twin, box: [top, left, kh, kw] }],
@@ -183,8 +209,8 @@ function convolutionBack(ref, i) {
       return Number.isInteger(row) && Number.isInteger(column) ? at(`${ref.mode}/g${i + 1}`, ref.twin, o, row, column) : 0;
     });
     const kernel = grid(kh, kw, (a, b) => at(`w${i}`, o, ref.channel, a, b));
-    const [row, column] = place(kh >> 1, kw >> 1).map(Math.round);
-    terms.push(product(channelName(i + 1, o), ["dy", patch], ["weight", kernel], gradientRef(ref, i + 1, o, row, column)));
+    terms.push(product(channelName(i + 1, o), ["dy", patch], ["weight", kernel],
+      (a, b) => inside(gradientRef(ref, i + 1, o, ...place(a, b)))));
   }
   const others = otherChannels(i + 1);
   if (others) terms.push({
@@ -193,7 +219,7 @@ function convolutionBack(ref, i) {
   const [bottom, right] = place(0, 0).map(Math.floor);
   return {
     proof: `${layers[i].kind}.dx`, terms,
-    note: "dy[i, j] meets the kernel entry (a, b) through which it saw this pixel: the kernel is turned by 180 degrees.",
+    note: "Each dy meets the kernel entry through which it saw this pixel: the kernel is turned by 180 degrees.",
     marks: [{ key: `g${i + 1}`, mode: ref.mode, twin: ref.twin,
       box: [bottom - Math.ceil(kh / s) + 1, right - Math.ceil(kw / t) + 1, Math.ceil(kh / s), Math.ceil(kw / t)] }],
   };
@@ -214,16 +240,17 @@ function twinTerm(ref, i, twin) {
   const [, , Ho, Wo] = shape(`${ref.mode}/g${i + 1}`);
   const x = grid(Ho, Wo, (row, column) => at(`${ref.mode}/v${i}`, twin, ref.in, s * row + ref.row - p, t * column + ref.column - q));
   const dy = grid(Ho, Wo, (row, column) => at(`${ref.mode}/g${i + 1}`, twin, ref.out, row, column));
-  return product(`the ${twinNames[twin]} twin`, ["x", x], ["dy", dy]);
+  return product(`the ${twinNames[twin]} twin`, ["x", x], ["dy", dy], (row, column) =>
+    inside({ what: "gradient", mode: ref.mode, value: i + 1, twin, channel: ref.out, row, column }));
 }
 
 function cancelled(terms) {
   const [first, second] = terms.map((term) => term.value);
   const all = Math.abs(first) + Math.abs(second);
-  if (all === 0) return "Neither twin moves this weight.";
-  const lost = 1 - Math.abs(first + second) / all;
-  return lost > 0.005 ? `The twins pull in opposite directions: ${percent(lost)} of what they give cancels.`
-    : "Both twins pull in the same direction: nothing cancels.";
+  if (all === 0) return "Neither twin moves this parameter.";
+  return Math.sign(first) * Math.sign(second) < 0
+    ? `The twins pull in opposite directions: ${percent(1 - Math.abs(first + second) / all)} of their contributions cancel.`
+    : "The twins do not pull in opposite directions: nothing cancels.";
 }
 
 // The twin ledger of a kernel: what each twin gives to each of its entries, and the sum.
@@ -245,7 +272,9 @@ function overPixels(ref, proof, othersName, othersIndex, factor) {
   const [, , H, W] = shape(key);
   const terms = [0, 1].map((twin) => {
     const dy = grid(H, W, (row, column) => at(key, twin, ref.channel, row, column));
-    return product(`the ${twinNames[twin]} twin`, ["dy", dy], ["times", grid(H, W, (row, column) => factor(twin, row, column))]);
+    const factors = grid(H, W, (row, column) => factor(twin, row, column));
+    return product(`the ${twinNames[twin]} twin`, ["dy", dy], [proof === "norm.dweight" ? "z" : "1", factors], (row, column) =>
+      inside({ what: "gradient", mode: ref.mode, value: ref.layer + 1, twin, channel: ref.channel, row, column }));
   });
   const others = otherImages(ref.mode);
   if (others) terms.push({ label: `the other ${plural(others, "image")}`, value: at(othersName, ...othersIndex) });
@@ -282,7 +311,7 @@ const forward = {
       terms: [
         { label: "weight / std times x", value: weight / std * x, ref: valueRef(ref, i, ref.channel, ref.row, ref.column) },
         { label: "- weight / std times the mean", value: -weight / std * mean },
-        { label: "bias", value: bias, ref: { what: "shift", mode: step, layer: i, channel: ref.channel } },
+        { label: "bias", value: bias, ref: { what: "shift", mode: backwardMode, layer: i, channel: ref.channel } },
       ],
     };
   },
@@ -393,7 +422,7 @@ function fromHead(ref) {
   const sign = Math.sign(difference);
   return {
     proof: ref.twin === 0 ? "head.dh1" : "head.dh2",
-    note: `h1 - h2 = ${shortly(difference)}. The twins get the same gradient with opposite signs.`,
+    note: `h1 - h2 = ${shortly(difference)}. The twins get gradients of equal size and opposite sign.`,
     factors: [
       { label: "dlogit", value: number({ what: "dlogit", mode: ref.mode }), ref: { what: "dlogit", mode: ref.mode } },
       { label: "alpha, the head's weight", value: at("alpha", ref.channel), ref: { what: "alpha", mode: ref.mode, channel: ref.channel } },
@@ -409,14 +438,21 @@ function alphaGradient(ref) {
   return { proof: "head.dweight", terms };
 }
 
+function headBiasGradient(ref) {
+  const mode = facts.modes[ref.mode];
+  const terms = [{ label: "dlogit of this pair", value: mode.dlogit, ref: { what: "dlogit", mode: ref.mode } }];
+  if (mode.pairs > 1) terms.push({ label: `of the other ${plural(mode.pairs - 1, "pair")}`, value: mode.dlogitOthers });
+  return { proof: "head.dbias", terms };
+}
+
 function logit(ref) {
   const mode = facts.modes[ref.mode];
-  const terms = facts.channels[last].map((feature, d) => ({
+  const terms = facts.channels[headInput].map((feature, d) => ({
     label: `feature ${feature}: alpha |h1 - h2|`, value: number({ what: "part", mode: ref.mode, channel: d }),
     ref: { what: "part", mode: ref.mode, channel: d },
   }));
   if (mode.otherFeatures) terms.push({ label: `the other ${plural(mode.otherFeatures, "feature")}`, value: mode.logitOthers });
-  terms.push({ label: "bias", value: mode.headBias });
+  terms.push({ label: "bias", value: mode.headBias, ref: { what: "headBias", mode: backwardMode } });
   return { proof: "head.logit", terms, note: `P(same character) = sigmoid(logit) = ${percent(mode.p, 2)}.` };
 }
 
@@ -441,10 +477,23 @@ function sameOrNot() {
   return facts.same ? "the same character" : "different characters";
 }
 
-function product(label, [leftName, left], [rightName, right], ref) {
+// A term that sums the products of two grids; refAt(row, column) is where an entry of the first comes from, or null.
+function product(label, [leftName, left], [rightName, right], refAt) {
   const products = left.map((row, a) => row.map((value, b) => value * right[a][b]));
-  const value = products.flat().reduce((total, each) => total + each, 0);
-  return { label, value, ref, grids: [[leftName, left], [rightName, right], ["product", products]] };
+  let value = 0;
+  let [most, ref] = [0, null];
+  products.forEach((row, a) => row.forEach((each, b) => {
+    value += each;
+    if (Math.abs(each) > most) [most, ref] = [Math.abs(each), refAt(a, b)];
+  }));
+  return { label, value, ref, grids: [[leftName, left, refAt], [rightName, right], ["product", products]] };
+}
+
+// The reference of a pixel, or null where there is none: in the padding, or between the steps of a stride.
+function inside(ref) {
+  const [, , rows, columns] = shape(`${ref.mode}/${ref.what === "value" ? "v" : "g"}${ref.value}`);
+  const within = (place, count) => Number.isInteger(place) && place >= 0 && place < count;
+  return within(ref.row, rows) && within(ref.column, columns) ? ref : null;
 }
 
 function grid(rows, columns, value) {
@@ -461,7 +510,7 @@ function shortly(value) {
 }
 
 function percent(share, digits = 0) {
-  return `${(100 * share).toFixed(digits)} %`;
+  return `${(100 * share).toFixed(digits)}\u00a0%`;
 }
 
 function element(tag, properties = {}, ...children) {
@@ -519,17 +568,20 @@ function largest(values) {
 const pictures = [];  // all mosaics, to be drawn again when the colours or the marks change
 
 // Several small maps in one canvas, side by side. cells: {rows, columns, value(row, column), ref(row, column)}.
+// key: what it shows, for marks. most: the number that has the full colour. onChoose: called after a choice on it.
 class Mosaic {
-  constructor({ cells, across, size, label, key, most, choosable = true }) {
-    Object.assign(this, { cells, across, size, key, most });
+  constructor({ cells, across, size, label, key, most, choosable = true, focusChooses = true, onChoose = () => {} }) {
+    Object.assign(this, { cells, across, size, key, most, focusChooses, onChoose });
     this.gap = 2;
+    this.pitch = size + this.gap;  // from one cell to the next
+    this.marks = [];
+    this.cursor = [0, 0, 0];  // the cell, row and column where the arrow keys stand
+    this.painted = null;  // the cells without marks
     const down = Math.ceil(cells.length / across);
     this.canvas = element("canvas", { role: "img" });
     this.canvas.setAttribute("aria-label", label);
-    this.canvas.style.width = `${across * (size + this.gap) - this.gap}px`;
-    this.canvas.style.height = `${down * (size + this.gap) - this.gap}px`;
-    this.marks = [];
-    this.cursor = null;
+    this.canvas.style.width = `${across * this.pitch - this.gap}px`;
+    this.canvas.style.height = `${down * this.pitch - this.gap}px`;
     if (choosable) this.listen();
     pictures.push(this);
   }
@@ -537,71 +589,90 @@ class Mosaic {
   listen() {
     const canvas = this.canvas;
     canvas.tabIndex = 0;
-    canvas.setAttribute("role", "application");
+    canvas.mosaic = this;
     canvas.addEventListener("pointermove", (event) => event.pointerType !== "touch" && !pinned && this.point(event));
-    canvas.addEventListener("pointerdown", (event) => { pinned = false; this.point(event); pinned = event.pointerType !== "touch"; });
-    canvas.addEventListener("focus", () => { if (!this.cursor && !pinned) this.choose(0, 0, 0); });
-    canvas.addEventListener("keydown", (event) => this.key_(event));
+    canvas.addEventListener("mousedown", (event) => event.preventDefault());  // a click shall not move the focus
+    canvas.addEventListener("click", (event) => { this.point(event); pin(event.pointerType !== "touch"); });
+    canvas.addEventListener("focus", () => this.focusChooses && !pinned && this.choose(...this.cursor));
+    canvas.addEventListener("keydown", (event) => this.onKey(event));
   }
 
   point(event) {
     const box = this.canvas.getBoundingClientRect();
-    const step = this.size + this.gap;
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-    const number = Math.floor(y / step) * this.across + Math.floor(x / step);
-    const cell = this.cells[number];
+    const index = Math.floor(y / this.pitch) * this.across + Math.floor(x / this.pitch);
+    const cell = this.cells[index];
     if (!cell) return;
-    const part = (along, count) => Math.min(count - 1, Math.floor((along % step) / this.size * count));
-    this.choose(number, part(y, cell.rows), part(x, cell.columns));
+    const part = (along, count) => Math.min(count - 1, Math.floor((along % this.pitch) / this.size * count));
+    this.choose(index, part(y, cell.rows), part(x, cell.columns));
   }
 
-  key_(event) {
-    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (!(event.key in moves)) return;
+  onKey(event) {
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!move) return;
     event.preventDefault();
-    pinned = false;
-    let [number, row, column] = this.cursor ?? [0, 0, 0];
-    const [down, right] = moves[event.key];
-    const cell = this.cells[number];
-    row += down; column += right;
-    const next = row < 0 ? number - this.across : row >= cell.rows ? number + this.across
-      : column < 0 ? number - 1 : column >= cell.columns ? number + 1 : number;
-    if (!this.cells[next]) return;
-    if (next !== number) {  // into the neighbour, from the other side
+    pin(false);
+    if (event.shiftKey) {
+      neighbour(this.canvas, ...move)?.focus();
+      return;
+    }
+    let [index, row, column] = this.cursor;
+    const cell = this.cells[index];
+    row += move[0];
+    column += move[1];
+    const next = row < 0 ? index - this.across : row >= cell.rows ? index + this.across
+      : column < 0 ? index - 1 : column >= cell.columns ? index + 1 : index;
+    if (!this.cells[next]) {
+      neighbour(this.canvas, ...move)?.focus();
+      return;
+    }
+    if (next !== index) {  // into the cell beside it, from the other side
       row = (row + this.cells[next].rows) % this.cells[next].rows;
       column = (column + this.cells[next].columns) % this.cells[next].columns;
     }
     this.choose(next, row, column);
   }
 
-  choose(number, row, column) {
-    this.cursor = [number, row, column];
-    choose(this.cells[number].ref(row, column), this);
+  choose(index, row, column) {
+    this.cursor = [index, row, column];
+    choose(this.cells[index].ref(row, column), this.onChoose);
   }
 
   draw() {
-    const ratio = window.devicePixelRatio || 1;
     const canvas = this.canvas;
-    canvas.width = Math.round(parseFloat(canvas.style.width) * ratio);
-    canvas.height = Math.round(parseFloat(canvas.style.height) * ratio);
+    this.painted ??= this.paint();
+    canvas.width = this.painted.width;
+    canvas.height = this.painted.height;
     const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    pen.imageSmoothingEnabled = false;
-    this.cells.forEach((cell, number) => {
-      pen.drawImage(this.image(cell), ...this.corner(number), this.size, this.size);
-      pen.strokeStyle = css(palette.ink);
-      pen.globalAlpha = 0.18;
-      pen.strokeRect(...this.corner(number).map((along) => along + 0.5), this.size - 1, this.size - 1);
-      pen.globalAlpha = 1;
-    });
+    pen.drawImage(this.painted, 0, 0);
+    pen.scale(ratio(), ratio());
     pen.strokeStyle = css(palette.mark);
     pen.lineWidth = 1.5;
-    for (const { number, box: [row, column, rows, columns] } of this.marks) {
-      const cell = this.cells[number];
-      const [left, top] = this.corner(number);
+    for (const { index, box: [row, column, rows, columns] } of this.marks) {
+      const cell = this.cells[index];
+      const [left, top] = this.corner(index);
       const [down, right] = [this.size / cell.rows, this.size / cell.columns];
       pen.strokeRect(left + column * right, top + row * down, Math.max(3, columns * right), Math.max(3, rows * down));
     }
+  }
+
+  paint() {
+    const canvas = element("canvas", {
+      width: Math.round(parseFloat(this.canvas.style.width) * ratio()),
+      height: Math.round(parseFloat(this.canvas.style.height) * ratio()),
+    });
+    const pen = canvas.getContext("2d");
+    pen.scale(ratio(), ratio());
+    pen.imageSmoothingEnabled = false;
+    pen.strokeStyle = css(palette.ink);
+    this.cells.forEach((cell, index) => {
+      const [left, top] = this.corner(index);
+      pen.drawImage(this.image(cell), left, top, this.size, this.size);
+      pen.globalAlpha = 0.18;
+      pen.strokeRect(left + 0.5, top + 0.5, this.size - 1, this.size - 1);
+      pen.globalAlpha = 1;
+    });
+    return canvas;
   }
 
   image(cell) {
@@ -618,23 +689,47 @@ class Mosaic {
     return canvas;
   }
 
-  corner(number) {
-    const step = this.size + this.gap;
-    return [(number % this.across) * step, Math.floor(number / this.across) * step];
+  corner(index) {
+    return [(index % this.across) * this.pitch, Math.floor(index / this.across) * this.pitch];
   }
+}
+
+function ratio() {
+  return window.devicePixelRatio || 1;
+}
+
+// The canvas beside another one in the strip: in the next layer, or in the next row of the same layer.
+function neighbour(canvas, down, right) {
+  const column = canvas.closest("#strip .column");
+  if (!column) return null;
+  const row = canvas.closest("[data-row]").dataset.row;
+  if (down) {
+    const all = [...column.querySelectorAll("canvas[tabindex]")];
+    return all[all.indexOf(canvas) + down];
+  }
+  for (let next = column; (next = right > 0 ? next.nextElementSibling : next.previousElementSibling);) {
+    const found = next.querySelector(`[data-row="${row}"] canvas[tabindex]`);
+    if (found) return found;
+  }
+  return null;
 }
 
 function inkColour(ink) {
   return palette.zero.map((paper, channel) => paper + ink * (palette.ink[channel] - paper));
 }
 
-function drawAll() {
-  readPalette();
-  pictures.forEach((picture) => picture.canvas.isConnected && picture.draw());
+// Draw what is new on the page or has other marks, and forget what is no longer there.
+function draw() {
+  pictures.splice(0, pictures.length, ...pictures.filter((picture) => picture.canvas.isConnected));
+  pictures.filter((picture) => picture.stale ?? true).forEach((picture) => { picture.draw(); picture.stale = false; });
 }
 
-function forgetPictures() {  // those that are no longer on the page
-  pictures.splice(0, pictures.length, ...pictures.filter((picture) => picture.canvas.isConnected));
+// Draw everything again, in other colours or at another size.
+function drawAll() {
+  readPalette();
+  pictures.forEach((picture) => Object.assign(picture, { painted: null, stale: true }));
+  if (chosen) choose(chosen);
+  draw();
 }
 
 function mapMosaic(what, mode, value, twin) {
@@ -648,7 +743,7 @@ function mapMosaic(what, mode, value, twin) {
   const alone = shown === 1;
   return new Mosaic({
     cells, across: alone ? 1 : 4, size: alone ? 58 : 28, most: largestOf(name), key: `${name}/${twin}`,
-    label: `${valueName(value)}, ${what === "value" ? "forward" : "gradient"}, ${twinNames[twin]} twin; arrow keys move`,
+    label: `${valueName(value)}, ${what === "value" ? "forward" : "gradient"}, ${twinNames[twin]} twin; arrow keys move, with Shift to the next picture`,
   });
 }
 
@@ -661,13 +756,13 @@ function kernelMosaic(what, mode, layer) {
     ref: (row, column) => ({ what, mode, layer, out, in: from, row, column }),
   });
   return new Mosaic({ cells, across: ins === 1 ? 4 : ins, size: ins === 1 ? 28 : 13, most: largestOf(name), key: name,
-    label: `${what} of ${layers[layer].name}: a row for each output channel, a column for each input channel; arrow keys move` });
+    label: `${what} of ${layers[layer].name}: a row for each output channel, a column for each input channel` });
 }
 
 function vectorMosaic(whats, mode, layer, label) {
   const refs = whats.flatMap((what) => facts.channels[layer + 1].map((_, channel) => ({ what, mode, layer, channel })));
   const cells = refs.map((ref) => ({ rows: 1, columns: 1, value: () => number(ref), ref: () => ref }));
-  return new Mosaic({ cells, across: facts.channels[layer + 1].length, size: 13, label, key: `${mode}/${whats}/${layer}`,
+  return new Mosaic({ cells, across: facts.channels[layer + 1].length, size: 13, label, key: `${mode}/${whats[0]}/${layer}`,
     most: largest(refs.map(number)) });
 }
 
@@ -689,30 +784,41 @@ function scaleOf(mosaic) {
 function drawStrip() {
   const strip = document.getElementById("strip");
   const place = strip.scrollLeft;
-  strip.replaceChildren(
-    element("div", { className: "row" }),
-    ...[["forward", "first twin"], ["forward", "second twin"], ["gradient", "first twin"], ["gradient", "second twin"]]
-      .map(([way, twin], row) => element("div", { className: `row${row === 2 ? " back" : ""}` },
-        element("b", {}, row < 2 ? `${way} \u2192` : `\u2190 ${way}`), twin)),
-    element("div", { className: "row back" }, element("b", {}, "weights"), "out \u2193 in \u2192"),
-    element("div", { className: "row" }, element("b", {}, "their gradient"), "both twins"));
-  for (let value = 0; value <= last; value++) strip.append(...column(value));
-  strip.append(...headColumn(), ...lossColumn());
+  const names = [["forward \u2192", "first twin"], ["", "second twin"], ["\u2190 gradient", "first twin"], ["", "second twin"],
+    ["weights", "out \u2193\u00a0 in \u2192"], ["gradient", "of weights"]];
+  strip.replaceChildren(column("names", element("div"), ...names.map(([what, which]) =>
+    element("div", {}, element("b", {}, what), which))));
+  for (let value = 0; value <= headInput; value++) strip.append(layerColumn(value));
+  strip.append(headColumn(), lossColumn());
+  for (const row of [1, 2, 3, 4, 5, 6]) {  // one tab stop a row; the arrow keys do the rest
+    [...strip.querySelectorAll(`[data-row="${row}"] canvas[tabindex]`)].slice(1).forEach((canvas) => { canvas.tabIndex = -1; });
+  }
   strip.scrollLeft = place;
-  forgetPictures();
-  drawAll();
+  draw();
 }
 
-function column(value) {
+// A column of the strip: its head, and what stands in each of the six rows.
+function column(kind, head, ...rows) {
+  head.classList.add("head");
+  const cells = rows.map((row, n) => {
+    const cell = row ?? element("div");
+    cell.dataset.row = n + 1;
+    return cell;
+  });
+  return element("div", { className: `column ${kind}` }, head, ...cells);
+}
+
+function layerColumn(value) {
   const layer = layers[value - 1];
-  const maps = ["value", "gradient"].flatMap((what) => [0, 1].map((twin) => {
-    const mosaic = mapMosaic(what, what === "value" ? "compare" : step, value, twin);
-    const back = what === "gradient" && twin === 0 ? "back" : "";
-    return element("div", { className: back }, mosaic.canvas, ...(twin === 0 ? [scaleOf(mosaic)] : []));
-  }));
+  const maps = ["value", "gradient"].flatMap((what) => [0, 1].map((twin) =>
+    withScale(mapMosaic(what, what === "value" ? "compare" : backwardMode, value, twin))));
   const head = layer ? [element("b", {}, layer.name), element("br"), layer.type, element("br"), sizeOf(value)]
     : [element("b", {}, "picture"), element("br"), sizeOf(0)];
-  return [element("div", { className: "head" }, ...head), ...maps, ...parameters(value - 1)];
+  return column("layer", element("div", {}, ...head), ...maps, ...parameters(value - 1));
+}
+
+function withScale(...mosaics) {
+  return element("div", {}, ...mosaics.flatMap((mosaic) => [mosaic.canvas, scaleOf(mosaic)]));
 }
 
 function sizeOf(value) {
@@ -724,52 +830,48 @@ function sizeOf(value) {
 
 function parameters(i) {
   const kind = layers[i]?.kind;
-  const pair = (first, second) => [
-    element("div", { className: "back" }, ...first.flatMap((mosaic) => [mosaic.canvas, scaleOf(mosaic)])),
-    element("div", {}, ...second.flatMap((mosaic) => [mosaic.canvas, scaleOf(mosaic)])),
-  ];
-  if (kind === "conv" || kind === "dense") return pair(
-    [kernelMosaic("weight", step, i), vectorMosaic(["bias"], step, i, `biases of ${layers[i].name}`)],
-    [kernelMosaic("dweight", step, i), vectorMosaic(["dbias"], step, i, `gradients of the biases of ${layers[i].name}`)]);
-  if (kind === "norm") return pair(
-    [vectorMosaic(["scale", "shift"], step, i, `weights, then biases, of ${layers[i].name}`)],
-    [vectorMosaic(["dscale", "dshift"], step, i, `gradients of the weights, then biases, of ${layers[i].name}`)]);
-  return [element("div", { className: "back none" }), element("div", { className: "none" })];
+  const name = layers[i]?.name;
+  if (kind === "conv" || kind === "dense") return [
+    withScale(kernelMosaic("weight", backwardMode, i), vectorMosaic(["bias"], backwardMode, i, `biases of ${name}`)),
+    withScale(kernelMosaic("dweight", backwardMode, i), vectorMosaic(["dbias"], backwardMode, i, `gradients of the biases of ${name}`))];
+  if (kind === "norm") return [
+    withScale(vectorMosaic(["scale", "shift"], backwardMode, i, `weights, then biases, of ${name}`)),
+    withScale(vectorMosaic(["dscale", "dshift"], backwardMode, i, `gradients of the weights, then of the biases, of ${name}`))];
+  return [null, null];
 }
 
 function headColumn() {
-  const vector = (what, mode) => vectorOfHead(what, mode).canvas;
-  return [
-    element("div", { className: "head" }, element("b", {}, "head"), element("br"), facts.head.type, element("br"), plural(facts.head.features, "feature")),
-    element("div", {}, vector("part", "compare"), element("div", { className: "scale" }, "alpha |h1 - h2|")),
-    element("div", {}, numberButton("logit", { what: "logit", mode: "compare" }), element("b", {}, percent(facts.modes.compare.p, 1), " same")),
-    element("div", { className: "back" }, numberButton("dlogit", { what: "dlogit", mode: step })),
-    element("div", { className: "none" }),
-    element("div", { className: "back" }, vector("alpha", step), element("div", { className: "scale" }, "alpha")),
-    element("div", {}, vector("dalpha", step), element("div", { className: "scale" }, "dalpha")),
-  ];
+  const vector = (what, mode, label) => {
+    const cell = withScale(vectorOfHead(what, mode));
+    cell.append(element("div", { className: "scale" }, label));
+    return cell;
+  };
+  return column("head-column",
+    element("div", {}, element("b", {}, "head"), element("br"), facts.head.type, element("br"), plural(facts.head.features, "feature")),
+    vector("part", "compare", "alpha |h1 - h2|"),
+    element("div", {}, numberButton("logit", { what: "logit", mode: "compare" }), element("b", {}, `P(same) ${percent(facts.modes.compare.p, 1)}`)),
+    element("div", {}, numberButton("dlogit", { what: "dlogit", mode: backwardMode })), null,
+    vector("alpha", backwardMode, "alpha"), vector("dalpha", backwardMode, "dalpha"));
 }
 
 function vectorOfHead(what, mode) {
-  const refs = facts.channels[last].map((_, channel) => ({ what, mode, channel }));
+  const refs = facts.channels[headInput].map((_, channel) => ({ what, mode, channel }));
   return new Mosaic({ cells: refs.map((ref) => ({ rows: 1, columns: 1, value: () => number(ref), ref: () => ref })),
     across: 4, size: 28, label: `${what} of the head, a cell for each shown feature; arrow keys move`, key: `${mode}/${what}`,
     most: largest(refs.map(number)) });
 }
 
 function lossColumn() {
-  return [
-    element("div", { className: "head" }, element("b", {}, "loss"), element("br"), "PairCrossEntropy"),
-    element("div", { className: "none" }), element("div", { className: "none" }, "not part of compare"),
-    element("div", { className: "back" }, numberButton("loss", { what: "loss", mode: step }),
-      numberButton("logit", { what: "logit", mode: step })),
-    element("div", { className: "none" }), element("div", { className: "back none" }), element("div", { className: "none" }),
-  ];
+  return column("loss",
+    element("div", {}, element("b", {}, "loss"), element("br"), "PairCrossEntropy"),
+    element("div", { className: "none" }, "no loss without a label"), null,
+    element("div", {}, numberButton("loss", { what: "loss", mode: backwardMode }),
+      numberButton("logit in the step", { what: "logit", mode: backwardMode })), null, null, null);
 }
 
 function numberButton(label, ref) {
   const button = element("button", { className: "number", type: "button" }, `${label} ${shortly(number(ref))}`);
-  button.addEventListener("click", () => choose(ref));
+  button.addEventListener("click", () => { choose(ref); pin(true); });
   button.addEventListener("pointerenter", () => !pinned && choose(ref));
   button.addEventListener("focus", () => !pinned && choose(ref));
   return button;
@@ -780,59 +882,78 @@ function numberButton(label, ref) {
 let chosen = null;
 let pinned = false;  // whether moving over other numbers changes nothing
 
-function choose(ref, mosaic = null) {
+function pin(keep) {
+  pinned = keep;
+  document.getElementById("why").classList.toggle("pinned", keep);
+}
+
+document.addEventListener("keydown", (event) => event.key === "Escape" && pin(false));
+
+// Show where a number comes from; `then` is called when it is on the page.
+function choose(ref, then = () => {}) {
   chosen = ref;
   const why = explain(ref);
-  mark(ref, why.marks ?? []);
   const terms = why.terms ?? why.factors ?? [];
   const most = terms.filter((term) => term.grids).reduce((best, term) => (!best || Math.abs(term.value) > Math.abs(best.value) ? term : best), null);
   const grids = element("div", {}, ...(most ? [gridsOf(most)] : []));
   document.getElementById("why").replaceChildren(
-    element("div", {}, element("h3", {}, titleOf(ref)), element("div", { className: "value" }, shortly(why.value)),
-      ...(ref.row !== undefined && !(ref.what in { weight: 1, dweight: 1 }) ? [enlarged(ref)] : []), proofOf(why, ref)),
-    element("div", {}, ...sumOf(why, (term) => { grids.replaceChildren(gridsOf(term)); drawAll(); })),
-    element("div", {}, grids, ...(why.ledger ? [ledgerOf(why.ledger)] : [])));
-  forgetPictures();
-  drawAll();
+    element("div", {},
+      element("h3", { tabIndex: -1 }, titleOf(ref)),
+      element("div", { className: "value" }, element("output", {}, shortly(why.value)), element("span", { className: "kept" }, "kept \u00b7 Esc releases")),
+      element("p", {}, why.note ?? ""), ...enlarged(ref), ...(why.links ?? []).map(linkTo),
+      element("small", {}, ref.mode === "compare" ? "As `scratchnet compare` computes it." : stepName(ref.mode))),
+    element("div", {}, ...sumOf(why, (term) => { grids.replaceChildren(gridsOf(term)); draw(); })),
+    element("div", {}, grids, ...(why.ledger ? [ledgerOf(why.ledger, ref)] : []), proofOf(why)));
+  mark(ref, why.marks ?? []);
+  draw();
+  then();
+}
+
+// Go to a number from the panel, which is then another one.
+function follow(ref) {
+  choose(ref);
+  pin(true);
+  document.querySelector("#why h3").focus({ preventScroll: true });
 }
 
 function titleOf(ref) {
   const layer = ref.layer !== undefined ? layers[ref.layer].name : "";
-  const where = () => `${channelName(ref.value, ref.channel)}, pixel (${ref.row}, ${ref.column}), ${twinNames[ref.twin]} twin`;
+  const pixel = () => (channelName(ref.value, 0).startsWith("feature") ? "" : `, pixel (${ref.row}, ${ref.column})`);
+  const where = () => `${channelName(ref.value, ref.channel)}${pixel()}, ${twinNames[ref.twin]} twin`;
   const channel = () => channelName(ref.layer + 1, ref.channel);
   const entry = () => `from ${channelName(ref.layer, ref.in)} to ${channelName(ref.layer + 1, ref.out)}, entry (${ref.row}, ${ref.column})`;
   switch (ref.what) {
     case "value": return `${ref.value ? `Output of ${valueName(ref.value)}` : "Picture"}: ${where()}`;
-    case "gradient": return `Gradient at ${ref.value ? `the output of ${valueName(ref.value)}` : "the picture"}: ${where()}`;
+    case "gradient": return `Gradient at ${ref.value ? `the output of ${valueName(ref.value)}` : "the picture"}, the dx of ${ref.value === headInput ? "the head" : layers[ref.value].name}: ${where()}`;
     case "weight": return `Weight of ${layer}: ${entry()}`;
     case "dweight": return `Gradient of the weight of ${layer}: ${entry()}`;
     case "bias": case "shift": return `Bias of ${layer}: ${channel()}`;
     case "dbias": case "dshift": return `Gradient of the bias of ${layer}: ${channel()}`;
     case "scale": return `Weight of ${layer}: ${channel()}`;
     case "dscale": return `Gradient of the weight of ${layer}: ${channel()}`;
-    case "alpha": return `alpha, the head's weight: feature ${facts.channels[last][ref.channel]}`;
-    case "dalpha": return `Gradient of alpha: feature ${facts.channels[last][ref.channel]}`;
-    case "part": return `What feature ${facts.channels[last][ref.channel]} adds to the logit`;
+    case "alpha": return `alpha, the head's weight: feature ${facts.channels[headInput][ref.channel]}`;
+    case "dalpha": return `Gradient of alpha: feature ${facts.channels[headInput][ref.channel]}`;
+    case "part": return `What feature ${facts.channels[headInput][ref.channel]} adds to the logit`;
     case "logit": return ref.mode === "compare" ? "The logit: the answer before the sigmoid" : "The logit of this pair in the step";
     case "dlogit": return "The gradient at the logit";
     case "loss": return "The loss of the batch";
+    case "headBias": return "The head's bias";
+    case "dheadBias": return "Gradient of the head's bias";
   }
 }
 
-function proofOf(why, ref) {
+function proofOf(why) {
   const proof = facts.proofs[why.proof];
-  const parts = [];
-  if (proof) parts.push(
+  return element("dl", {}, ...(proof ? [
     element("dt", {}, `equation ${proof.number}`), element("dd", {}, element("code", {}, proof.equation)),
     element("dt", {}, `computed in ${proof.place}`), element("dd", {}, element("pre", {}, proof.line)),
-    element("dt", {}, "proved by"), element("dd", {}, element("pre", {}, `pytest ${proof.test}`)));
-  return element("div", {}, element("p", {}, why.note ?? ""), ...(why.links ?? []).map(linkTo), element("dl", {}, ...parts),
-    element("small", {}, ref.mode === "compare" ? "As compare computes it." : stepName(ref.mode)));
+    element("dt", {}, "tested, in a clone of scratchnet, by"), element("dd", {}, element("pre", { className: "copy" }, `pytest ${proof.test}`)),
+  ] : []));
 }
 
 function linkTo({ label, ref }) {
   const button = element("button", { className: "number", type: "button" }, `${label} ${shortly(number(ref))}`);
-  button.addEventListener("click", () => { choose(ref); pinned = true; });
+  button.addEventListener("click", () => follow(ref));
   return button;
 }
 
@@ -854,16 +975,16 @@ function sumOf(why, show) {
       row.addEventListener("focus", () => show(term));
     }
     if (term.ref) {
-      row.title = "click: where this comes from";
-      row.addEventListener("click", () => { choose(term.ref); pinned = true; });
+      row.title = "click to go there";
+      row.addEventListener("click", () => follow(term.ref));
     }
     return row;
   });
   const line = (label, value) => element("div", { className: "sum" }, element("span", {}, label), element("span", { className: "n" }, value));
   return [element("h3", {}, why.terms ? "The sum of" : "The product of"), ...rows,
-    line(why.terms ? "together" : "product", String(Number(why.sum.toPrecision(9)))),
-    line("the array says", String(Number(why.value.toPrecision(9)))),
-    line("apart by", why.gap === 0 ? "0" : `${why.gap.toExponential(1)} (float32)`)];
+    line(why.terms ? "sum" : "product", String(Number(why.sum.toPrecision(9)))),
+    line("value in the array", String(Number(why.value.toPrecision(9)))),
+    line("difference", why.gap === 0 ? "0" : `${why.gap.toExponential(1)} (float32)`)];
 }
 
 function bar(share) {
@@ -874,71 +995,119 @@ function bar(share) {
   return element("span", { className: "bar" }, inside);
 }
 
-// The map of the number, large enough to pick a pixel with a finger.
+// The map or kernel of the number, large enough to pick an entry with a finger.
 function enlarged(ref) {
-  const name = `${ref.mode}/${ref.what === "value" ? "v" : "g"}${ref.value}`;
+  const kernel = ref.what === "weight" || ref.what === "dweight";
+  if (!kernel && ref.what !== "value" && ref.what !== "gradient") return [];
+  const name = kernel ? (ref.what === "weight" ? `w${ref.layer}` : `${ref.mode}/dw${ref.layer}`)
+    : `${ref.mode}/${ref.what === "value" ? "v" : "g"}${ref.value}`;
   const [, , rows, columns] = shape(name);
-  if (rows * columns === 1) return element("div");
+  if (rows * columns === 1) return [];
   const mosaic = new Mosaic({
     cells: [{ rows, columns, ink: ref.what === "value" && ref.value === 0,
-      value: (row, column) => at(name, ref.twin, ref.channel, row, column), ref: (row, column) => ({ ...ref, row, column }) }],
-    across: 1, size: 200, most: largestOf(name), label: `${titleOf(ref)}, enlarged; arrow keys move`, key: "enlarged",
+      value: (row, column) => number({ ...ref, row, column }), ref: (row, column) => ({ ...ref, row, column }) }],
+    across: 1, size: kernel ? 130 : 200, most: largestOf(name), label: `${titleOf(ref)}, enlarged; arrow keys move`,
+    focusChooses: false, onChoose: () => document.querySelector("#why canvas[tabindex]").focus({ preventScroll: true }),
   });
   mosaic.cursor = [0, ref.row, ref.column];
-  mosaic.marks = [{ number: 0, box: [ref.row, ref.column, 1, 1] }];
-  const move = mosaic.choose.bind(mosaic);
-  mosaic.choose = (...place) => { move(...place); document.querySelector("#why canvas")?.focus(); };
-  return mosaic.canvas;
+  mosaic.marks = [{ index: 0, box: [ref.row, ref.column, 1, 1] }];
+  return [mosaic.canvas];
 }
 
+// The numbers that a term sums: two grids and their products. A click on an entry of the first goes to it.
 function gridsOf(term) {
-  const [left, right, products] = term.grids;
   const signs = ["\u00d7", "="];
-  const parts = [left, right, products].flatMap(([name, values], n) => [
-    element("figure", {}, gridOf(values), element("figcaption", {}, name === "product" ? `sums to ${shortly(term.value)}` : name)),
+  const parts = term.grids.flatMap(([name, values, refAt], n) => [
+    element("figure", {}, gridOf(values, name, refAt), element("figcaption", {}, name === "product" ? `sums to ${shortly(term.value)}` : name)),
     ...(n < 2 ? [signs[n]] : [])]);
   return element("div", {}, element("h3", {}, term.label), element("div", { className: "grids" }, ...parts));
 }
 
-function gridOf(values) {
+function gridOf(values, name, refAt = () => null) {
   const most = largest(values.flat());
-  if (values.length <= 7 && values[0].length <= 7) {
-    return element("table", { className: "grid" }, element("tbody", {}, ...values.map((row) => element("tr", {}, ...row.map((value) => {
-      const cell = element("td", {}, String(Number(value.toPrecision(2))));
-      const fill = colour(value, most);
-      Object.assign(cell.style, { background: css(fill), color: legible(fill) });
-      return cell;
-    })))));
-  }
-  const cells = [{ rows: values.length, columns: values[0].length, value: (row, column) => values[row][column] }];
-  return new Mosaic({ cells, across: 1, size: 120, most, label: "a map", choosable: false }).canvas;
+  if (values.length > 7 || values[0].length > 7) return plainMap(values, 120, most, name).canvas;
+  return element("table", { className: "grid" }, element("tbody", {}, ...values.map((row, a) => element("tr", {}, ...row.map((value, b) => {
+    const cell = element("td", {}, String(Number(value.toPrecision(2))));
+    const fill = colour(value, most);
+    Object.assign(cell.style, { background: css(fill), color: legible(fill) });
+    const ref = refAt(a, b);
+    if (ref) {
+      cell.className = "link";
+      cell.addEventListener("click", () => follow(ref));
+    }
+    return cell;
+  })))));
 }
 
-function ledgerOf(entries) {
+// A map that is only looked at.
+function plainMap(values, size, most, label) {
+  const cells = [{ rows: values.length, columns: values[0].length, value: (row, column) => values[row][column] }];
+  return new Mosaic({ cells, across: 1, size, most, label, choosable: false });
+}
+
+function ledgerOf(entries, ref) {
   const most = largest(entries.flatMap(([, values]) => values.flat()));
+  const norms = layers.some((layer) => layer.kind === "norm") && ref.mode === "batch"
+    ? " In the batch, part of what a twin gives belongs to the other pairs: it comes through batch norm's mean and variance. See this pair alone." : "";
   return element("div", {}, element("h3", {}, "The twin ledger of this kernel"),
     element("div", { className: "grids" }, ...entries.map(([name, values]) => {
-      const cells = [{ rows: values.length, columns: values[0].length, value: (row, column) => values[row][column] }];
-      const mosaic = new Mosaic({ cells, across: 1, size: 72, most, label: name, choosable: false });
+      const mosaic = plainMap(values, 72, most, name);
+      mosaic.marks = [{ index: 0, box: [ref.row, ref.column, 1, 1] }];
       return element("figure", {}, mosaic.canvas, element("figcaption", {}, name));
-    })), element("small", {}, `one scale for all, up to ${shortly(most)}`));
+    })),
+    element("p", {}, element("small", {}, `One scale for all, up to ${shortly(most)}. Of all shown weights of ${layers[ref.layer].name}, `
+      + `${percent(cancelledIn(ref.mode, ref.layer))} of the twins' contributions cancel.${norms}`)));
+}
+
+const cancelledShares = {};
+
+// The share of what the twins give to the shown weights of a layer that cancels between them.
+function cancelledIn(mode, layer) {
+  const [outs, ins] = shape(`w${layer}`);
+  return cancelledShares[`${mode}/${layer}`] ??= (() => {
+    let [all, left] = [0, 0];
+    for (let out = 0; out < outs; out++) for (let from = 0; from < ins; from++) {
+      const [first, second] = ledger({ mode, layer, out, in: from }).map(([, values]) => values.flat());
+      first.forEach((value, n) => {
+        all += Math.abs(value) + Math.abs(second[n]);
+        left += Math.abs(value + second[n]);
+      });
+    }
+    return all ? 1 - left / all : 0;
+  })();
 }
 
 // Frames around the chosen number and around what it comes from.
 function mark(ref, marks) {
-  const own = { key: `${ref.mode}/${ref.what === "value" ? "v" : "g"}${ref.value}/${ref.twin}`, channel: ref.channel,
-    box: [ref.row, ref.column, 1, 1] };
-  for (const picture of pictures) {
-    picture.marks = [];
-    if (ref.value !== undefined && picture.key === own.key) picture.marks.push({ number: ref.channel, box: own.box });
-    for (const { key, mode, twin, channel, box } of marks) {
-      if (picture.key !== `${mode}/${key}/${twin}`) continue;
-      picture.cells.forEach((_, number) => (channel === undefined || channel === number) && picture.marks.push({ number, box }));
+  const { key, index, box } = home(ref);
+  for (const picture of pictures.filter((each) => each.key)) {
+    const before = picture.marks.length;
+    picture.marks = picture.key === key ? [{ index, box }] : [];
+    for (const around of marks) {
+      if (picture.key !== `${around.mode}/${around.key}/${around.twin}`) continue;
+      picture.cells.forEach((_, cell) => (around.channel ?? cell) === cell && picture.marks.push({ index: cell, box: around.box }));
     }
+    picture.stale ||= before > 0 || picture.marks.length > 0;
   }
 }
 
-document.addEventListener("keydown", (event) => { if (event.key === "Escape") pinned = false; });
+// The mosaic of the strip that shows a number, and its place there.
+function home(ref) {
+  const { what, mode, layer, channel } = ref;
+  const one = [0, 0, 1, 1];
+  switch (what) {
+    case "value": case "gradient":
+      return { key: `${mode}/${what === "value" ? "v" : "g"}${ref.value}/${ref.twin}`, index: channel, box: [ref.row, ref.column, 1, 1] };
+    case "weight": case "dweight":
+      return { key: what === "weight" ? `w${layer}` : `${mode}/dw${layer}`, index: ref.out * shape(`w${layer}`)[1] + ref.in, box: [ref.row, ref.column, 1, 1] };
+    case "shift": case "dshift": {
+      const first = what.replace("shift", "scale");
+      return { key: `${mode}/${first}/${layer}`, index: facts.channels[layer + 1].length + channel, box: one };
+    }
+    case "part": case "alpha": case "dalpha": return { key: `${mode}/${what}`, index: channel, box: one };
+    default: return { key: `${mode}/${what}/${layer}`, index: channel, box: one };
+  }
+}
 
 // ---- The other sections ----
 
@@ -946,26 +1115,25 @@ function drawHeader() {
   const { modes, names } = facts;
   const parameters = layers.reduce((total, layer) => total + layer.parameters, facts.head.parameters);
   document.getElementById("about").textContent =
-    `The network ${facts.model}, ${plural(parameters, "parameter")}, looks at two images through the same weights. `
-    + "Above, the way forward; below, the gradients' way back. All numbers are those of this pair.";
+    `${facts.model ? `The network ${facts.model}` : "A network"}, with ${plural(parameters, "parameter")}, looks at two images through the same weights.`;
   const figures = [0, 1].map((twin) => {
     const mosaic = mapMosaic("value", "compare", 0, twin);
     return element("figure", {}, mosaic.canvas, element("figcaption", {}, names[twin]));
   });
   document.getElementById("pair").replaceChildren(figures[0], figures[1],
-    element("div", {}, element("strong", {}, percent(modes.compare.p, 1)), element("br"), "the same character", element("br"),
+    element("div", {}, element("strong", {}, `P(same) = ${percent(modes.compare.p, 1)}`), element("br"), "that both show one character", element("br"),
       element("small", {}, `exactly ${modes.compare.p}`)));
   const choices = ["batch", "alone"].map((mode) => {
-    const radio = element("input", { type: "radio", name: "mode", value: mode, checked: mode === step });
+    const radio = element("input", { type: "radio", name: "mode", value: mode, checked: mode === backwardMode });
     radio.addEventListener("change", () => changeStep(mode));
     const what = mode === "alone" ? "this pair alone" : `${plural(modes.batch.pairs, "pair")}: this one and ${modes.batch.pairs - 1} of generated drawings`;
     return element("label", {}, radio, ` ${what}`);
   });
-  document.getElementById("modes").append(...choices, element("small", {}, `taught that the two show ${sameOrNot()}`));
+  document.getElementById("modes").append(...choices, element("small", {}, `label of this pair: ${sameOrNot()}`));
 }
 
 function changeStep(mode) {
-  step = mode;
+  backwardMode = mode;
   drawStrip();
   if (chosen) choose(chosen.mode === "compare" ? chosen : { ...chosen, mode });
 }
@@ -996,10 +1164,11 @@ function drawStep() {
       element("div", { className: "side" }, mosaic(`weights of ${layers[first].name}`, weight, most),
         mosaic("- rate dL/dw", change, rate * largestOf(`batch/dw${first}`)),
         mosaic("their sum: the weights after", (...entry) => weight(...entry) + change(...entry), most),
-        element("figure", {}, stepChart(Number(slider.value)), element("figcaption", {}, "loss of the batch after the step, by rate"))),
-      element("small", {}, "At rate 0 only batch norm's running averages move, as in every step."));
-    forgetPictures();
-    drawAll();
+        element("figure", {}, stepChart(Number(slider.value)), element("figcaption", {}, "loss of the batch after the step, on a logarithmic scale, by rate"))),
+      element("small", {}, "Even at rate 0, P changes: every step updates the running averages of batch norm, if there is one. P is of evaluation, as in compare; the loss is of training."),
+      element("p", {}, "The rule: ", element("code", {}, facts.proofs["sgd.weight"].equation), ", then w <- w + v; here v starts at 0. ",
+        element("small", {}, facts.proofs["sgd.weight"].place)));
+    draw();
   };
   slider.addEventListener("input", show);
   show();
@@ -1007,7 +1176,8 @@ function drawStep() {
 
 function stepChart(place) {
   const points = facts.steps.map(({ loss }, n) => [n, loss]);
-  return chart({ curves: [{ points, colour: "var(--plus)" }], place, ticks: facts.steps.map(({ rate }) => rate), least: 0 });
+  const logs = points.map(([n, loss]) => [n, loss > 0 ? Math.log10(loss) : null]);
+  return chart({ curves: [{ points: logs, colour: "var(--plus)" }], place, ticks: facts.steps.map(({ rate }) => rate), power: true });
 }
 
 function drawBugs() {
@@ -1018,31 +1188,27 @@ function drawBugs() {
     const i = bug.layer;
     const layer = layers[i];
     const name = bug.gradient === "dx" ? `batch/g${i}` : `batch/dw${i}`;
-    const right = proofFor(bug);
     const wrongName = `bug${select.value}`;
     const most = Math.max(largestOf(name), Math.min(largestOf(wrongName), 3 * largestOf(name)));
-    const pictures_ = [["right", (...place) => at(name, ...place)], ["with the bug", (...place) => at(wrongName, ...place)],
+    const larger = largestOf(wrongName) / largestOf(name);
+    const shown = [["right", (...place) => at(name, ...place)], ["with the bug", (...place) => at(wrongName, ...place)],
       ["difference", (...place) => at(wrongName, ...place) - at(name, ...place)]];
     document.getElementById("bug").replaceChildren(
       element("p", {}, element("b", {}, bug.story), ` Planted in ${layer.name}; you see its ${bug.gradient}`
         + `${bug.gradient === "dx" ? ", of the first twin" : ""}.`),
-      element("div", { className: "side" }, ...pictures_.map(([label, value]) =>
+      element("div", { className: "side" }, ...shown.map(([label, value]) =>
         element("figure", {}, bugMosaic(label, name, value, most, bug).canvas, element("figcaption", {}, label)))),
+      element("small", {}, `One scale for all, up to ${shortly(most)}.${larger > 3 ? ` The wrong gradient is up to ${shortly(Number(larger.toPrecision(2)))} times as large as the right one.` : ""}`),
       element("div", { className: "side" },
-        element("div", {}, element("h3", {}, "The line"), element("pre", {}, right.line), element("small", {}, right.place)),
+        element("div", {}, element("h3", {}, "The line"), element("pre", {}, bug.line), element("small", {}, bug.place)),
         element("div", {}, element("h3", {}, "The bug"), element("pre", {}, bug.code.join("\n")))),
       element("h3", {}, "Which checks find it"),
-      tableOf(["check", "", "it saw"], bug.checks.map(({ check, finds, saw }) =>
+      tableOf(["check", "", "result"], bug.checks.map(({ check, finds, saw }) =>
         [check, element("span", { className: finds ? "found" : "missed" }, finds ? "\u2713 finds it" : "\u2717 misses it"), saw])));
-    forgetPictures();
-    drawAll();
+    draw();
   };
   select.addEventListener("change", show);
   show();
-}
-
-function proofFor(bug) {
-  return facts.proofs[`${layers[bug.layer].kind}.${bug.gradient}`];
 }
 
 function bugMosaic(label, name, value, most, bug) {
@@ -1060,8 +1226,9 @@ function drawStart() {
   slider.max = record.literal.saturated.length - 1;
   const size = record.network.image_size;
   document.getElementById("start-about").textContent =
-    `The paper's network at ${size} x ${size} pixels, ${record.steps} steps on ${record.pairs} pairs of generated drawings each, from seed `
-    + `${record.seed}: the weights drawn as the paper prints them, and corrected. Same pairs, same rate.`;
+    `A record of the paper's network at ${size} x ${size} pixels: ${record.steps} steps on ${record.pairs} pairs of Omniglot's background set each, from `
+    + `seed ${record.seed}, with the same pairs and rate for both. As printed: convolutions N(0, 0.01), dense layers N(0, 0.2), biases N(0.5, 0.01). `
+    + "Corrected: He and Glorot, which divide by the number of inputs, and biases 0. A saturated sigmoid has a slope below 0.018, so hardly any gradient passes.";
   const names = { literal: "as printed", corrected: "corrected" };
   const show = () => {
     const place = Number(slider.value);
@@ -1070,13 +1237,13 @@ function drawStart() {
       element("div", { className: "side" }, ...Object.entries(names).map(([init, name]) => {
         const run = record[init];
         return element("figure", {}, element("h3", {}, name), histogram(run.sigmoids[place]),
-          element("figcaption", {}, `the sigmoids' answers, 0 to 1: ${percent(run.saturated[place])} saturated`), element("br"),
+          element("figcaption", {}, `sigmoid outputs, 0 to 1: ${percent(run.saturated[place])} saturated`), element("br"),
           tableOf(["mean |h1 - h2|", ""], [["same character", run.same[place]], ["different", run.different[place]]]));
       }), element("figure", {}, element("h3", {}, "the loss"), chart({
-        curves: [{ points: running(record.literal.loss), colour: "var(--minus)", label: "as printed" },
+        curves: [{ points: running(record.literal.loss), colour: "var(--minus)", label: "as printed", above: true },
           { points: running(record.corrected.loss), colour: "var(--plus)", label: "corrected" }],
-        place: place * record.every, level: { value: Math.LN2, label: "0.693, a coin toss" }, least: 0, ticks: null,
-      }), element("figcaption", {}, "mean of ten steps"))));
+        place: place * record.every, level: { value: Math.LN2, label: "0.693, chance" }, least: 0.45, ticks: null,
+      }), element("figcaption", {}, "10-step moving average"))));
   };
   slider.addEventListener("input", show);
   show();
@@ -1096,29 +1263,34 @@ function svg(tag, properties = {}, ...children) {
   return node;
 }
 
-function chart({ curves, place, ticks, level, least }) {
-  const [width, height, left, bottom] = [340, 170, 40, 22];
+// A line chart. curves: {points: [x, y], colour, label}. place: where the slider stands. power: y is a power of ten.
+function chart({ curves, place, ticks, level, least, power = false }) {
+  const [width, height, left, bottom] = [340, 180, 44, 22];
   const all = curves.flatMap(({ points }) => points).filter(([, y]) => y !== null);
   const right = Math.max(...all.map(([x]) => x)) || 1;
-  const top = Math.max(level ? level.value * 1.15 : 0, ...all.map(([, y]) => y)) || 1;
+  const low = least ?? Math.floor(Math.min(...all.map(([, y]) => y)));
+  const top = power ? Math.ceil(Math.max(...all.map(([, y]) => y))) : Math.max(level ? level.value * 1.1 : 0, ...all.map(([, y]) => y)) || 1;
   const x = (value) => left + value / right * (width - left - 12);
-  const y = (value) => height - bottom - (value - least) / (top - least) * (height - bottom - 12);
-  const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "a chart" });
-  for (const value of [least, (least + top) / 2, top]) drawing.append(
+  const y = (value) => height - bottom - (value - low) / (top - low || 1) * (height - bottom - 12);
+  const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
+    "aria-label": curves.map(({ points, label }) => `${label ?? "loss"} from ${shortly(points[0][1])} to ${shortly(points.at(-1)[1])}`).join("; ") });
+  const values = power ? Array.from({ length: top - low + 1 }, (_, n) => low + n) : [low, (low + top) / 2, top];
+  for (const value of values) drawing.append(
     svg("line", { x1: left, x2: width - 12, y1: y(value), y2: y(value), class: "axis" }),
-    svg("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, shortly(Number(value.toPrecision(2)))));
+    svg("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, shortly(power ? 10 ** value : Number(value.toPrecision(2)))));
   const labels = ticks ? ticks.map((tick, n) => [n, tick]) : [0, right / 2, right].map((value) => [value, Math.round(value)]);
   for (const [value, label] of labels) drawing.append(svg("text", { x: x(value), y: height - 6, "text-anchor": "middle" }, label));
   if (level) drawing.append(
     svg("line", { x1: left, x2: width - 12, y1: y(level.value), y2: y(level.value), stroke: "var(--soft)", "stroke-dasharray": "4 3" }),
-    svg("text", { x: left + 30, y: y(level.value) - 4 }, level.label));
+    svg("text", { x: left + 40, y: y(level.value) - 4 }, level.label));
   drawing.append(svg("line", { x1: x(place), x2: x(place), y1: 8, y2: height - bottom, stroke: "var(--mark)" }));
-  curves.forEach(({ points, colour: stroke, label }, n) => {
+  curves.forEach(({ points, colour: stroke, label, above }, n) => {
     const line = points.filter(([, value]) => value !== null).map(([a, b]) => `${x(a)},${y(b)}`).join(" ");
     drawing.append(svg("polyline", { points: line, class: "curve", stroke, "stroke-dasharray": n ? "6 2" : "none" }));
     if (label) {
-      const [a, b] = points[points.length - 1];
-      drawing.append(svg("text", { x: x(a) - 4, y: y(b) + (n ? 18 : 14), "text-anchor": "end" }, label));
+      const last = points.slice(-30).map(([, value]) => y(value));
+      const baseline = above ? Math.min(...last) - 6 : Math.max(...last) + 14;
+      drawing.append(svg("text", { x: width - 14, y: baseline, "text-anchor": "end" }, label));
     }
   });
   return drawing;
@@ -1129,11 +1301,11 @@ function histogram(counts) {
   const most = Math.max(...counts);
   const bars = counts.map((count, n) => svg("rect", { x: n * width / counts.length, width: width / counts.length - 1,
     y: height - count / most * height, height: count / most * height, fill: "var(--plus)" }));
-  return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "a histogram" }, ...bars);
+  return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${counts[0]} of ${counts.reduce((sum, count) => sum + count, 0)} near 0, ${counts.at(-1)} near 1` }, ...bars);
 }
 
 function drawTable() {
-  const share = (value) => (value === null ? null : percent(value));
+  const share = (value) => (value === null ? null : element("span", { className: "n" }, percent(value)));
   const rows = layers.map((layer) => [layer.name, layer.type, layer.shape, layer.parameters || null,
     layer.flops === null ? null : layer.flops / 1e6, layer.ms, layer.backwardMs, layer.spread, share(layer.dead), share(layer.saturated), layer.dy]);
   rows.push(["head", facts.head.type, `N=${facts.modes.batch.pairs}`, facts.head.parameters, null, facts.head.ms, facts.head.backwardMs, null, null, null, Math.abs(facts.modes.batch.dlogit)]);
@@ -1150,7 +1322,7 @@ function drawLeftOut() {
     hidden.length ? `Of each layer it shows ${shown} channels: those without which, to first order, the loss would change most `
       + "(the largest |y dy|, summed over both pictures). The others stand as one term in every sum, computed separately in float64."
       : "It shows every channel of every layer.",
-    "Of the other pairs in the batch it shows only what they add to the gradients.",
+    "The other pairs of the batch are not shown, only what they add to the sums. Through batch norm's mean and variance they also have a part in this pair's own gradients.",
     "The way forward is evaluation, as compare computes it; the step is training, where batch norm takes its statistics from the batch. "
       + "So the x of a gradient is not always the number that stands above it.",
     "The lines of code are the definitions in scratchnet/ops and the layers. What runs is often a faster form of the same sum, which rounds differently; tests hold it against the definition.",
@@ -1166,7 +1338,7 @@ function brightest(value) {
   return pixels.reduce((best, pixel) => (Math.abs(number(pixel)) > Math.abs(number(best)) ? pixel : best));
 }
 
-unpack().then(() => {
+function start() {
   readPalette();
   drawHeader();
   drawStrip();
@@ -1177,6 +1349,12 @@ unpack().then(() => {
   drawLeftOut();
   choose(brightest(layers.findIndex((layer) => layer.kind in { conv: 1, dense: 1 }) + 1));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  window.addEventListener("beforeprint", drawAll);
+  window.matchMedia("print").addEventListener("change", drawAll);
+  window.addEventListener("resize", drawAll);
+  document.getElementById("wait").remove();
   document.documentElement.dataset.ready = "yes";
+}
+
+unpack().then(start).catch((error) => {
+  document.getElementById("wait").textContent += ` (${error})`;
 });

@@ -32,7 +32,7 @@ def launch(source: str, kernel: str, grid: int | tuple[int, ...], *arguments: Ar
     Arrays are passed as pointers, None as a null pointer, an int as long long and a float as Real, which is the
     precision of the first array. Arrays must be contiguous in row-major order and must not overlap.
     """
-    first: Array = next(array for array in arguments if hasattr(array, "dtype"))
+    first: Any = next(array for array in arguments if hasattr(array, "dtype"))
     blocks = grid if isinstance(grid, tuple) else (grid,)
     run = device_of(first).launch
     assert run is not None, "choose.py asks before"

@@ -37,7 +37,7 @@ def average(mean: Array, value: Array, share: float, failed: Array | None) -> No
 def flag_sgd(updates: Sequence[Update], failed: Array) -> None:
     """As `update.flag_sgd`."""
     others = [each for each in updates if not _in_order(*each[:3])]
-    _flag([tuple(each) for each in updates if _in_order(*each[:3])], failed)
+    _flag([(*each,) for each in updates if _in_order(*each[:3])], failed)
     definition_of(update.flag_sgd)(others, failed)
 
 
@@ -53,9 +53,7 @@ def _flag(rows: Sequence[Row], failed: Array) -> None:
     for real in NAMES:
         if alike := [row for row in rows if row[0].dtype.name == real]:
             first = alike[0][0]
-            table = [
-                [*(0 if array is None else array.data.ptr for array in arrays), arrays[0].size] for *arrays, _ in alike
-            ]
+            table = [[*(0 if array is None else array.data.ptr for array in row[:3]), row[0].size] for row in alike]
             factors = [_factors(settings) for *_, settings in alike]
             upload = device_of(first).upload
             blocks = min(FLAG_BLOCKS, blocks_for(max(weight.size for weight, *_ in alike)))

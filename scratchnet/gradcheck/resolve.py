@@ -1,0 +1,215 @@
+"""Settles what the complex step does not: code that is not analytic, and gaps between backward and differences.
+
+A difference may be wrong where the gradient is right. Its step crosses kinks, more of them the more entries the tensor
+has, or forward has few digits to subtract, as one that computes in float32. Both errors change with the step, while a
+wrong gradient leaves the same gap at every step. So each direction gets a ladder down to steps at which even a million
+kinks are crossed by chance alone, and an error bar, the change between neighbouring steps. Directions agree, disagree
+by many error bars, or stay open, and what most of them say is the verdict.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array, device_of, to_host
+from scratchnet.gradcheck.differences import central
+from scratchnet.gradcheck.lifted_functions import LiftedForward
+from scratchnet.gradcheck.nudges import NUDGES, nudged
+from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven, scale_of, spot_difference
+from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
+from scratchnet.gradcheck.report import TOLERANCE, Mismatch, TensorCheck
+from scratchnet.gradcheck.sides import one_sided
+
+LADDER = tuple(2e-2 * 4.0**-k for k in range(17))  # 2e-2 to 5e-12 times the scale of the tensor
+LARGE_STEPS = tuple(0.64 * 2.0**-k for k in range(9))  # for a forward with few digits
+BARS = 4  # error bars within which a gap agrees
+CLEAR = 10  # error bars beyond which it is none of the difference
+DIRECTIONS, MOST, EARLY = 6, 4, 3
+COARSEST = 1e-3  # a tolerance above it would prove too little
+FINE = 1e-6  # above it, the direction of the gradient itself is tried too: along it a wrong factor stands out
+BALANCED, FLOOR = 1e-8, 1e-9
+MASKED_STEPS, BENT, KEPT = (1.6e-2, 8e-3, 4e-3, 2e-3, 1e-3, 2.5e-4, 6e-5), 0.02, 0.9
+KINK_REDRAWS = 3  # new directions to try while too few steps cross no kink
+PLAUSIBLE, SMALL_STEPS = 1e-3, (2e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)  # for the many kinks of a large tensor
+
+
+def settle(
+    checker: Any, at: Any, directions: list[Array], numeric: list[float] | None, reason: str, rng: np.random.Generator
+) -> Any:
+    """The measurement of a tensor that the complex step has not settled: by a lifted step, or by differences.
+
+    numeric: the derivatives along the directions from the complex step; None if there are none, for the reason given.
+    """
+    if checker.method != "auto":
+        return by_differences(checker, at, directions, checker.method, rng)
+    reasons = [reason] if reason else []
+    for method, point in (("complex", at.point), ("lifted", lifted(at.point))):
+        if method == "lifted":
+            try:
+                numeric = [complex_step(point, at.name, r, at.dy, at.y) for r in directions]
+            except NoComplexError as error:
+                reasons.append(str(error))
+                continue
+        if numeric is None:
+            continue
+        measured = checker.compare(at, directions, numeric, method)
+        if _confirmed(at, directions[0], numeric[0]):
+            return _balanced(measured, point, rng)
+        reasons.append(f"it disagrees with differences in {at.name} (abs or conj in forward, or a kink)")
+    found = by_differences(checker, at, directions, "central4", rng, reasons[0])
+    if numeric is not None and found.check.agrees and found.check.allowed > FINE:  # it agrees as any would
+        hint = "the complex step contradicts backward, and differences are too coarse to judge between them"
+        return found._replace(check=_undecided(replace(found.check, error=found.check.allowed, tolerance=0.0), hint))
+    return found
+
+
+def lifted(point: Point) -> Point:
+    """The point with a forward that takes code for real numbers through the complex step."""
+    return replace(point, layer=LiftedForward(point.layer, tuple(point.input_names)))
+
+
+def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
+    """Does a difference confirm a complex step? The best of several steps must not favour backward over it.
+
+    Where both are within its reach it cannot tell them apart, and nothing coarser overrules the exact.
+    """
+    analytic, scale = dot(at.gradient, direction), max(norm(at.gradient), abs(numeric), 1e-6 * at.largest)
+    if abs(spot_difference(at.point, at.name, direction, at.dy) - numeric) <= PLAUSIBLE * scale and (
+        abs(numeric - analytic) <= TOLERANCE["central4"] * scale  # which no difference could tell apart
+    ):
+        return True
+    differences = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
+    gap, of_backward = np.abs(differences - numeric).min(), np.abs(differences - analytic).min()
+    if gap <= PLAUSIBLE * scale and (
+        gap <= 3 * of_backward or abs(numeric - analytic) <= TOLERANCE["central4"] * scale
+    ):
+        return True
+    best = central(at.point, at.name, direction, at.dy)
+    return abs(best.value - numeric) <= max(4 * best.error, TOLERANCE["central"] * scale)
+
+
+def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
+    """Where a few large entries would hide errors in the others: one more direction, which weighs them alike."""
+    at, sizes = measured.at, np.abs(to_host(measured.at.gradient))
+    if not measured.check.agrees or not is_uneven(sizes):
+        return measured
+    weights = balance(at.gradient)
+    direction = gaussian_like(at.gradient, rng) * weights
+    gap = complex_step(point, at.name, direction, at.dy, at.y) - dot(at.gradient, direction)
+    error = abs(gap) / (norm(at.gradient * weights) or 1.0)
+    if error <= BALANCED or abs(gap) <= 4 * max(_moved(at, point, direction, gap, rng) for _ in range(NUDGES)):
+        return measured
+    return measured._replace(check=replace(measured.check, error=error, tolerance=BALANCED))
+
+
+def balance(gradient: Array) -> Array:
+    """Weights that give each entry about the same share of a sum."""
+    sizes = np.abs(to_host(gradient))
+    sizes = np.maximum(np.where(sizes > 0, sizes, np.median(sizes[sizes > 0])), FLOOR * sizes.max())
+    return device_of(gradient).upload(sizes.min() / sizes)
+
+
+def _moved(at: Any, point: Point, direction: Array, gap: float, rng: np.random.Generator) -> float:
+    """How far rounding moves a gap: its change when every number changes in its last place."""
+    near, dy = nudged(point, at.dy, rng)
+    y, cache = near.forward()
+    numeric = complex_step(near, at.name, direction, dy, y)
+    return abs(numeric - dot(near.backward(dy, cache)[at.name], direction) - gap)
+
+
+def by_differences(
+    checker: Any, at: Any, directions: list[Array], method: str, rng: np.random.Generator, reason: str = ""
+) -> Any:
+    """The measurement of a tensor by central differences, with gaps resolved."""
+    order, taken, numeric = 4 if method == "central4" else 2, [], []
+    for direction in directions:
+        difference = central(at.point, at.name, direction, at.dy, order)
+        for _ in range(KINK_REDRAWS):
+            if not difference.crosses_kink:
+                break
+            direction = gaussian_like(at.gradient, rng)
+            difference = central(at.point, at.name, direction, at.dy, order)
+        taken.append(direction)
+        numeric.append(difference.value)
+    measured = checker.compare(at, taken, numeric, method, reason)
+    if measured.check.agrees:
+        return measured
+    return measured._replace(check=resolve(at, measured.check, rng))
+
+
+def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorCheck:
+    """The check with a wider tolerance if the differences are at fault, unchanged for a bug, or marked as undecided."""
+    size, order = norm(at.gradient), 4 if check.method == "central4" else 2
+    gaps: list[tuple[float, float]] = []  # of each direction: the gap and its error bar
+    directions = [gaussian_like(at.gradient, rng) for _ in range(DIRECTIONS)]
+    for number, direction in enumerate(directions):
+        gaps.append(_gap(at, direction, order))
+        if number + 1 == EARLY and all(_is_clear(*gap, check.allowed * size) for gap in gaps):
+            return check
+    fine = [(gap, bar) for gap, bar in gaps if BARS * bar <= COARSEST * size]
+    agreeing = [(gap, bar) for gap, bar in fine if gap <= max(check.allowed * size, BARS * bar)]
+    clear = [r for r, (gap, bar) in zip(directions, gaps, strict=True) if _is_clear(gap, bar, check.allowed * size)]
+    if len(clear) >= MOST or (clear and all(_at_a_tie(at, direction) for direction in clear)):
+        return check  # a bug; or a tie, as the diagnosis will find
+    if len(agreeing) >= MOST and len(clear) <= 1 and size:
+        tolerance = max(check.allowed, *(BARS * bar / size for _, bar in agreeing))
+        if tolerance > FINE and _wrong_along_itself(at, order):
+            return check
+        return replace(check, error=max(gap for gap, _ in agreeing) / size, tolerance=tolerance)
+    gap, bar = (float(np.median(values)) for values in zip(*gaps, strict=True))
+    told = f"differences are good to {bar / (size or 1.0):.0e} here, and miss the gradient by {gap / (size or 1.0):.0e}"
+    advice = "check fewer entries, or points without kinks and with more digits"
+    return _undecided(check, f"{told}: {advice}")
+
+
+def _undecided(check: TensorCheck, hint: str) -> TensorCheck:
+    return replace(check, mismatch=Mismatch("undecided", (), 0.0, 0.0, 0, 0, "", hint))
+
+
+def _gap(at: Any, direction: Array, order: int) -> tuple[float, float]:
+    """The gap along a direction, and its error bar."""
+    difference = central(at.point, at.name, direction, at.dy, order, LADDER)
+    found = [(abs(difference.value - dot(at.gradient, direction)), difference.error)]
+    if difference.error > FINE * norm(at.gradient):
+        difference = central(at.point, at.name, direction, at.dy, order, LARGE_STEPS)
+        found.append((abs(difference.value - dot(at.gradient, direction)), difference.error))
+        found += [_gap_where_straight(at, direction)] if at.y.size > 1 else []
+    return min(found, key=lambda pair: pair[1])
+
+
+def _gap_where_straight(at: Any, direction: Array) -> tuple[float, float]:
+    """The same for the entries of y that change in proportion to the step: those that cross a kink are left out.
+
+    Their cotangent is set to zero, in the difference and for backward. Infinite if too few are left.
+    """
+    gaps, scale, cache = [], scale_of(at.point.tensors[at.name]), at.point.forward()[1]
+    for step in MASKED_STEPS:
+        h = step * scale
+        above, below = (at.point.at_step(at.name, side * direction)[0] for side in (h, -h))
+        straight = abs(above - 2 * at.y + below) <= BENT * abs(above - below)
+        dy = at.dy * straight
+        if norm(dy) ** 2 < KEPT * norm(at.dy) ** 2:
+            gaps.append(np.inf)
+            continue
+        gaps.append(dot(dy, (above - below) / (2 * h)) - dot(at.point.backward(dy, cache)[at.name], direction))
+    windows = [gaps[k : k + 3] for k in range(len(gaps) - 2) if np.isfinite(gaps[k : k + 3]).all()]
+    found = [(abs(float(np.median(window))), max(window) - min(window)) for window in windows]
+    return min(found, key=lambda pair: pair[1], default=(np.inf, np.inf))
+
+
+def _is_clear(gap: float, bar: float, allowed: float) -> bool:
+    return not gap <= max(allowed, CLEAR * bar)
+
+
+def _wrong_along_itself(at: Any, order: int) -> bool:
+    """Along the gradient the derivative is largest, and the digits that differences lose count least."""
+    direction = at.gradient / norm(at.gradient) * at.gradient.size**0.5
+    gaps = [_gap(at, length * direction, order) for length in (1.0, 0.77)]  # forward may have few values: not by chance
+    return all(_is_clear(*gap, FINE * norm(at.gradient)) for gap in gaps)
+
+
+def _at_a_tie(at: Any, direction: Array) -> bool:
+    """Whether the gradient lies between left and right derivatives that differ."""
+    sides = one_sided(at.point, at.name, direction, at.dy, at.y)
+    return sides.kinked and sides.between(dot(at.gradient, direction), norm(at.gradient))
