@@ -46,11 +46,15 @@ TESTED = {
     "losses.py NWayCrossEntropy (3)": ("(probabilities - target)", "(probabilities + target)", BOTH_WAYS),
     "ops/fast/conv_dft.py (2)": ("spectra.x[u].swapaxes(-1, -2)", "-spectra.x[u].swapaxes(-1, -2)", SPECTRA),
     "ops/fast/conv_dft.py (3)": ("product_x, W, +1", "-product_x, W, +1", SPECTRA),
-    "images/augment.py ElasticRanges (1)": ("@ basis.T", "@ basis.T / 2", COSINES),
+    "images/augment.py ElasticRanges (1)": ("@ B.T", "@ B.T / 2", COSINES),
     "images/augment.py thicken (1)": ("s * (dilated", "2 * s * (dilated", STROKES),
     "gradcheck/precision.py (1)": ("+ UNIT_ROUNDOFF", "* UNIT_ROUNDOFF", TF32),
     "gradcheck/precision.py (2)": ("math.sqrt(2", "1e-3 * math.sqrt(2", TF32),
     "gradcheck/precision.py (3)": ("+ operand_roundoff", "+ 0 * operand_roundoff", TF32),
+    "oneshot/rejection.py (1)": (
+        "(1 - share) - 1e-9", "(1 - 2 * share) - 1e-9",
+        "tests/oneshot/test_rejection.py::test_the_threshold_is_the_lowest_that_the_share_allows",
+    ),
     "train/gradients.py (1)": ("value + add_piece", "0.5 * value + add_piece", IN_PIECES),
     "train/gradients.py (2)": ("+= gradient", "-= gradient", IN_PIECES),
 }  # fmt: skip
