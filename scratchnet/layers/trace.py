@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params, device_of, to_host
+from scratchnet.common.spelling import hint
 from scratchnet.common.tables import Table
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers.activations import ReLU, Sigmoid
@@ -138,10 +139,10 @@ class Trace:
         return len(self.layers)
 
     def __getitem__(self, name: str) -> LayerTrace:
-        found = [layer for layer in self.layers if layer.name == name]
-        if not found:
-            raise KeyError(f"no layer called {name!r}: there are {', '.join(layer.name for layer in self.layers)}")
-        return found[0]
+        found = {layer.name: layer for layer in self.layers}
+        if name not in found:
+            raise KeyError(f"no layer called {name!r}{hint(name, found)}: there are {', '.join(found)}")
+        return found[name]
 
     @property
     def y(self) -> Array:

@@ -102,7 +102,7 @@ def test_layers_of_somebodys_own_are_traced(rng):
 
 def test_a_name_that_is_not_there_is_told_with_those_that_are(traced):
     *_, trace = traced
-    with pytest.raises(KeyError, match="no layer called 'conv2': there are conv, pool"):
+    with pytest.raises(KeyError, match=r"no layer called 'conv2' \(did you mean 'conv'\?\): there are conv, pool"):
         _ = trace["conv2"]
 
 
