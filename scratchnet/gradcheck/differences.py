@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array
+from scratchnet.backend import Array, to_host
 from scratchnet.common.caches import gathered
 from scratchnet.gradcheck.numeric import same_bits, scale_of
 from scratchnet.gradcheck.point import Point, dot
@@ -76,7 +76,8 @@ def slope(point: Point, name: str, direction: Array, dy: Array, h: float) -> Slo
     (above, cache_above), (below, cache_below) = (point.at_step(name, step * direction) for step in (h, -h))
     patterns = [arrays_in(gathered(cache, "branches")) for cache in (cache_above, cache_below)]
     same = all(same_bits(a, b) for a, b in zip(*patterns, strict=True))
-    return Slope(dot(dy, (above - below) / (2 * h)), same, float((above != below).mean()) if above.size else 0.0)
+    moved = float(to_host(above != below).mean()) if above.size else 0.0
+    return Slope(dot(dy, (above - below) / (2 * h)), same, moved)
 
 
 def arrays_in(value: Any) -> list[Array]:

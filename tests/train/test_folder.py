@@ -8,8 +8,10 @@ import pytest
 from helpers import everything_in
 from short_runs import RUN, outcome
 
+from scratchnet.checkpoint import WEIGHTS
 from scratchnet.errors import InUseError
 from scratchnet.train import train
+from scratchnet.train.folder import LOG, RECIPE, STATE, TABLE
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -45,5 +47,5 @@ def test_the_leftovers_of_a_killed_run_are_removed_and_its_lock_blocks_nobody(sp
     subprocess.run([sys.executable, "-c", DYING, tmp_path], check=False)
     assert len(list(tmp_path.iterdir())) == 2
     train(RUN, split, tmp_path, quiet=True)
-    assert len(list(tmp_path.iterdir())) == 4
+    assert {path.name for path in tmp_path.iterdir()} == {RECIPE, STATE, WEIGHTS, LOG, TABLE}
     assert outcome(tmp_path) == whole
