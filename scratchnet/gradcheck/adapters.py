@@ -24,11 +24,10 @@ class _Arguments(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Functions:
-    """A function and its gradient as a layer. Its cache holds the arguments of forward, which gradient takes again."""
+class Wrapped:
+    """A function that stands for a layer: the layer has its name, and inputs have the names of its arguments."""
 
     function: Callable[..., Any]
-    gradient: Callable[..., Any]
 
     def __str__(self) -> str:
         return getattr(self.function, "__name__", repr(self.function))
@@ -37,6 +36,13 @@ class Functions:
     def input_names(self) -> list[str]:
         """Those of the function's positional arguments."""
         return positional_names(self.function)
+
+
+@dataclass(frozen=True)
+class Functions(Wrapped):
+    """A function and its gradient as a layer. Its cache holds the arguments of forward, which gradient takes again."""
+
+    gradient: Callable[..., Any]
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, _Arguments]:
         """y, and the arguments as the cache."""
@@ -62,19 +68,10 @@ def from_functions(function: Callable[..., Any], gradient: Callable[..., Any]) -
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(Wrapped):
     """A forward that returns (y, cache), and a backward that returns all gradients in the order of the arguments."""
 
-    function: Callable[..., Any]
     gradient: Callable[..., Any]
-
-    def __str__(self) -> str:
-        return getattr(self.function, "__name__", repr(self.function))
-
-    @property
-    def input_names(self) -> list[str]:
-        """Those of the positional arguments of forward."""
-        return positional_names(self.function)
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
         """(y, cache), the parameters by keyword."""
@@ -99,19 +96,10 @@ def from_pair(forward: Callable[..., Any], backward: Callable[..., Any]) -> Pair
 
 
 @dataclass(frozen=True)
-class ValueAndGradient:
+class ValueAndGradient(Wrapped):
     """A scalar function whose gradient comes with its value, or from a second function of the same arguments."""
 
-    function: Callable[..., Any]
     gradient: Callable[..., Any] | None
-
-    def __str__(self) -> str:
-        return getattr(self.function, "__name__", repr(self.function))
-
-    @property
-    def input_names(self) -> list[str]:
-        """The first argument; the others are constants."""
-        return positional_names(self.function)
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Any, Any]:
         """The value, and as the cache the gradient."""
@@ -143,15 +131,8 @@ def from_value_and_gradient(
 
 
 @dataclass(frozen=True)
-class Callback:
+class Callback(Wrapped):
     """A forward that returns y and the function that takes dy back."""
-
-    function: Callable[..., Any]
-
-    @property
-    def input_names(self) -> list[str]:
-        """Those of its positional arguments."""
-        return positional_names(self.function)
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Any, Any]:
         """(y, backprop)."""

@@ -29,6 +29,8 @@ def test_of_the_bugs_on_the_page_those_for_a_layer_that_is_there_are_planted(pla
 
 
 def test_with_one_twin_left_out_the_gradient_is_that_of_the_first(planted, explained, found):
+    if any("norm" in at.name for at in explained.trace.step.encoder):
+        pytest.skip("batch norm mixes the twins: one alone has no gradient of its own")
     bug = planted["only one twin counted"]
     stage = found.stages[bug.stage]
     N = explained.trace.step.pairs
@@ -36,8 +38,7 @@ def test_with_one_twin_left_out_the_gradient_is_that_of_the_first(planted, expla
     dy[:, :, N:] = 0
     expected = stage.at.layer.backward(dy, stage.at.cache)[1]["weight"]
     shown_in, shown_out = found.channels[bug.stage], found.channels[bug.stage + 1]
-    if not any("norm" in at.name for at in explained.trace.step.encoder):  # batch norm would mix the twins
-        assert np.allclose(bug.wrong, expected[:, :, shown_in][..., shown_out].transpose(3, 2, 0, 1), atol=1e-6)
+    assert np.allclose(bug.wrong, expected[:, :, shown_in][..., shown_out].transpose(3, 2, 0, 1), rtol=1e-4, atol=1e-9)
 
 
 def test_what_the_checks_say(planted):
