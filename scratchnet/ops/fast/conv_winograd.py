@@ -77,7 +77,7 @@ def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str
     """y (Ho, Wo, N, O). Raises ScratchnetError for a kernel of more than 4 pixels a side."""
     xp = array_module(x, weight)
     rows, columns = _axes(x, weight, padding)
-    N, C, O = *x.shape[2:], weight.shape[3]
+    N, (C, O) = x.shape[2], weight.shape[2:]
     U = _spectra(weight, rows, columns)
     y = xp.empty((rows.outputs, columns.outputs, N, O), dtype=x.dtype)
     back_rows, back_columns = (_on(x, axis).A.T for axis in (rows, columns))
@@ -105,40 +105,57 @@ def backward(
     """dx (H, W, N, C) and dweight (kh, kw, C, O)."""
     xp = array_module(dy, x, weight)
     rows, columns = _axes(x, weight, padding)
-    N, C, O = *x.shape[2:], weight.shape[3]
+    (C, O), blocks = weight.shape[2:], _blocks(x.shape[2])
     forth_rows, forth_columns = (_on(x, axis).A for axis in (rows, columns))
-    U = xp.ascontiguousarray(_spectra(weight, rows, columns).swapaxes(1, 2)) if needs_dx else None  # (n n, O, C)
-    dx = xp.empty(x.shape, dtype=dy.dtype) if needs_dx else None
-    blocks = _blocks(N)
+    turned = xp.ascontiguousarray(_spectra(weight, rows, columns).swapaxes(1, 2))  # (n n, O, C)
+    dx = xp.empty(x.shape, dtype=dy.dtype)
     groups = [blocks[k::GROUPS] for k in range(min(GROUPS, len(blocks)))]
     dU = xp.zeros((max(1, len(groups)), rows.n * columns.n, C, O), dtype=dy.dtype)
 
     def block(images: slice, dU: Array) -> None:
         T = _along_columns(x[:, :, images], rows, columns)
-        N = T.shape[3] // C
         S = forth_columns @ _tiles_of(dy[:, :, images], stride, rows, columns)  # (rows, tiles, n, N O)
-        dT = xp.zeros(((rows.tiles + 3) * rows.n, columns.size, N * C), dtype=dy.dtype) if needs_dx else None
-        D = xp.zeros((rows.n, (columns.tiles + 3) * columns.n, N * C), dtype=dy.dtype) if needs_dx else None
+        overlap = _Overlap(dx[:, :, images], rows, columns) if needs_dx else None
         for i in range(rows.tiles):
-            Z = xp.empty((rows.n, columns.n, columns.tiles, N * O), dtype=dy.dtype)
+            Z = xp.empty((rows.n, columns.n, columns.tiles, S.shape[3]), dtype=dy.dtype)
             xp.matmul(forth_rows, S[rows.m * i : rows.m * (i + 1)].transpose(1, 2, 0, 3), out=Z.transpose(2, 1, 0, 3))
             V = _along_rows(T, i, rows, columns)
-            frequencies = rows.n * columns.n, columns.tiles * N
-            dU += V.reshape(*frequencies, C).swapaxes(1, 2) @ Z.reshape(*frequencies, O)  # (2)
-            if needs_dx:
-                dV = D.reshape(rows.n, columns.tiles + 3, columns.n, N, C)[:, 1:-2].swapaxes(1, 2)
-                xp.matmul(Z.reshape(*dV.shape[:4], O), U.reshape(rows.n, columns.n, 1, O, C), out=dV)
-                _sum_overlapping(D, columns, out=dT[rows.n * (i + 1) : rows.n * (i + 2)])
-        if needs_dx:
-            here = dx[:, :, images]
-            _sum_overlapping(dT.swapaxes(0, 1), rows, out=here.reshape(*here.shape[:2], N * C).swapaxes(0, 1))  # (3)
+            frequencies = rows.n * columns.n
+            dU += V.reshape(frequencies, -1, C).swapaxes(1, 2) @ Z.reshape(frequencies, -1, O)  # (2)
+            if overlap:
+                overlap.add(i, Z, turned)
+        if overlap:
+            overlap.write()
 
     def group(k: int) -> None:
         for images in groups[k]:
             block(images, dU[k])
 
     for_each(group, range(len(groups)), like=x)
-    return dx, _weight_gradient(dU.sum(axis=0), rows, columns)
+    return dx if needs_dx else None, _weight_gradient(dU.sum(axis=0), rows, columns)
+
+
+class _Overlap:
+    """dx (H, W, N, C) of a block of images, from one row of tiles after the other: equation (3)."""
+
+    def __init__(self, dx: Array, rows: Axis, columns: Axis) -> None:
+        xp = array_module(dx)
+        H, W, N, C = dx.shape
+        self.out = dx.reshape(H, W, N * C).swapaxes(0, 1)  # a view
+        self.rows, self.columns, self.C = rows, columns, C
+        self.dV = xp.zeros((rows.n, (columns.tiles + 3) * columns.n, N * C), dtype=dx.dtype)  # for `_sum_overlapping`
+        self.dT = xp.zeros(((rows.tiles + 3) * rows.n, W, N * C), dtype=dx.dtype)
+
+    def add(self, i: int, Z: Array, turned: Array) -> None:
+        """Z (n, n, tiles, N O) of row i, and the spectra of the weight (n n, O, C)."""
+        rows, columns, O = self.rows, self.columns, turned.shape[1]
+        dV = self.dV.reshape(rows.n, columns.tiles + 3, columns.n, -1, self.C)[:, 1:-2].swapaxes(1, 2)
+        array_module(Z).matmul(Z.reshape(*dV.shape[:4], O), turned.reshape(rows.n, columns.n, 1, O, self.C), out=dV)
+        _sum_overlapping(self.dV, columns, out=self.dT[rows.n * (i + 1) : rows.n * (i + 2)])
+
+    def write(self) -> None:
+        """Write dx, after the last row."""
+        _sum_overlapping(self.dT.swapaxes(0, 1), self.rows, out=self.out)
 
 
 def _axes(x: Array, weight: Array, padding: Pair) -> tuple[Axis, Axis]:
@@ -158,11 +175,10 @@ def _blocks(N: int) -> list[slice]:
 def _along_columns(x: Array, rows: Axis, columns: Axis) -> Array:
     """d B of every tile: images x (H, W, N, C) to (padded rows, tiles, n, N C)."""
     xp = array_module(x)
-    H, W, N, C = x.shape
-    padded = xp.zeros(
-        (rows.tiles * rows.m + rows.r - 1, columns.tiles * columns.m + columns.r - 1, N * C), dtype=x.dtype
-    )
-    (p, q), (height, width) = (rows.padding, columns.padding), padded.shape[:2]
+    _, _, N, C = x.shape
+    height, width = (axis.tiles * axis.m + axis.r - 1 for axis in (rows, columns))
+    padded = xp.zeros((height, width, N * C), dtype=x.dtype)
+    p, q = rows.padding, columns.padding
     inside = x[: height - p, : width - q]  # where the last pixels are in no window
     padded[p : p + inside.shape[0], q : q + inside.shape[1]] = inside.reshape(*inside.shape[:2], N * C)
     row, column, number = padded.strides
