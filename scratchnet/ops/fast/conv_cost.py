@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from scratchnet.backend import thread_count
 from scratchnet.ops.fast.conv_im2col import COLUMN_BYTES
-from scratchnet.ops.fast.conv_winograd import IMAGES, LARGEST_KERNEL, Axis
+from scratchnet.ops.fast.conv_winograd import IMAGES, LARGEST_KERNEL
+from scratchnet.ops.fast.winograd import Axis
 from scratchnet.ops.windows import Pair, output_size
 
 # Fitted to benchmarks/conv.json, of two cores with AVX-512; only their proportions matter.

@@ -1,7 +1,7 @@
 """Convolution with small kernels by Winograd's tiles: fewer products, between cheap transforms.
 
 A tile of m outputs in a row sees n = m + r - 1 pixels through a kernel of r. Toom and Cook's identity finds the m sums
-with n products instead of m r (Winograd 1980; Lavin and Gray 2016): with B', G and A' of `_matrices`,
+with n products instead of m r (Winograd 1980; Lavin and Gray 2016): with B', G and A' of `winograd.py`,
 
     y = A' [(G w) . (B' d)]        for pixels d (n,), kernel w (r,) and outputs y (m,),  . element by element.
 
@@ -21,56 +21,16 @@ at a time, for what is between the steps to stay in the cache. Rounding errors a
 sum, as large as other libraries' (`benchmarks/conv.md`); they grow fast with n, which limits the kernel.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
-
-import numpy as np
-
-from scratchnet.backend import Array, Device, array_module, device_of, for_each
+from scratchnet.backend import Array, array_module, for_each
 from scratchnet.errors import ScratchnetError
 from scratchnet.ops.conv import Saved
+from scratchnet.ops.fast.winograd import Axis, between, matrices
 from scratchnet.ops.windows import Pair
 
 LARGEST_KERNEL = 4
-TILES = (4, 3, 2)  # outputs of a tile; the first of those that need the fewest products
-POINTS = {  # where polynomials are evaluated besides infinity, by their number: found by search, for least rounding
-    1: (0.0,),
-    2: (0.0, 1.0),
-    3: (0.0, 1.0, -1.0),
-    4: (0.0, 0.75, -0.75, 2.0),
-    5: (0.0, 0.625, -0.625, 1.5, -1.5),
-    6: (0.0, 0.5, -0.5, 1.0, -1.0, 2.0),
-}
 IMAGES = 20  # of a block
 GROUPS = 8  # of blocks: each adds up a dweight of its own, always in the same order, whatever the number of threads
 SMALL = 10**6  # multiply-adds of a product whose factors OpenBLAS need not pack, which would cost it a quarter
-
-
-class Axis(NamedTuple):
-    """How an axis of x, `size` pixels with `padding` zeros on each side, is cut for a kernel of r pixels."""
-
-    size: int
-    padding: int
-    r: int
-    m: int  # outputs of a tile
-    tiles: int
-
-    @property
-    def n(self) -> int:
-        """Pixels that a tile sees, and products that it takes."""
-        return self.m + self.r - 1
-
-    @property
-    def outputs(self) -> int:
-        """Outputs at stride 1."""
-        return self.size + 2 * self.padding - self.r + 1
-
-    @classmethod
-    def cut(cls, size: int, padding: int, r: int) -> "Axis":
-        """The tiles that need the fewest products."""
-        outputs = size + 2 * padding - r + 1
-        m = min((m for m in TILES if m >= r - 1), key=lambda m: -(-outputs // m) * (m + r - 1))
-        return cls(size, padding, r, m, -(-outputs // m))
 
 
 def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str = "winograd") -> tuple[Array, Saved]:
@@ -80,7 +40,7 @@ def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str
     N, (C, O) = x.shape[2], weight.shape[2:]
     U = _spectra(weight, rows, columns)
     y = xp.empty((rows.outputs, columns.outputs, N, O), dtype=x.dtype)
-    back_rows, back_columns = (_on(x, axis).A.T for axis in (rows, columns))
+    back_rows, back_columns = (matrices(x, axis).A.T for axis in (rows, columns))
 
     def block(images: slice) -> None:
         T = _along_columns(x[:, :, images], rows, columns)
@@ -106,7 +66,7 @@ def backward(
     xp = array_module(dy, x, weight)
     rows, columns = _axes(x, weight, padding)
     (C, O), blocks = weight.shape[2:], _blocks(x.shape[2])
-    forth_rows, forth_columns = (_on(x, axis).A for axis in (rows, columns))
+    forth_rows, forth_columns = (matrices(x, axis).A for axis in (rows, columns))
     turned = xp.ascontiguousarray(_spectra(weight, rows, columns).swapaxes(1, 2))  # (n n, O, C)
     dx = xp.empty(x.shape, dtype=dy.dtype)
     groups = [blocks[k::GROUPS] for k in range(min(GROUPS, len(blocks)))]
@@ -185,7 +145,7 @@ def _along_columns(x: Array, rows: Axis, columns: Axis) -> Array:
     windows = xp.lib.stride_tricks.as_strided(
         padded, (height, columns.tiles, columns.n, N * C), (row, columns.m * column, column, number)
     )
-    return _on(x, columns).B.T @ windows
+    return matrices(x, columns).B.T @ windows
 
 
 def _along_rows(T: Array, i: int, rows: Axis, columns: Axis) -> Array:
@@ -193,7 +153,7 @@ def _along_rows(T: Array, i: int, rows: Axis, columns: Axis) -> Array:
     xp = array_module(T)
     V = xp.empty((rows.n, columns.n, columns.tiles, T.shape[3]), dtype=T.dtype)
     pixels = T[rows.m * i : rows.m * i + rows.n].transpose(1, 2, 0, 3)  # (tiles, n, n of rows, N C)
-    xp.matmul(_on(T, rows).B.T, pixels, out=V.transpose(2, 1, 0, 3))
+    xp.matmul(matrices(T, rows).B.T, pixels, out=V.transpose(2, 1, 0, 3))
     return V
 
 
@@ -219,27 +179,27 @@ def _sum_overlapping(D: Array, axis: Axis, out: Array) -> None:
     """The sum of B D over the tiles of an axis, each m pixels on from the last: `out` (batch, size, numbers).
 
     D (batch, (1 + tiles + 2) n, numbers), with tiles of zeros before the first and after the last. A product with
-    `_between` finds m pixels at a time from the spectra of a tile and of its neighbours, as far as they reach.
+    `between` finds m pixels at a time from the spectra of a tile and of its neighbours, as far as they reach.
     """
     xp = array_module(D)
     shift = min((axis.r - 1) // 2, axis.padding)
-    start, between = _between_on(device_of(D), axis.m, axis.r, shift, D.dtype.name)
+    start, between = _betweenmatrices(device_of(D), axis.m, axis.r, shift, D.dtype.name)
     skipped = axis.padding - shift  # pixels of the padding in front of the first of x
     tiles = -(-(skipped + axis.size) // axis.m)
     batch, row, number = D.strides
     windows = xp.lib.stride_tricks.as_strided(
-        D[:, start:], (D.shape[0], tiles, between.shape[1], D.shape[2]), (batch, axis.n * row, row, number)
+        D[:, start:], (D.shape[0], tiles, matrix.shape[1], D.shape[2]), (batch, axis.n * row, row, number)
     )
     if skipped == 0 and tiles * axis.m == axis.size:
-        xp.matmul(between, windows, out=out.reshape(out.shape[0], tiles, axis.m, -1))
+        xp.matmul(matrix, windows, out=out.reshape(out.shape[0], tiles, axis.m, -1))
     else:
-        out[...] = (between @ windows).reshape(out.shape[0], tiles * axis.m, -1)[:, skipped : skipped + axis.size]
+        out[...] = (matrix @ windows).reshape(out.shape[0], tiles * axis.m, -1)[:, skipped : skipped + axis.size]
 
 
 def _spectra(weight: Array, rows: Axis, columns: Axis) -> Array:
     """U = G w G' (n n, C, O) of the weight (kh, kw, C, O)."""
     kh, kw, C, O = weight.shape
-    G_rows, G_columns = (_on(weight, axis).G for axis in (rows, columns))
+    G_rows, G_columns = (matrices(weight, axis).G for axis in (rows, columns))
     along_columns = G_columns @ weight.reshape(kh, kw, C * O)  # (kh, n, C O)
     return (G_rows @ along_columns.reshape(kh, -1)).reshape(-1, C, O)
 
@@ -247,83 +207,6 @@ def _spectra(weight: Array, rows: Axis, columns: Axis) -> Array:
 def _weight_gradient(dU: Array, rows: Axis, columns: Axis) -> Array:
     """dweight = G' dU G (kh, kw, C, O): the adjoint of `_spectra`."""
     _, C, O = dU.shape
-    G_rows, G_columns = (_on(dU, axis).G for axis in (rows, columns))
+    G_rows, G_columns = (matrices(dU, axis).G for axis in (rows, columns))
     along_columns = G_columns.T @ dU.reshape(rows.n, columns.n, C * O)  # (n, kw, C O)
     return (G_rows.T @ along_columns.reshape(rows.n, -1)).reshape(rows.r, columns.r, C, O)
-
-
-class Matrices(NamedTuple):
-    """A (n, m), B (n, n) and G (n, r)."""
-
-    A: Array
-    B: Array
-    G: Array
-
-
-def _on(array: Array, axis: Axis) -> Matrices:
-    """The matrices of an axis, of the array's precision and on its device."""
-    return _matrices_on(device_of(array), axis.m, axis.r, array.dtype.name)
-
-
-@lru_cache(maxsize=32)
-def _matrices_on(device: Device, m: int, r: int, dtype: str) -> Matrices:
-    return Matrices(*(device.upload(np.ascontiguousarray(matrix, dtype)) for matrix in _matrices(m, r)))
-
-
-@lru_cache(maxsize=32)
-def _between_on(device: Device, m: int, r: int, shift: int, dtype: str) -> tuple[int, Array]:
-    start, matrix = _between(m, r, shift)
-    return start, device.upload(np.ascontiguousarray(matrix, dtype))
-
-
-def _matrices(m: int, r: int) -> Matrices:
-    """The matrices of Toom and Cook for m outputs and r weights.
-
-    A polynomial of degree n - 1 is known by its values at n - 1 points and its leading coefficient, its value at
-    infinity. A and G evaluate polynomials with m and r coefficients, B is the transpose of interpolation, with the
-    factors of each point divided between B and G so that the entries of B are about 1.
-    """
-    n = m + r - 1
-    points = np.array(POINTS.get(n - 1, ()))
-    A, B, G = np.zeros((n, m)), np.zeros((n, n)), np.zeros((n, r))
-    for k, point in enumerate(points):
-        others = np.delete(points, k)
-        polynomial = _polynomial(others)
-        scale = _power_of_two(polynomial)
-        A[k] = point ** np.arange(m)
-        B[: n - 1, k] = polynomial / scale
-        G[k] = point ** np.arange(r) / np.prod(point - others) * scale
-    scale = _power_of_two(_polynomial(points))
-    A[n - 1, m - 1], G[n - 1, r - 1] = 1, scale
-    B[:, n - 1] = _polynomial(points) / scale
-    return Matrices(A, B, G)
-
-
-def _polynomial(roots: np.ndarray) -> np.ndarray:
-    """The coefficients of the polynomial with these roots, from the constant to the leading one, which is 1."""
-    return np.atleast_1d(np.poly(roots))[::-1]
-
-
-def _power_of_two(coefficients: np.ndarray) -> float:
-    """About half the norm, rounded to a power of two, by which division is exact."""
-    return float(2.0 ** np.round(np.log2(np.linalg.norm(coefficients) / 2)))
-
-
-def _between(m: int, r: int, shift: int) -> tuple[int, np.ndarray]:
-    """The matrix of `_sum_overlapping` (m, w), and where its w numbers begin, counted from the tile before.
-
-    Pixel shift + a of a tile is pixel m + shift + a of the tile before, and pixel shift + a - m of the tile after.
-    Columns of zeros at both ends are left out; for 3 x 3 kernels, w is n + 2.
-    """
-    n = m + r - 1
-    B = _matrices(m, r).B
-    pixels = np.arange(shift, shift + m)
-    parts = []
-    for offset in (m, 0, -m):
-        part = np.zeros((m, n))
-        inside = (pixels + offset >= 0) & (pixels + offset < n)
-        part[inside] = B[pixels[inside] + offset]
-        parts.append(part)
-    between = np.hstack(parts)
-    (used,) = np.nonzero(between.any(axis=0))
-    return int(used[0]), between[:, used[0] : used[-1] + 1]
