@@ -183,7 +183,7 @@ def _sum_overlapping(D: Array, axis: Axis, out: Array) -> None:
     """
     xp = array_module(D)
     shift = min((axis.r - 1) // 2, axis.padding)
-    start, between = _betweenmatrices(device_of(D), axis.m, axis.r, shift, D.dtype.name)
+    start, matrix = between(D, axis, shift)
     skipped = axis.padding - shift  # pixels of the padding in front of the first of x
     tiles = -(-(skipped + axis.size) // axis.m)
     batch, row, number = D.strides

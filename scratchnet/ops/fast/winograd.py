@@ -122,6 +122,6 @@ def _between(m: int, r: int, shift: int) -> tuple[int, np.ndarray]:
         inside = (pixels + offset >= 0) & (pixels + offset < n)
         part[inside] = B[pixels[inside] + offset]
         parts.append(part)
-    between = np.hstack(parts)
-    (used,) = np.nonzero(between.any(axis=0))
-    return int(used[0]), between[:, used[0] : used[-1] + 1]
+    matrix = np.hstack(parts)
+    (used,) = np.nonzero(matrix.any(axis=0))
+    return int(used[0]), matrix[:, used[0] : used[-1] + 1]
