@@ -42,8 +42,8 @@ gradcheck
 ops.accelerated ops.windows
 ops.conv ops.dense ops.finite ops.pixels ops.pool
 ops.norm ops.update
-ops.fast.dft ops.fast.norm ops.fast.pixels ops.fast.pool ops.fast.update
-ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft
+ops.fast.dft ops.fast.norm ops.fast.pixels ops.fast.pool ops.fast.update ops.fast.winograd
+ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft ops.fast.conv_winograd
 ops.fast.conv_cost
 ops.fast
 ops.cuda

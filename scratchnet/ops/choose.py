@@ -19,7 +19,7 @@ from scratchnet.ops.cuda import pool as cuda_pool
 from scratchnet.ops.cuda import stroke as cuda_stroke
 from scratchnet.ops.cuda import update as cuda_update
 from scratchnet.ops.cuda import warp as cuda_warp
-from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, norm, pixels, pool, update
+from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, conv_winograd, norm, pixels, pool, update
 from scratchnet.ops.fast.conv_cost import Problem
 
 ON_CPU = {"dense": products, "norm": norm, "pixels": pixels, "pool": pool, "update": update}
@@ -27,7 +27,9 @@ ON_GPU = {
     "augment": cuda_stroke, "dense": products, "finite": cuda_update, "norm": cuda_norm, "pool": cuda_pool,
     "update": cuda_update, "warp": cuda_warp,
 }  # fmt: skip
-CONVOLUTIONS = {"offsets": None, "im2col": conv_im2col, "bands": conv_bands, "dft": conv_dft}  # None: the definition
+CONVOLUTIONS = {  # None: the definition
+    "offsets": None, "im2col": conv_im2col, "bands": conv_bands, "dft": conv_dft, "winograd": conv_winograd,
+}  # fmt: skip
 CONVOLUTIONS_ON_GPU = CONVOLUTIONS | {"im2col": cuda_conv_im2col}
 
 

@@ -167,8 +167,8 @@ def test_auto_on_a_gpu_is_near_the_best_of_what_was_measured():
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(ScratchnetError, match="algorithm 'winograd' is not one of auto, offsets, im2col, bands, dft"):
-        Conv2d(1, 1, 3, algorithm="winograd")
+    with pytest.raises(ScratchnetError, match="algorithm 'fft' is not one of auto, offsets, im2col, bands, dft, winograd"):
+        Conv2d(1, 1, 3, algorithm="fft")
 
 
 def test_padding_puts_zeros_around_the_image(rng):

@@ -2,10 +2,32 @@
 
 from typing import TYPE_CHECKING
 
-__all__ = ["conv_bands", "conv_cost", "conv_dft", "conv_im2col", "dft", "norm", "pixels", "pool"]
+__all__ = [
+    "conv_bands",
+    "conv_cost",
+    "conv_dft",
+    "conv_im2col",
+    "conv_winograd",
+    "dft",
+    "norm",
+    "pixels",
+    "pool",
+    "winograd",
+]
 
 if TYPE_CHECKING:
-    from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, dft, norm, pixels, pool
+    from scratchnet.ops.fast import (
+        conv_bands,
+        conv_cost,
+        conv_dft,
+        conv_im2col,
+        conv_winograd,
+        dft,
+        norm,
+        pixels,
+        pool,
+        winograd,
+    )
 else:
     from scratchnet.common.lazy import lazily
 

@@ -5,10 +5,13 @@ up besides, and calls of NumPy. The unit is one multiply-add of a large product:
 two cores. `benchmarks/conv.py` measures how well it chooses.
 """
 
+from math import inf
 from typing import NamedTuple
 
 from scratchnet.backend import thread_count
 from scratchnet.ops.fast.conv_im2col import COLUMN_BYTES
+from scratchnet.ops.fast.conv_winograd import IMAGES, LARGEST_KERNEL
+from scratchnet.ops.fast.winograd import Axis
 from scratchnet.ops.windows import Pair, output_size
 
 # Fitted to benchmarks/conv.json, of two cores with AVX-512; only their proportions matter.
@@ -72,7 +75,10 @@ class Problem(NamedTuple):
 
 def costs(problem: Problem) -> dict[str, float]:
     """The cost of each algorithm, by its name in `choose.CONVOLUTIONS`."""
-    return {"offsets": offsets(problem), "im2col": im2col(problem), "bands": bands(problem), "dft": dft(problem)}
+    return {
+        "offsets": offsets(problem), "im2col": im2col(problem), "bands": bands(problem), "dft": dft(problem),
+        "winograd": winograd(problem),
+    }  # fmt: skip
 
 
 def offsets(p: Problem) -> float:
@@ -130,6 +136,26 @@ def dft(p: Problem) -> float:
     forward = x + weight + multiply(p.N, p.C, p.O) + y
     backward = y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
     return forward + backward + 50 * U * CALL
+
+
+def winograd(p: Problem) -> float:
+    """A product for each pair of spectra, and transforms in two steps. Strides save it nothing."""
+    if max(p.kh, p.kw) > LARGEST_KERNEL:
+        return inf
+    (H, W), (kh, kw), (ph, pw) = (p.H, p.W), (p.kh, p.kw), p.padding
+    rows, columns = Axis.cut(H, ph, kh), Axis.cut(W, pw, kw)
+
+    def transform(numbers: int) -> float:
+        along_columns = _products(rows.tiles * rows.m * columns.tiles, columns.n, columns.n, p.N * numbers)
+        return along_columns + _products(rows.tiles * columns.tiles * columns.n, rows.n, rows.n, p.N * numbers)
+
+    def multiply(c: int, o: int) -> float:
+        return _products(rows.n * columns.n, rows.tiles * columns.tiles * p.N, c, o)
+
+    calls = rows.tiles * -(-p.N // IMAGES)
+    forward = transform(p.C) + multiply(p.C, p.O) + transform(p.O) + 8 * calls * CALL
+    backward = transform(p.C) + multiply(p.C, p.O) + transform(p.O) + 12 * calls * CALL
+    return forward + backward + p.needs_dx * (multiply(p.O, p.C) + transform(p.C))
 
 
 def _products(count: int, m: int, k: int, n: int) -> float:
