@@ -13,6 +13,7 @@ from scratchnet.backend import CPU, Array, Device, device_of, products
 from scratchnet.ops import cuda
 from scratchnet.ops.conv import Saved
 from scratchnet.ops.cuda import conv_cost as cuda_conv_cost
+from scratchnet.ops.cuda import conv_dft as cuda_conv_dft
 from scratchnet.ops.cuda import conv_im2col as cuda_conv_im2col
 from scratchnet.ops.cuda import norm as cuda_norm
 from scratchnet.ops.cuda import pool as cuda_pool
@@ -30,7 +31,7 @@ ON_GPU = {
 CONVOLUTIONS = {  # None: the definition
     "offsets": None, "im2col": conv_im2col, "bands": conv_bands, "dft": conv_dft, "winograd": conv_winograd,
 }  # fmt: skip
-CONVOLUTIONS_ON_GPU = CONVOLUTIONS | {"im2col": cuda_conv_im2col}
+CONVOLUTIONS_ON_GPU = CONVOLUTIONS | {"im2col": cuda_conv_im2col, "dft": cuda_conv_dft}
 
 
 def faster(operation: str, function: str, arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
