@@ -1,10 +1,15 @@
-"""Each convolution algorithm on a grid of shapes, and whether "auto" takes the fastest.
+"""Each convolution algorithm on many shapes, and whether "auto" takes the fastest.
 
     python benchmarks/conv.py [--rounds 5] [--out benchmarks/conv.json]
+    python benchmarks/conv.py --fit [--out benchmarks/conv.json]
 
-A row tells, for each algorithm, the milliseconds of forward and backward together (the median of the rounds, in which
-the algorithms take turns; one far behind is measured once); a star marks what "auto" takes. The test of the cost model
+A row lists, for each algorithm, the milliseconds of forward and backward together (the median of the rounds, in which
+the algorithms take turns; one far behind is measured once); a star marks what "auto" takes. The shapes are those of our
+networks and as many again and more that are drawn at random, on one thread and on two. The test of the cost model
 reads the file that is written here. It holds a digest of the algorithms, so that their change asks for a new one.
+
+--fit reads that file, and prints the seconds of conv_cost.py that fit it best: by nonnegative least squares on
+relative errors, in which an algorithm far behind the best counts little. It needs SciPy.
 """
 
 import argparse
@@ -12,17 +17,28 @@ import ast
 import datetime
 import hashlib
 import json
-import platform
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import CPU, keep_freed_memory, one_blas_thread, thread_count
+from scratchnet.backend import CPU, blas_kernels, keep_freed_memory, one_blas_thread
 from scratchnet.files.atomic import write_bytes
 from scratchnet.ops import conv, windows
 from scratchnet.ops.choose import CONVOLUTIONS, choose_convolution
-from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, dft
+from scratchnet.ops.fast import (
+    conv_bands,
+    conv_cost,
+    conv_dft,
+    conv_im2col,
+    conv_winograd,
+    dft,
+    small,
+    spectra,
+    winograd,
+)
 from scratchnet.ops.fast.conv_cost import Problem
 
 # (H = W, N, C, O, kernel size, stride, padding)
@@ -67,42 +83,93 @@ GRID = [
 ]
 
 
+DRAWN = 182  # shapes
+LARGEST_FLOP, LARGEST_MAPS = 3e9, 2e7  # of a drawn shape's forward, and numbers in its maps
+SLOW = 1e8  # multiply-adds from which the definition is not measured
 FAR_BEHIND = 3
+OURS = 4  # the weight of the shapes of GRID in the fit
+
+
+def shapes() -> list[tuple[int, ...]]:
+    """The GRID, then shapes drawn at random, always the same."""
+    rng, drawn = np.random.default_rng(0), list(GRID)
+    while len(drawn) < len(GRID) + DRAWN:
+        k, H = rng.choice([1, 2, 3, 3, 3, 4, 5, 5, 6, 7, 9, 11]), rng.integers(4, 106)
+        N, C = rng.choice([1, 1, 2, 4, 8, 16, 20, 32, 64, 100, 160]), rng.choice([1, 3, 8, 16, 24, 32, 48, 64, 96, 128])
+        O, stride = rng.choice([8, 16, 32, 48, 64, 96, 128, 256]), rng.choice([1, 1, 1, 1, 2])
+        padding = rng.choice([0, k // 2])
+        if H + 2 * padding < k:
+            continue
+        size = windows.output_size(H + 2 * padding, k, stride)
+        if 2 * size**2 * N * C * O * k**2 < LARGEST_FLOP and N * (H**2 * C + size**2 * O) < LARGEST_MAPS:
+            drawn.append(tuple(int(number) for number in (H, N, C, O, k, stride, padding)))
+    return drawn
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("conv.json"))
+    parser.add_argument("--fit", action="store_true", help="fit the cost model to the file instead")
     options = parser.parse_args()
+    if options.fit:
+        fit(json.loads(options.out.read_text()))
+        return
     keep_freed_memory()
-    print(" H=W    N    C    O   k  s  p" + "".join(f"{name:>11}" for name in CONVOLUTIONS))
     rows = []
-    for H, N, C, O, k, stride, padding in GRID:
-        milliseconds = measure(H, N, C, O, k, stride, padding, options.rounds)
-        rows.append(
-            {"H": H, "N": N, "C": C, "O": O, "k": k, "stride": stride, "padding": padding, "milliseconds": milliseconds}
-        )
-        problem = Problem.of((H, H, N, C), (k, k, C, O), (stride, stride), (padding, padding))
-        chosen = choose_convolution(CPU, problem)
-        cells = (f"{'*' if name == chosen else ' '}{time:.2f}" for name, time in milliseconds.items())
-        print(f"{H:4}{N:5}{C:5}{O:5}{k:4}{stride:3}{padding:3}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
+    for threads in (1, 2):
+        os.environ["SCRATCHNET_THREADS"] = str(threads)
+        print(f"{threads} threads\n H=W    N    C    O   k  s  p" + "".join(f"{name:>11}" for name in CONVOLUTIONS))
+        for shape in shapes():
+            milliseconds = measure(*shape, options.rounds)
+            rows.append({"threads": threads, "shape": shape, "milliseconds": milliseconds})
+            chosen = choose_convolution(CPU, problem_of(*shape))
+            cells = (
+                f"{'*' if name == chosen else ' '}{milliseconds[name]:.2f}" if name in milliseconds else "-"
+                for name in CONVOLUTIONS
+            )
+            H, N, C, O, k, stride, padding = shape
+            row = f"{H:4}{N:5}{C:5}{O:5}{k:4}{stride:3}{padding:3}" + "".join(f"{cell:>11}" for cell in cells)
+            print(row, flush=True)
     record = {
         "algorithms": digest(),
         "date": datetime.date.today().isoformat(),
-        "processor": platform.processor(),
-        "threads": thread_count(),
+        "kernels": blas_kernels(),
         "numpy": np.__version__,
         "rounds": options.rounds,
         "rows": rows,
     }
-    write_bytes(options.out, json.dumps(record, indent=1).encode())
+    write_bytes(options.out, json.dumps(record).replace('{"threads"', '\n{"threads"').encode())
+
+
+def problem_of(H: int, N: int, C: int, O: int, k: int, stride: int, padding: int) -> Problem:
+    """A square problem."""
+    return Problem.of((H, H, N, C), (k, k, C, O), (stride, stride), (padding, padding))
+
+
+def fit(record: dict[str, Any]) -> None:
+    """Print SECONDS of conv_cost.py for the measured rows."""
+    from scipy.optimize import nnls  # noqa: PLC0415
+
+    for name in conv_cost.SECONDS:
+        counts, weights = [], []
+        for row in record["rows"]:
+            counted = conv_cost.counted(problem_of(*row["shape"]), row["threads"])
+            if name in counted and name in row["milliseconds"]:
+                seconds, best = row["milliseconds"][name] / 1e3, min(row["milliseconds"].values()) / 1e3
+                counts.append(np.array(counted[name]) / seconds)
+                ours = OURS if tuple(row["shape"]) in GRID else 1
+                weights.append(ours * (1 if seconds < 2 * best else 0.05))
+        weighted = np.array(counts) * np.array(weights)[:, None]
+        size = weighted.max(axis=0)
+        found = nnls(weighted / size, np.array(weights))[0] / size
+        print(f'    "{name}": ({", ".join(f"{value:.1e}" for value in found)}),')
 
 
 def digest() -> str:
     """Of the code of the algorithms, without its comments and docstrings; the same in every version of Python."""
     texts = []
-    for module in (conv, conv_im2col, conv_bands, conv_dft, dft, windows):
+    for module in (conv, conv_im2col, conv_bands, conv_dft, dft, spectra, conv_winograd, winograd, small, windows):
         tree = ast.parse(Path(module.__file__).read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -133,8 +200,11 @@ def measure(H: int, N: int, C: int, O: int, k: int, stride: int, padding: int, r
         conv.backward(dy, x, weight, saved, (stride, stride), (padding, padding), C > conv_cost.IMAGE_CHANNELS)
         return time.perf_counter() - start
 
+    candidates = [name for name in CONVOLUTIONS if name != "winograd" or k <= conv_winograd.LARGEST_KERNEL]
+    if size**2 * N * C * O * k**2 > SLOW:
+        candidates.remove("offsets")
     with one_blas_thread():  # as in a training step
-        first = {name: min(seconds(name), seconds(name)) for name in CONVOLUTIONS}
+        first = {name: min(seconds(name), seconds(name)) for name in candidates}
         near = [name for name, value in first.items() if value < FAR_BEHIND * min(first.values())]
         found = {name: [value] for name, value in first.items()}
         for _ in range(rounds):

@@ -23,7 +23,6 @@ from scratchnet.files.atomic import atomic_write
 from scratchnet.files.npz import KINDS, MAX_ARRAYS, Npz, open_npz
 from scratchnet.files.quantise import dequantise, quantise
 from scratchnet.files.reading import reason
-from scratchnet.layers.conv_pool_relu import fuse
 from scratchnet.models.networks import describe
 from scratchnet.models.siamese import SiameseNet
 
@@ -169,7 +168,7 @@ def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
         ("image_size", net.image_size, again.image_size),
         ("frame", net.frame, again.frame),
         ("head", net.head, again.head),
-        ("encoder", fuse(net.encoder), fuse(again.encoder)),
+        ("encoder", net.encoder, again.encoder),
     ):
         if repr(actual) != repr(built):  # which also compares the order of the layers
             raise CheckpointError(

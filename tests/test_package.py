@@ -42,20 +42,24 @@ gradcheck
 ops.accelerated ops.windows
 ops.conv ops.dense ops.finite ops.pixels ops.pool
 ops.norm ops.update
-ops.fast.dft ops.fast.norm ops.fast.pixels ops.fast.pool ops.fast.update ops.fast.winograd
-ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft ops.fast.conv_winograd
+ops.norm_relu
+ops.fast.dft ops.fast.pixels ops.fast.small ops.fast.update ops.fast.winograd
+ops.fast.norm ops.fast.pool ops.fast.spectra
+ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft ops.fast.conv_winograd ops.fast.norm_relu
 ops.fast.conv_cost
 ops.fast
 ops.cuda
-ops.cuda.conv_one_channel ops.cuda.im2col ops.cuda.norm ops.cuda.pool ops.cuda.stroke ops.cuda.update ops.cuda.warp
-ops.cuda.conv_cost ops.cuda.conv_im2col
+ops.cuda.conv_one_channel ops.cuda.dft ops.cuda.im2col ops.cuda.norm ops.cuda.pool ops.cuda.stroke ops.cuda.update
+ops.cuda.warp
+ops.cuda.conv_cost ops.cuda.conv_dft ops.cuda.conv_im2col
 ops.choose
 ops
 layers.protocol
 layers.activations layers.batchnorm2d layers.conv2d layers.flatten layers.linear layers.maxpool2d layers.weighted_l1
 layers.trace
 layers.sequential layers.siamese
-layers.conv_pool_relu
+layers.conv_pool_relu layers.norm_relu
+layers.fuse
 layers
 losses
 optim.penalty optim.schedules

@@ -12,7 +12,7 @@ from typing import Any
 from scratchnet.backend.device import Array, array_module
 from scratchnet.errors import ShapeError
 
-PRECISIONS = {"float32": "single", "float64": "double", "complex128": "double"}
+PRECISIONS = {"f": "single", "d": "double", "D": "double"}  # float32, float64 and complex128, by dtype.char
 
 
 def expect(where: str, shapes: str, *arrays: Array | None, **sizes: int) -> Any:
@@ -97,8 +97,8 @@ def _hints() -> Any:
 
 def _expect_precision(where: str, arrays: Mapping[str, Array]) -> None:
     for name, array in arrays.items():
-        if array.dtype.name not in PRECISIONS:
+        if array.dtype.char not in PRECISIONS:
             raise ShapeError(f"{where}: {name} is {array.dtype}, expected float32, float64 or complex128: use .astype")
-    if len({PRECISIONS[array.dtype.name] for array in arrays.values()}) > 1:
+    if len({PRECISIONS[array.dtype.char] for array in arrays.values()}) > 1:
         given = ", ".join(f"{name} is {array.dtype}" for name, array in arrays.items())
         raise ShapeError(f"{where}: {given}, expected one precision for all of them: use .astype")

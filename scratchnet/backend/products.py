@@ -73,5 +73,7 @@ def add_product(a: Array, b: Array, out: Array, sign: float = 1.0) -> None:
 def _gemm(*arrays: Array) -> Gemm | None:
     """The device's own product, if it has one for these dtypes."""
     gemm = device_of(arrays[0]).gemm
+    if gemm is None:
+        return None
     alike = all(array.dtype == arrays[0].dtype for array in arrays)
     return gemm if alike and arrays[0].dtype.name in ("float32", "float64") else None

@@ -12,7 +12,7 @@ from scratchnet.backend.blas import one_blas_thread
 from scratchnet.backend.device import CPU, Array, array_module, device_of
 from scratchnet.errors import BackendError
 
-BLOCK_BYTES = 2**19  # of an array that is processed together with a few others of its size
+BLOCK_BYTES = 2**20  # of an array that is processed together with a few others of its size
 
 
 def thread_count() -> int:

@@ -17,6 +17,7 @@ from scratchnet.bench.workload import Training
 from scratchnet.layers import Conv2d, Layer, Linear, Sequential
 from scratchnet.layers.conv2d import Conv2dCache
 from scratchnet.layers.conv_pool_relu import ConvPoolReLU, ConvPoolReLUCache
+from scratchnet.layers.fuse import fuse
 from scratchnet.layers.protocol import complete
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
@@ -171,5 +172,6 @@ def _bytes(params: Params) -> int:
 
 
 def _layers(training: Training) -> dict[str, Layer]:
-    assert isinstance(training.net.encoder, Sequential)  # as in all our architectures
-    return dict(training.net.encoder.layers)
+    encoder = fuse(training.net.encoder)
+    assert isinstance(encoder, Sequential)  # as in all our architectures
+    return dict(encoder.layers)

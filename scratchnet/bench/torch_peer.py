@@ -15,7 +15,6 @@ from scratchnet.bench.peers import Embedder, Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
-from scratchnet.layers.conv_pool_relu import unfuse
 from scratchnet.models.siamese import SiameseNet
 
 torch: Any = import_module("torch")  # Any: type checking must work without it
@@ -152,7 +151,6 @@ def _download(tensor: Any) -> np.ndarray:
 
 def twin(net: SiameseNet) -> Any:
     """The network in PyTorch, with our weights and running statistics."""
-    net = in_single_layers(net)
     assert isinstance(net.encoder, Sequential)  # as in all our architectures
     encoder = nn.Sequential(OrderedDict((name, module(layer)) for name, layer in net.encoder.layers.items()))
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(net.head.features, 1)})
@@ -161,11 +159,6 @@ def twin(net: SiameseNet) -> Any:
         if name in params:  # all but a counter of batches
             tensor.data = torch.from_numpy(_to_torch_shape(name, params[name]))
     return model
-
-
-def in_single_layers(net: SiameseNet) -> SiameseNet:
-    """The network with fused layers (as on a GPU) split into single ones. Parameters keep their names."""
-    return replace(net, encoder=unfuse(net.encoder))
 
 
 class TorchPeer:
@@ -185,7 +178,7 @@ class TorchPeer:
         net, optimiser = training.net, training.optimiser
         self.device, self.mode = device, mode
         self.model = twin(net).to(device=device, memory_format=layout)
-        self.net = replace(in_single_layers(net), params={})  # for its shapes
+        self.net = replace(net, params={})  # for its shapes
         twins = np.concatenate([to_host(training.a), to_host(training.b)])
         self.twins = _upload(twins, device)[:, None].to(memory_format=layout)
         self.target = _upload(to_host(training.labels), device)

@@ -23,4 +23,4 @@ if TYPE_CHECKING:
 else:
     from scratchnet.common.lazy import lazily
 
-    __getattr__, __dir__ = lazily(__name__, __all__, {"ConvPoolReLU": "conv_pool_relu"})  # for a GPU
+    __getattr__, __dir__ = lazily(__name__, __all__, {"ConvPoolReLU": "conv_pool_relu"})  # what `fuse` makes

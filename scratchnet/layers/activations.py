@@ -16,9 +16,9 @@ def exp_minus_abs(x: Array) -> Array:
     return xp.exp(xp.where(x.real >= 0, -x, x))
 
 
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow."""
-    e = exp_minus_abs(x)
+def sigmoid(x: Array, e: Array | None = None) -> Array:
+    """1 / (1 + exp(-x)), without overflow. e: `exp_minus_abs` of x, if it is known."""
+    e = exp_minus_abs(x) if e is None else e
     return array_module(x).where(x.real >= 0, 1.0, e) / (1.0 + e)
 
 
@@ -77,7 +77,7 @@ class Sigmoid:
     def forward(self, params: Params, x: Array) -> tuple[Array, SigmoidCache]:
         """y, shaped like x."""
         expect("Sigmoid", "x: *shape", x)
-        return sigmoid(x), SigmoidCache(exp_minus_abs(x))
+        return sigmoid(x, e := exp_minus_abs(x)), SigmoidCache(e)
 
     def backward(self, dy: Array, cache: SigmoidCache) -> tuple[Array, Params]:
         """dx, shaped like dy."""

@@ -50,6 +50,11 @@ class BatchNorm2d:
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, BatchNorm2dCache]:
         """y (H, W, N, C): by the statistics of the batch in training, else by the running ones."""
+        cache = self.statistics(params, x, training)
+        return norm.normalise(x, cache.mean, cache.weight / cache.std, params["bias"]), cache
+
+    def statistics(self, params: Params, x: Array, training: bool) -> BatchNorm2dCache:
+        """The mean and the standard deviation that x is normalised by, and the running statistics after it."""
         weight, bias, mean, variance = (params[name] for name in ("weight", "bias", "running_mean", "running_var"))
         shapes = "x: H W N C, weight: C, bias: C, running_mean: C, running_var: C"
         xp = expect("BatchNorm2d", shapes, x, weight, bias, mean, variance, C=self.num_features)
@@ -64,9 +69,7 @@ class BatchNorm2d:
                 "running_var": (1 - self.momentum) * variance + self.momentum * M / (M - 1) * batch_variance,
             }
             mean, variance = batch_mean, batch_variance
-        std = xp.sqrt(variance + self.eps)
-        y = norm.normalise(x, mean, weight / std, bias)
-        return y, BatchNorm2dCache(x, mean, std, weight, training, updated)
+        return BatchNorm2dCache(x, mean, xp.sqrt(variance + self.eps), weight, training, updated)
 
     def backward(self, dy: Array, cache: BatchNorm2dCache) -> tuple[Array, Params]:
         """dx (H, W, N, C), dweight and dbias (C,)."""

@@ -1,7 +1,6 @@
-"""Convolution, max-pooling and ReLU as one layer, for a GPU: the largest map of a network is written and read once."""
+"""Convolution, max-pooling and ReLU as one layer: the largest map of a network is written and read once."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,10 +8,8 @@ import numpy as np
 from scratchnet.backend import Array, Params
 from scratchnet.backend.expect import expect, expect_window
 from scratchnet.errors import ScratchnetError
-from scratchnet.layers.activations import ReLU
 from scratchnet.layers.conv2d import Conv2d, Conv2dCache
 from scratchnet.layers.maxpool2d import MaxPool2d
-from scratchnet.layers.sequential import Sequential
 from scratchnet.ops import pool
 from scratchnet.ops.pixels import sum_pixels
 
@@ -70,36 +67,3 @@ class ConvPoolReLU:
         dz = pool.backward(dy, winners, size, k, stride)  # (1)
         dx, grads = self.conv.backward(dz, conv_cache, needs_dx)
         return dx, {**grads, "bias": sum_pixels(dy * (winners != pool.no_winner(k)))}  # (2)
-
-
-def fuse(network: Any) -> Any:
-    """A Sequential with each Conv2d, MaxPool2d and ReLU in a row as one layer, under the convolution's name.
-
-    So the names of the parameters stay. Any other layer is returned as it is.
-    """
-    return Sequential(dict(_fused(network.layers))) if isinstance(network, Sequential) else network
-
-
-def _fused(layers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    left = list(layers.items())
-    while left:
-        match [layer for _, layer in left[:3]]:
-            case [Conv2d(bias=True) as conv, MaxPool2d() as pooling, ReLU()]:
-                yield left[0][0], ConvPoolReLU(replace(conv, bias=False), pooling)
-                left = left[3:]
-            case _:
-                yield left[0]
-                left = left[1:]
-
-
-def unfuse(network: Any) -> Any:
-    """The inverse of `fuse`, but for the names of layers without parameters."""
-    if not isinstance(network, Sequential):
-        return network
-    layers: dict[str, Any] = {}
-    for name, layer in network.layers.items():
-        if isinstance(layer, ConvPoolReLU):
-            layers |= {name: replace(layer.conv, bias=True), f"{name}_pool": layer.pool, f"{name}_relu": ReLU()}
-        else:
-            layers[name] = layer
-    return Sequential(layers)

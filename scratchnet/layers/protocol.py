@@ -100,8 +100,16 @@ class _Completed:
 
 def strip_prefix(prefix: str, params: Mapping[str, Array]) -> Params:
     """The parameters of one part of a network, without its prefix: "conv1.weight" of "conv1" is "weight"."""
-    start = prefix + "."
-    return {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}
+    return by_prefix(params).get(prefix, {})
+
+
+def by_prefix(params: Mapping[str, Array]) -> dict[str, Params]:
+    """`strip_prefix` for every part of a network."""
+    parts: dict[str, Params] = {}
+    for name, value in params.items():
+        prefix, _, own = name.partition(".")
+        parts.setdefault(prefix, {})[own] = value
+    return parts
 
 
 def add_prefix(prefix: str, params: Mapping[str, Array]) -> Params:

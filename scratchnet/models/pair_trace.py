@@ -8,7 +8,6 @@ from scratchnet.backend import Array, Params, array_module, to_host
 from scratchnet.common.tables import Table
 from scratchnet.errors import ShapeError
 from scratchnet.layers import sigmoid
-from scratchnet.layers.conv_pool_relu import unfuse
 from scratchnet.layers.protocol import add_prefix, strip_prefix
 from scratchnet.layers.trace import LayerTrace, Trace, table, trace, trace_layer
 from scratchnet.losses import PairCrossEntropy
@@ -123,7 +122,7 @@ def summary(network: Any, params: Params, image: Array) -> Table:
 def trace_encoder(network: Any, params: Params, images: Array, training: bool = False) -> Trace:
     """The encoder's way forward for images (N, H, W)."""
     x = images.transpose(1, 2, 0)[..., None]  # (N, H, W) -> (H, W, N, C=1)
-    return trace(unfuse(network.encoder), strip_prefix("encoder", params), x, training)
+    return trace(network.encoder, strip_prefix("encoder", params), x, training)
 
 
 def trace_step(network: Any, params: Params, pairs: Pairs) -> StepTrace:

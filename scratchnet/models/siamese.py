@@ -8,23 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scratchnet.backend import (
-    Array,
-    Device,
-    Params,
-    array_module,
-    device_of,
-    get_device,
-    memory_errors,
-    one_blas_thread,
-    to_device,
-)
+from scratchnet.backend import Array, Device, Params, array_module, device_of, memory_errors, one_blas_thread, to_device
 from scratchnet.common.tables import Table
 from scratchnet.errors import DataError, ScratchnetError, ShapeError
 from scratchnet.images.frames import find_frame
 from scratchnet.images.ink import expect_images, is_wrong
 from scratchnet.layers import Siamese, WeightedL1, sigmoid
-from scratchnet.layers.conv_pool_relu import fuse
+from scratchnet.layers.fuse import fuse
 from scratchnet.layers.protocol import strip_prefix
 from scratchnet.layers.siamese import SiameseCache
 from scratchnet.models.pair_trace import Pairs, PairTrace, summary, trace_pair
@@ -62,6 +52,7 @@ class SiameseNet:
         if self.embed_batch < 1:
             raise ScratchnetError(f"embed_batch={self.embed_batch}: embed at least 1 image at a time")
         self.network = Siamese(self.encoder, self.head, self.image_size)
+        self._fused = Siamese(fuse(self.encoder), self.head, self.image_size)  # computes the same in fewer passes
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Fresh parameters on the host."""
@@ -69,13 +60,13 @@ class SiameseNet:
 
     def forward(self, params: Params, a: Array, b: Array, training: bool = False) -> tuple[Array, SiameseCache]:
         """The logits of pairs of images (..., H, W), and the cache: see `layers.Siamese`."""
-        return self.network.forward(params, a, b, training)
+        return self._fused.forward(params, a, b, training)
 
     def backward(
         self, dlogits: Array, cache: SiameseCache, needs_dx: bool = True
     ) -> tuple[tuple[Array, Array] | None, Params]:
         """(da, db), or None without `needs_dx`, and the gradients of the parameters: see `layers.Siamese`."""
-        return self.network.backward(dlogits, cache, needs_dx)
+        return self._fused.backward(dlogits, cache, needs_dx)
 
     def prepare(self, images: Images, *, on_error: OnError = "raise") -> Array:
         """What the encoder sees of images: (N, S, S) of the parameters' precision and device, S = image_size, framed.
@@ -158,13 +149,8 @@ class SiameseNet:
         return self.params["head.weight"]
 
     def to_device(self, device: str | Device | None) -> "SiameseNet":
-        """The same network with its parameters in the memory of `device`; they are shared if they are there already.
-
-        On a device with kernels for it, Conv2d, MaxPool2d and ReLU in a row become one layer.
-        """
-        encoder = fuse(self.encoder) if get_device(device).launch else self.encoder
-        params = {name: to_device(value, device) for name, value in self.params.items()}
-        return replace(self, encoder=encoder, params=params)
+        """The same network with its parameters in the memory of `device`; they are shared if they are there already."""
+        return replace(self, params={name: to_device(value, device) for name, value in self.params.items()})
 
     def _embed(self, name: str, images: Images, on_error: OnError = "raise") -> Array:
         """`embed`, of images that the caller knows by this name."""
@@ -173,7 +159,7 @@ class SiameseNet:
             x, wrong = self._prepare(name, images, on_error)
             xp = array_module(x)
             h = xp.concatenate(
-                [self.network.encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
+                [self._fused.encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
             )
             return h if wrong is None else xp.where(wrong[:, None], xp.nan, h)
 

@@ -6,12 +6,14 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "accelerated", "choose", "conv", "cuda", "definitions", "dense", "fast", "finite", "norm", "pixels", "pool",
-    "update", "windows",
+    "accelerated", "choose", "conv", "cuda", "definitions", "dense", "fast", "finite", "norm", "norm_relu",
+    "pixels", "pool", "update", "windows",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, pixels, pool, update, windows
+    from scratchnet.ops import (  # isort: skip
+        accelerated, choose, conv, cuda, dense, fast, finite, norm, norm_relu, pixels, pool, update, windows,
+    )  # fmt: skip
     from scratchnet.ops.accelerated import definitions
 else:
     from scratchnet.common.lazy import lazily

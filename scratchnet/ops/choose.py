@@ -7,10 +7,10 @@ file, and a line here.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
-from scratchnet.backend import CPU, Array, Device, device_of, products
-from scratchnet.ops import cuda
+from scratchnet.backend import CPU, Array, Device, device_of, products, thread_count
 from scratchnet.ops.conv import Saved
 from scratchnet.ops.cuda import conv_cost as cuda_conv_cost
 from scratchnet.ops.cuda import conv_dft as cuda_conv_dft
@@ -20,10 +20,22 @@ from scratchnet.ops.cuda import pool as cuda_pool
 from scratchnet.ops.cuda import stroke as cuda_stroke
 from scratchnet.ops.cuda import update as cuda_update
 from scratchnet.ops.cuda import warp as cuda_warp
-from scratchnet.ops.fast import conv_bands, conv_cost, conv_dft, conv_im2col, conv_winograd, norm, pixels, pool, update
+from scratchnet.ops.fast import (
+    conv_bands,
+    conv_cost,
+    conv_dft,
+    conv_im2col,
+    conv_winograd,
+    norm,
+    norm_relu,
+    pixels,
+    pool,
+    update,
+)
 from scratchnet.ops.fast.conv_cost import Problem
 
-ON_CPU = {"dense": products, "norm": norm, "pixels": pixels, "pool": pool, "update": update}
+REAL = {"f", "d"}  # float32 and float64
+ON_CPU = {"dense": products, "norm": norm, "norm_relu": norm_relu, "pixels": pixels, "pool": pool, "update": update}
 ON_GPU = {
     "augment": cuda_stroke, "dense": products, "finite": cuda_update, "norm": cuda_norm, "pool": cuda_pool,
     "update": cuda_update, "warp": cuda_warp,
@@ -31,14 +43,15 @@ ON_GPU = {
 CONVOLUTIONS = {  # None: the definition
     "offsets": None, "im2col": conv_im2col, "bands": conv_bands, "dft": conv_dft, "winograd": conv_winograd,
 }  # fmt: skip
-CONVOLUTIONS_ON_GPU = CONVOLUTIONS | {"im2col": cuda_conv_im2col, "dft": cuda_conv_dft}
+CONVOLUTIONS_ELSEWHERE = CONVOLUTIONS | {"dft": cuda_conv_dft}  # on any device but the CPU
+CONVOLUTIONS_ON_GPU = CONVOLUTIONS_ELSEWHERE | {"im2col": cuda_conv_im2col}
 
 
 def faster(operation: str, function: str, arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
     """The `function` of `operation` for these arguments, in a faster tier; None where the definition is the choice."""
     arrays = _arrays_in(arguments)
-    kinds = {array.dtype.name for array in arrays if array.dtype.kind in "fc"}
-    if not kinds or not kinds <= cuda.NAMES.keys():
+    kinds = {array.dtype.char for array in arrays if array.dtype.kind in "fc"}
+    if not kinds or not kinds <= REAL:
         return None  # complex numbers, used to check derivatives; or no numbers to compute with
     device = device_of(arrays[0])
     if operation == "conv":
@@ -67,10 +80,18 @@ def _convolution(device: Device, arguments: tuple[Any, ...]) -> Any:
         case [x, weight, stride, padding, algorithm]:
             if algorithm == "auto":
                 algorithm = choose_convolution(device, Problem.of(x.shape, weight.shape, stride, padding))
-    return (CONVOLUTIONS_ON_GPU if device.launch else CONVOLUTIONS)[algorithm]
+    if device is CPU:
+        return CONVOLUTIONS[algorithm]
+    return (CONVOLUTIONS_ON_GPU if device.launch else CONVOLUTIONS_ELSEWHERE)[algorithm]
 
 
 def choose_convolution(device: Device, problem: Problem) -> str:
     """The algorithm that "auto" stands for: the one with the least cost."""
-    costs = (cuda_conv_cost if device.launch else conv_cost).costs(problem)
+    return _cheapest(problem, None if device.launch else thread_count())
+
+
+@lru_cache(maxsize=1024)
+def _cheapest(problem: Problem, threads: int | None) -> str:
+    """The algorithm with the least cost on so many threads of the CPU, or on a GPU."""
+    costs = conv_cost.costs(problem, threads) if threads else cuda_conv_cost.costs(problem)
     return min(costs, key=costs.__getitem__)

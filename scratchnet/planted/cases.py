@@ -20,6 +20,7 @@ from scratchnet.layers import (
     Sigmoid,
     WeightedL1,
 )
+from scratchnet.layers.norm_relu import NormReLU
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models import networks as models
 from scratchnet.models.siamese import SiameseNet
@@ -175,10 +176,15 @@ def _layer_cases() -> list[Case]:
         Sigmoid(),
         Flatten(),
         BatchNorm2d(2),
+        NormReLU(BatchNorm2d(2)),
         Sequential({"conv": Conv2d(2, 3, 3), "norm": BatchNorm2d(3), "relu": ReLU(), "pool": MaxPool2d(2)}),
     ]
     cases = [Case(layer, (image,)) for layer in layers]
-    cases += [Case(layer, (image,), training=True) for layer in layers if isinstance(layer, BatchNorm2d | Sequential)]
+    cases += [
+        Case(layer, (image,), training=True)
+        for layer in layers
+        if isinstance(layer, BatchNorm2d | NormReLU | Sequential)
+    ]
     cases += [Case(Conv2d(1, 2, 3), ((4, 5, 1, 1),)), Case(BatchNorm2d(1), ((2, 1, 1, 1),), training=True)]
     cases += [Case(layer, ((4, 5),)) for layer in (Linear(5, 3), Linear(5, 1))]
     cases += [Case(Linear(1, 1), ((1, 1),)), Case(WeightedL1(4), ((3, 4), (3, 4)))]

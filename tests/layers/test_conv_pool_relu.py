@@ -5,13 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratchnet.backend import to_device, to_host
+from scratchnet.backend import to_host
 from scratchnet.errors import ScratchnetError, ShapeError
-from scratchnet.layers import BatchNorm2d, Conv2d, ConvPoolReLU, MaxPool2d, ReLU, Sequential
-from scratchnet.layers.conv_pool_relu import fuse, unfuse
-from scratchnet.models.networks import koch2015
-
-THREE = Sequential({"conv": Conv2d(2, 5, 3, padding=1), "pool": MaxPool2d(2), "relu": ReLU()})
+from scratchnet.layers import Conv2d, ConvPoolReLU, MaxPool2d, ReLU, Sequential
 
 
 @pytest.mark.parametrize("pooling", [MaxPool2d(2), MaxPool2d(3, stride=2), MaxPool2d(3, stride=1), MaxPool2d(16)])
@@ -56,33 +52,3 @@ def test_a_map_smaller_than_the_window_is_refuse(rng):
 def test_the_convolution_inside_has_no_bias():
     with pytest.raises(ScratchnetError, match="give it Conv2d"):
         ConvPoolReLU(Conv2d(1, 1, 3), MaxPool2d(3))
-
-
-def test_a_convolution_without_bias_stays_as_it_is():
-    network = Sequential({"conv": Conv2d(2, 5, 3, bias=False), "pool": MaxPool2d(2), "relu": ReLU()})
-    assert fuse(network) == network
-
-
-def test_only_the_three_in_a_row_become_one_layer():
-    network = Sequential({**THREE.layers, "conv2": Conv2d(5, 5, 3), "norm": BatchNorm2d(5), "relu2": ReLU()})
-    one = fuse(network)
-    assert list(one.layers) == ["conv", "conv2", "norm", "relu2"]
-    assert one.layers["conv"] == ConvPoolReLU(replace(THREE.layers["conv"], bias=False), THREE.layers["pool"])
-    assert list(unfuse(one).layers.values()) == list(network.layers.values())
-    assert fuse(ReLU()) == unfuse(ReLU()) == ReLU()
-
-
-def test_a_network_on_a_device_with_kernels_is_fused_and_computes_the_same(kernels, rng):
-    net = koch2015(image_size=65, channels=(2, 3, 2, 3), features=4, device="cpu")
-    there = net.to_device(kernels)
-    assert isinstance(there.encoder.layers["conv1"], ConvPoolReLU)
-    assert list(there.params) == list(net.params)
-    a, b = rng.random((2, 3, 65, 65)).astype(np.float32)
-    expected = net.similarity(a, b)
-    found = there.similarity(to_device(a, kernels), to_device(b, kernels))
-    np.testing.assert_allclose(to_host(found), expected, rtol=1e-5)
-
-
-def test_a_network_on_the_cpu_stays_unfuse():
-    net = koch2015(image_size=65, channels=(2, 3, 2, 3), features=4, device="cpu").to_device("cpu")
-    assert not any(isinstance(layer, ConvPoolReLU) for layer in net.encoder.layers.values())

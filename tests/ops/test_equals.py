@@ -5,14 +5,15 @@ import pytest
 
 from scratchnet.backend import to_host
 from scratchnet.images import augment, warp
-from scratchnet.ops import choose, conv, dense, finite, norm, pixels, pool, update
+from scratchnet.ops import choose, conv, dense, finite, norm, norm_relu, pixels, pool, update
 from scratchnet.ops.accelerated import definition_of
 from scratchnet.ops.update import Settings, Update
 from scratchnet.ops.windows import output_size
 
 DEFINITIONS = {
     "augment": augment, "warp": warp,
-    "conv": conv, "dense": dense, "finite": finite, "norm": norm, "pixels": pixels, "pool": pool, "update": update,
+    "conv": conv, "dense": dense, "finite": finite, "norm": norm, "norm_relu": norm_relu, "pixels": pixels,
+    "pool": pool, "update": update,
 }  # fmt: skip
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
@@ -59,6 +60,12 @@ def _input_gradient(rng):
 def _backward_sums(rng):
     (dy, x), (mean, *_) = maps(rng, 2)
     return dy, x, mean
+
+
+def _norm_relu_backward(rng):
+    """dy, y, x, mean, std and weight; y is 0 at about half of the pixels."""
+    (dy, y, x), (mean, std, weight, _) = maps(rng, 3)
+    return dy, np.maximum(y, 0), x, mean, abs(std) + 0.5, weight
 
 
 def _pool_backward(rng):
@@ -123,6 +130,8 @@ ARGUMENTS = {
     "norm.normalise": lambda rng: [array for part in maps(rng, 1) for array in part][:4],
     "norm.backward_sums": _backward_sums,
     "norm.input_gradient": _input_gradient,
+    "norm_relu.forward": lambda rng: [array for part in maps(rng, 1) for array in part][:4],
+    "norm_relu.backward": _norm_relu_backward,
     "norm.rescale": lambda rng: [array for part in maps(rng, 1) for array in part][:2],
     "pixels.add_bias": lambda rng: [array for part in maps(rng, 1) for array in part][:2],
     "pixels.sum_pixels": lambda rng: maps(rng, 1)[0],

@@ -10,8 +10,11 @@ __all__ = [
     "conv_winograd",
     "dft",
     "norm",
+    "norm_relu",
     "pixels",
     "pool",
+    "small",
+    "spectra",
     "winograd",
 ]
 
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
         conv_winograd,
         dft,
         norm,
+        norm_relu,
         pixels,
         pool,
+        small,
+        spectra,
         winograd,
     )
 else:

@@ -1,25 +1,26 @@
 """What each convolution algorithm costs on the CPU: what "auto" compares.
 
-Each cost counts what the algorithm's file does in forward and backward: products of matrices, numbers copied or added
-up besides, and calls of NumPy. The unit is one multiply-add of a large product: divide a cost by 9e10 for seconds on
-two cores. `benchmarks/conv.py` measures how well it chooses.
+The cost of an algorithm is a sum of what its file does in forward and backward, each part counted and multiplied by the
+seconds that one of it takes. `benchmarks/conv.py` measures how well that chooses, and `--fit` finds the seconds.
 """
 
-from math import inf
+from math import ceil
 from typing import NamedTuple
 
-from scratchnet.backend import thread_count
-from scratchnet.ops.fast.conv_im2col import COLUMN_BYTES
-from scratchnet.ops.fast.conv_winograd import IMAGES, LARGEST_KERNEL
+from scratchnet.ops.fast import conv_im2col, conv_winograd
+from scratchnet.ops.fast.dft import good_size
 from scratchnet.ops.fast.winograd import Axis
 from scratchnet.ops.windows import Pair, output_size
 
-# Fitted to benchmarks/conv.json, of two cores with AVX-512; only their proportions matter.
-PACK = 3  # one number read or written by a product
-MOVE = 4  # one number copied or added up
-RUN = 300  # to begin copying a contiguous run of numbers
-CALL = 400_000  # one call of NumPy, of which Python makes one at a time
+# Fitted to benchmarks/conv.json, in float32 with AVX-512; only their proportions matter.
+SECONDS = {
+    "im2col": (9.6e-12, 2.7e-10, 4.1e-10, 4.9e-10, 1.5e-06, 9.0e-06),
+    "bands": (9.0e-12, 1.4e-10, 4.6e-11, 1.3e-10, 1.5e-11, 1.2e-10, 1.8e-07, 8.3e-06),
+    "dft": (2.0e-11, 3.4e-10, 5.5e-11, 1.1e-06, 6.3e-05),
+    "winograd": (9.2e-12, 2.4e-10, 3.8e-10, 4.4e-10, 8.9e-05),
+}
 IMAGE_CHANNELS = 3  # a layer with this few channels is taken for the first of a network, which finds no dx
+FEWEST_IMAGES = 8  # for products with the images in rows
 
 
 class Problem(NamedTuple):
@@ -53,11 +54,6 @@ class Problem(NamedTuple):
         return output_size(height, self.kh, sh), output_size(width, self.kw, sw)
 
     @property
-    def frequencies(self) -> Pair:
-        """U, V of ops/fast/dft.py."""
-        return (self.H + self.padding[0]) // 2 + 1, self.W + self.padding[1]
-
-    @property
     def pixels(self) -> int:
         """Ho Wo N, the pixels of y."""
         return self.output[0] * self.output[1] * self.N
@@ -72,97 +68,78 @@ class Problem(NamedTuple):
         """Whether dx is computed: not for IMAGE_CHANNELS or fewer, as in a first layer."""
         return self.C > IMAGE_CHANNELS
 
+    @property
+    def passes(self) -> int:
+        """How many of y, dweight and dx are computed."""
+        return 2 + self.needs_dx
 
-def costs(problem: Problem) -> dict[str, float]:
-    """The cost of each algorithm, by its name in `choose.CONVOLUTIONS`."""
+
+def costs(problem: Problem, threads: int) -> dict[str, float]:
+    """The seconds of each algorithm that suits the problem, by its name in `choose.CONVOLUTIONS`.
+
+    "offsets", the definition, is nowhere the fastest by much.
+    """
     return {
-        "offsets": offsets(problem), "im2col": im2col(problem), "bands": bands(problem), "dft": dft(problem),
-        "winograd": winograd(problem),
-    }  # fmt: skip
+        name: sum(count * seconds for count, seconds in zip(counts, SECONDS[name], strict=True))
+        for name, counts in counted(problem, threads).items()
+    }
 
 
-def offsets(p: Problem) -> float:
-    """Small products and sums, on one thread however many there are."""
-    (Ho, Wo), count = p.output, p.kh * p.kw
-    forward = _products(Ho * Wo, p.N, p.C, p.O) + _moves(p.pixels * p.O * (count - 1) / count, p.N * p.O)
-    dweight = _products(1, p.C, p.pixels, p.O) + _moves(p.pixels * (p.C + p.O), p.N * p.C)
-    dx = _products(Ho * Wo, p.N, p.O, p.C) + _moves(p.pixels * p.C, p.N * p.C)
-    return count * (thread_count() * (forward + dweight + p.needs_dx * dx) + 12 * CALL)
+def counted(problem: Problem, threads: int) -> dict[str, tuple[float, ...]]:
+    """What each algorithm does, in the order of SECONDS: its work on each of the threads."""
+    counts = {"im2col": _im2col(problem, threads), "dft": _dft(problem, threads)}
+    if problem.N >= FEWEST_IMAGES:
+        counts["bands"] = _bands(problem, threads)
+    if max(problem.kh, problem.kw) <= conv_winograd.LARGEST_KERNEL:
+        counts["winograd"] = _winograd(problem, threads)
+    return counts
 
 
-def im2col(p: Problem) -> float:
-    """Three large products, and the columns written twice, in blocks; dx is added up on one thread."""
-    columns = _moves(p.pixels * p.window, p.C)
-    blocks = max(1, min(p.output[0], 4 * p.pixels * p.window // COLUMN_BYTES))
-    calls = blocks * (p.kh * p.kw + 6)
-    idle = thread_count() / min(thread_count(), blocks)
-    cost = 2 * idle * columns + _products(1, p.pixels, p.window, p.O) + _products(1, p.window, p.pixels, p.O)
-    if p.needs_dx:
-        cost += thread_count() * columns + _products(1, p.pixels, p.O, p.window) + calls * CALL
-    return cost + 2 * calls * CALL
+def _im2col(p: Problem, threads: int) -> tuple[float, ...]:
+    """Multiply-adds; columns and runs of them, copied twice; columns added up for dx, on one thread; calls; once."""
+    columns, runs = p.pixels * p.window, p.pixels * p.kh * p.kw
+    blocks = max(1, min(p.output[0], 4 * columns // conv_im2col.COLUMN_BYTES))
+    busy = min(threads, blocks)
+    multiply_adds, calls = p.passes * columns * p.O, p.passes * blocks * (p.kh * p.kw + 6)
+    return multiply_adds / threads, 2 * columns / busy, 2 * runs / busy, p.needs_dx * columns, calls, 1
 
 
-def bands(p: Problem) -> float:
-    """A product for each output pixel, those for dweight added up; dx is one more convolution."""
-    (Ho, Wo), band = p.output, p.padded[1] * p.kh * p.N * p.C
-    cost = _bands_forward(p)
-    cost += Ho * (_moves(band, p.N * p.C) + 9 * CALL) + _products(Ho * Wo, p.window, p.N, p.O)
-    cost += _moves(Ho * Wo * p.window * p.O, p.O)
-    if p.needs_dx:
-        spread = Problem(p.H + p.kh - 1, p.W + p.kw - 1, p.N, p.O, p.kh, p.kw, p.C, (1, 1), (0, 0))
-        cost += _moves(2 * spread.H * spread.W * p.N * p.O, p.O) + _bands_forward(spread)
-    return cost
-
-
-def _bands_forward(p: Problem) -> float:
+def _bands(p: Problem, threads: int) -> tuple[float, ...]:
+    """Multiply-adds, bands, sums of products; for dx, the map spread out, multiply-adds, bands; calls, and rows."""
     Ho, Wo = p.output
-    images_last = _moves(p.H * p.W * p.N * p.C, 1) if p.C > 1 else 0
-    band = _moves(p.padded[1] * p.kh * p.N * p.C, p.N * p.C)
-    return images_last + Ho * (band + 8 * CALL) + _products(Ho * Wo, p.N, p.window, p.O)
+    y = (2 * p.pixels * p.window * p.O, 2 * Ho * p.padded[1] * p.kh * p.N * p.C, Ho * Wo * p.window * p.O)
+    spread = (p.H + p.kh - 1) * (p.W + p.kw - 1) * p.N * p.O
+    dx = (spread + p.pixels * p.O, p.H * p.W * p.N * p.kh * p.kw * p.O * p.C, p.kh * spread)
+    calls, rows = Ho * Wo + p.needs_dx * p.H * p.W, 2 * Ho + p.needs_dx * p.H
+    return *(count / threads for count in y), *(p.needs_dx * count / threads for count in dx), calls, rows
 
 
-def dft(p: Problem) -> float:
-    """Transforms of x, the weight, y and their gradients, and a product for each frequency. Strides save it nothing."""
-    U, V = p.frequencies
-    Ho, Wo = p.padded[0] - p.kh + 1, p.padded[1] - p.kw + 1
-
-    def transform(h: int, w: int, numbers: int) -> float:
-        return _products(1, 2 * U, h, w * numbers) + _products(U, 2 * V, 2 * w, numbers)
-
-    def multiply(n: int, c: int, o: int) -> float:
-        return _products(4 * U * V, n, c, o) + _moves(6 * U * V * n * o, n * o)
-
-    x, weight, y = transform(p.H, p.W, p.N * p.C), transform(p.kh, p.kw, p.C * p.O), transform(Ho, Wo, p.N * p.O)
-    forward = x + weight + multiply(p.N, p.C, p.O) + y
-    backward = y + multiply(p.C, p.N, p.O) + weight + p.needs_dx * (multiply(p.N, p.O, p.C) + x)
-    return forward + backward + 50 * U * CALL
+def _dft(p: Problem, threads: int) -> tuple[float, ...]:
+    """Multiply-adds of the products, numbers transformed, those of the kernel; calls, and rows."""
+    (height, width), (p_rows, p_columns) = p.padded, p.padding
+    Ho, Wo = height - p.kh + 1, width - p.kw + 1  # at stride 1
+    U, V = good_size(max(p.H + p_rows, Ho)), good_size(max(p.W + p_columns, Wo))
+    transformed = V * (p.H + U) * p.N * p.C * (2 + p.needs_dx) + V * (Ho + U) * p.N * p.O * 2
+    kernel = V * (p.kh + U) * p.C * p.O * (2 + p.needs_dx)
+    products = 1.5 * U * V * p.N * p.C * p.O * p.passes
+    calls = (V // 2 + 1) * (U // 8 + 1) * 4 * (1 + p.passes)
+    return *(n / threads for n in (products, transformed, kernel * p.kh)), calls, 3 * p.H + 1
 
 
-def winograd(p: Problem) -> float:
-    """A product for each pair of spectra, and transforms in two steps. Strides save it nothing."""
-    if max(p.kh, p.kw) > LARGEST_KERNEL:
-        return inf
+def _winograd(p: Problem, threads: int) -> tuple[float, ...]:
+    """Multiply-adds of the products, numbers transformed, dU added up, U, and once."""
     (H, W), (kh, kw), (ph, pw) = (p.H, p.W), (p.kh, p.kw), p.padding
     rows, columns = Axis.cut(H, ph, kh), Axis.cut(W, pw, kw)
-
-    def transform(numbers: int) -> float:
-        along_columns = _products(rows.tiles * rows.m * columns.tiles, columns.n, columns.n, p.N * numbers)
-        return along_columns + _products(rows.tiles * columns.tiles * columns.n, rows.n, rows.n, p.N * numbers)
-
-    def multiply(c: int, o: int) -> float:
-        return _products(rows.n * columns.n, rows.tiles * columns.tiles * p.N, c, o)
-
-    calls = rows.tiles * -(-p.N // IMAGES)
-    forward = transform(p.C) + multiply(p.C, p.O) + transform(p.O) + 8 * calls * CALL
-    backward = transform(p.C) + multiply(p.C, p.O) + transform(p.O) + 12 * calls * CALL
-    return forward + backward + p.needs_dx * (multiply(p.O, p.C) + transform(p.C))
-
-
-def _products(count: int, m: int, k: int, n: int) -> float:
-    """`count` products of (m, k) and (k, n) matrices, which BLAS reads and writes besides."""
-    return count * (m * k * n + PACK * (m * k + k * n + m * n))
-
-
-def _moves(numbers: float, run: int) -> float:
-    """`numbers` copied or added up, in contiguous runs of `run`."""
-    return numbers * (MOVE + RUN / max(1, run))
+    blocks = max(1, ceil(p.N / conv_winograd.IMAGES))
+    forward, backward = min(threads, blocks), min(threads, blocks, conv_winograd.GROUPS)
+    spectrum, tiles = rows.n * columns.n, rows.tiles * columns.tiles
+    product = spectrum * tiles * p.N * p.C * p.O
+    pixels = (rows.tiles * rows.m * columns.tiles + tiles * columns.n) * columns.n * p.N
+    transformed = pixels * (p.C + p.O) / forward + pixels * (p.C + p.O + p.needs_dx * p.C) / backward
+    return (
+        product / forward + product * (p.passes - 1) / backward,
+        transformed,
+        spectrum * p.C * p.O * rows.tiles * blocks / backward,
+        2 * spectrum * p.C * p.O,
+        1,
+    )

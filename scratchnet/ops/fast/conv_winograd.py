@@ -24,13 +24,13 @@ sum, as large as other libraries' (`benchmarks/conv.md`); they grow fast with n,
 from scratchnet.backend import Array, array_module, for_each
 from scratchnet.errors import ScratchnetError
 from scratchnet.ops.conv import Saved
+from scratchnet.ops.fast.small import multiply
 from scratchnet.ops.fast.winograd import Axis, between, matrices
 from scratchnet.ops.windows import Pair
 
 LARGEST_KERNEL = 4
 IMAGES = 20  # of a block
 GROUPS = 8  # of blocks: each adds up a dweight of its own, always in the same order, whatever the number of threads
-SMALL = 10**6  # multiply-adds of a product whose factors OpenBLAS need not pack, which would cost it a quarter
 
 
 def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str = "winograd") -> tuple[Array, Saved]:
@@ -49,7 +49,7 @@ def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str
         out = here.reshape(*here.shape[:2], numbers).swapaxes(0, 1)  # (Wo, Ho, N O), a view
         for i in range(rows.tiles):
             V = _along_rows(T, i, rows, columns)
-            M = _multiply(V.reshape(rows.n * columns.n, -1, C), U).reshape(rows.n, columns.n, columns.tiles, numbers)
+            M = multiply(V.reshape(rows.n * columns.n, -1, C), U).reshape(rows.n, columns.n, columns.tiles, numbers)
             R = (back_columns @ M.swapaxes(1, 2)).reshape(rows.n, -1, numbers)[:, : columns.outputs]  # (n, Wo, N O)
             top, bottom = rows.m * i, min(rows.m * (i + 1), rows.outputs)
             xp.matmul(back_rows[: bottom - top], R.swapaxes(0, 1), out=out[:, top:bottom])  # (1)
@@ -110,7 +110,8 @@ class _Overlap:
         """Z (n, n, tiles, N O) of row i, and the spectra of the weight (n n, O, C)."""
         rows, columns, O = self.rows, self.columns, turned.shape[1]
         dV = self.dV.reshape(rows.n, columns.tiles + 3, columns.n, -1, self.C)[:, 1:-2].swapaxes(1, 2)
-        array_module(Z).matmul(Z.reshape(*dV.shape[:4], O), turned.reshape(rows.n, columns.n, 1, O, self.C), out=dV)
+        kernels = turned.reshape(rows.n, columns.n, 1, O, self.C)
+        array_module(Z).matmul(Z.reshape(*dV.shape[:4], O), kernels, out=dV)  # (3)
         _sum_overlapping(self.dV, columns, out=self.dT[rows.n * (i + 1) : rows.n * (i + 2)])
 
     def write(self) -> None:
@@ -166,13 +167,6 @@ def _tiles_of(dy: Array, stride: Pair, rows: Axis, columns: Axis) -> Array:
         dy = array_module(given).zeros((height, width, N, O), dtype=given.dtype)
         dy[: rows.outputs : sh, : columns.outputs : sw] = given
     return dy.reshape(height, columns.tiles, columns.m, N * O)
-
-
-def _multiply(V: Array, U: Array) -> Array:
-    """V[k] @ U[k] for every frequency k: (K, P, C) and (K, C, O) to (K, P, O), in products that are SMALL."""
-    (K, P, C), O = V.shape, U.shape[2]
-    pieces = next(p for p in range(max(1, P * C * O // SMALL), P + 1) if P % p == 0) if P else 1
-    return (V.reshape(K, pieces, P // pieces, C) @ U[:, None]).reshape(K, P, O)
 
 
 def _sum_overlapping(D: Array, axis: Axis, out: Array) -> None:

@@ -56,7 +56,8 @@ def transform(n: int, dtype: str) -> Transform:
     pairs = [sorted({min(u, n - u) for u in range(k, n, N1)} - {*_single(n)}) for k in ks]
     frequencies = (*_single(n), *(u for k in pairs for u in k))
     first, F = matrix(N1, ks, np.arange(N1)), matrix(n, frequencies, np.arange(n))
-    second = np.einsum("uba,bk->uka", F.reshape(n, N1, N2), np.linalg.inv(first)).reshape(n, n)  # (2)
+    back = first.T * rows_of_each(N1) / N1  # (1)
+    second = np.einsum("uba,bk->uka", F.reshape(n, N1, N2), back).reshape(n, n)  # (2)
     end = len(_single(N1)) * N2
     steps = (first, _blocks(second[:end, :end], N2), _blocks(second[end:, end:], 2 * N2))
     return Transform(*(step.astype(dtype) for step in steps), frequencies)
@@ -68,6 +69,12 @@ def matrix(n: int, frequencies: Sequence[int], positions: np.ndarray) -> np.ndar
     single = sum(u in _single(n) for u in frequencies)
     pairs = np.stack([np.cos(angles[single:]), np.sin(angles[single:])], axis=1)
     return np.concatenate([np.cos(angles[:single]), pairs.reshape(-1, len(positions))])
+
+
+def rows_of_each(n: int) -> np.ndarray:
+    """D (n,): of each component, whether its frequency has one or two."""
+    single = len(_single(n))
+    return np.array([1] * single + [2] * (n - single))
 
 
 def components(x: Array, of: Transform, out: Array) -> None:
@@ -95,7 +102,7 @@ def from_components(spectrum: Array, of: Transform, out: Array) -> None:
 
 def good_size(least: int) -> int:
     """The size of a grid of `least` pixels or a few more: transforms of a prime number would be slow."""
-    return min(range(least, least + 4), key=lambda n: n * (DEPTH + _multiply_adds(n, *_factors(n))))
+    return min(range(least, least + 4), key=lambda n: n * (DEPTH + multiply_adds(n)))
 
 
 def _single(n: int) -> tuple[int, ...]:
@@ -103,16 +110,21 @@ def _single(n: int) -> tuple[int, ...]:
     return (0,) if n % 2 else (0, n // 2)
 
 
+@lru_cache(maxsize=128)
 def _factors(n: int) -> tuple[int, int]:
     """N1 and N2 with the fewest multiply-adds."""
     pairs = [(n // N2, N2) for N2 in range(1, n + 1) if n % N2 == 0 and n % 2 >= N2 % 2]
-    return min(pairs, key=lambda pair: _multiply_adds(n, *pair))
+    return min(pairs, key=lambda pair: _of_both_steps(*pair))
 
 
-def _multiply_adds(n: int, N1: int, N2: int) -> float:
+def multiply_adds(n: int) -> float:
     """Of both steps, for one component."""
+    return _of_both_steps(*_factors(n))
+
+
+def _of_both_steps(N1: int, N2: int) -> float:
     single = len(_single(N1))
-    return N1 + (single * N2**2 + (N1 - single) // 2 * (2 * N2) ** 2) / n
+    return N1 + (single * N2**2 + (N1 - single) // 2 * (2 * N2) ** 2) / (N1 * N2)
 
 
 def _blocks(matrix: np.ndarray, size: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 Larger factors are first packed, which costs a quarter of the time at the sizes of a convolution's.
 """
 
-from scratchnet.backend import Array, array_module
+from scratchnet.backend import Array
 
 SMALL = 10**6  # multiply-adds of a product whose factors are not packed
 

@@ -47,7 +47,7 @@ class Grid(NamedTuple):
     @classmethod
     def of(cls, x: Array, weight: Array, padding: Pair) -> "Grid":
         """The grid for x (H, W, N, C) and weight (kh, kw, C, O)."""
-        return _grid(x.shape[:2], weight.shape[:2], padding, x.dtype.name)
+        return _grid(x.shape[:2], weight.shape[:2], padding, x.dtype.char)
 
     @property
     def column_frequencies(self) -> list[slice]:
@@ -86,7 +86,9 @@ def combine(spectrum: Array, size: int, matrices: Matrices) -> Array:
 def separate(numbers: Array, size: int, matrices: Matrices, out: Array) -> None:
     """out (u, v, M) <- C x for the numbers x that go with each `size` components: the adjoint of `combine`."""
     M = out.shape[2]
-    array_module(out).matmul(matrices[size], numbers.reshape(-1, matrices[size].shape[1], M), out=out.reshape(-1, size, M))
+    array_module(out).matmul(
+        matrices[size], numbers.reshape(-1, matrices[size].shape[1], M), out=out.reshape(-1, size, M)
+    )
 
 
 @lru_cache(maxsize=128)

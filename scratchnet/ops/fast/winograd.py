@@ -55,7 +55,7 @@ class Matrices(NamedTuple):
 
 def matrices(array: Array, axis: Axis) -> Matrices:
     """The matrices of an axis, of the array's precision and on its device."""
-    return _matrices_on(device_of(array), axis.m, axis.r, array.dtype.name)
+    return _matrices_on(device_of(array), axis.m, axis.r, array.dtype.char)
 
 
 @lru_cache(maxsize=32)
@@ -70,7 +70,7 @@ def between(array: Array, axis: Axis, shift: int) -> tuple[int, Array]:
     Pixel shift + a of a tile is pixel m + shift + a of the tile before, and pixel shift + a - m of the tile after.
     Columns of zeros at both ends are left out; for 3 x 3 kernels, w is n + 2.
     """
-    return _between_on(device_of(array), axis.m, axis.r, shift, array.dtype.name)
+    return _between_on(device_of(array), axis.m, axis.r, shift, array.dtype.char)
 
 
 @lru_cache(maxsize=32)
