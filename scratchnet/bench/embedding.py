@@ -16,14 +16,15 @@ from scratchnet.bench.workload import Workload
 from scratchnet.errors import ScratchnetError
 from scratchnet.models.siamese import SiameseNet
 
+FRAMED = f"{OURS}, framing included"
+
 
 def sections(workload: Workload, rounds: int, *, against: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """(name, figures) of each section, as they are measured. Raises ScratchnetError for an invalid workload."""
     training = workload.prepare()
-    net = replace(training.net, frame="page")  # the drawings of a workload are already framed
-    yield from heading(workload, net, against)
+    yield from heading(workload, training.net, against)
     images = array_module(training.a).concatenate([training.a, training.b])
-    yield "embedding", measure(net, images, rounds, against=against, precision=workload.precision)
+    yield "embedding", measure(training.net, images, rounds, against=against, precision=workload.precision)
 
 
 def measure(
@@ -32,11 +33,16 @@ def measure(
     """Time our embedding of images (N, H, W) and those of the peers, interleaved. Ours is the first row.
 
     precision: the one that our products are computed in, for the tolerance. images_per_second is for the whole batch,
-    single_ms for the first image alone. A row that could not be timed has a "problem" instead, and is marked "failed"
-    if it computes something else.
+    single_ms for the first image alone. The images of a workload are framed already, and nobody frames them again but
+    in a row of ours, for a network that has a frame. A row that could not be timed has a "problem" instead, and is
+    marked "failed" if it computes something else.
     """
+    framing, net = net, replace(net, frame="page")
     embed: dict[str, tuple[Callable[[Any], Any], Any]] = {OURS: (net.embed, images)}
     rows: list[dict[str, Any]] = [{"name": OURS}]
+    if framing.frame != net.frame:
+        embed[FRAMED] = (framing.embed, images)
+        rows.append({"name": FRAMED})
     for library in against:
         try:
             embedders = peers.load_embedders(library, net.device)
@@ -59,9 +65,11 @@ def measure(
         if (name := row["name"]) in embed:
             row["images_per_second"] = Spread.of([len(images) / seconds for seconds in many[name]])._asdict()
             row["single_ms"] = Spread.of([MILLI * seconds for seconds in one[name]])._asdict()
-            if name != OURS:
+            if name not in (OURS, FRAMED):
                 row["batch_ratio"] = ratio(many[OURS], many[name])._asdict()
                 row["single_ratio"] = ratio(one[OURS], one[name])._asdict()
+                if FRAMED in one:
+                    row["framed_ratio"] = ratio(one[FRAMED], one[name])._asdict()
     return rows
 
 

@@ -135,6 +135,8 @@ def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
         if "batch_ratio" in row:
             line += f"; ratios {_spread(row['batch_ratio'], 2)} and {_spread(row['single_ratio'], 2)}"
+        if "framed_ratio" in row:
+            line += f", framed {_spread(row['framed_ratio'], 2)}"
         yield line
     yield IN_EVALUATION
 

@@ -13,8 +13,13 @@ from scratchnet.ops.pixels import relu_backward
 
 
 class NormReLUCache(NamedTuple):
-    norm: BatchNorm2dCache
     y: Array
+    x: Array  # this and the rest as in BatchNorm2dCache
+    mean: Array
+    std: Array
+    weight: Array
+    training: bool
+    running_statistics: Params
 
     @property
     def branches(self) -> Array:
@@ -40,13 +45,13 @@ class NormReLU:
         """y (H, W, N, C): by the statistics of the batch in training, else by the running ones."""
         cache = self.norm.statistics(params, x, training)
         y = norm_relu.forward(x, cache.mean, cache.weight / cache.std, params["bias"])
-        return y, NormReLUCache(cache, y)
+        return y, NormReLUCache(y, *cache)
 
     def backward(self, dy: Array, cache: NormReLUCache) -> tuple[Array, Params]:
         """dx (H, W, N, C), dweight and dbias (C,)."""
-        expect("NormReLU", "y: H W N C, dy: H W N C", cache.y, dy)
-        x, mean, std, weight, training, _ = cache.norm
+        y, x, mean, std, weight, training, _ = cache
+        expect("NormReLU", "y: H W N C, dy: H W N C", y, dy)
         if not training:
-            return self.norm.backward(relu_backward(dy, cache.y), cache.norm)
-        dx, dweight, dbias = norm_relu.backward(dy, cache.y, x, mean, std, weight)
+            return self.norm.backward(relu_backward(dy, y), BatchNorm2dCache(*cache[1:]))
+        dx, dweight, dbias = norm_relu.backward(dy, y, x, mean, std, weight)
         return dx, {"weight": dweight, "bias": dbias}

@@ -35,7 +35,8 @@ class SiameseNet:
     so that memory does not grow with the number of images. `frame` is what the network looks at of an image, a name
     of `frames.FRAMES`: "page", all of it; "ink", the window that its ink fills, and files are cleaned first; or "grey",
     all of it as it is, from 0 for white to 127/255 for black, without ink and paper.
-    `dataclasses.replace(net, encoder=...)` makes another network; its parts are not assigned to.
+    `dataclasses.replace(net, encoder=...)` makes another network; its parts are not assigned to. `network` has the
+    layers as they were given; what runs is `fused`, which computes the same to rounding in fewer passes over the maps.
     Raises ScratchnetError for another frame, and for an `embed_batch` less than 1.
     """
 
@@ -52,7 +53,7 @@ class SiameseNet:
         if self.embed_batch < 1:
             raise ScratchnetError(f"embed_batch={self.embed_batch}: embed at least 1 image at a time")
         self.network = Siamese(self.encoder, self.head, self.image_size)
-        self._fused = Siamese(fuse(self.encoder), self.head, self.image_size)  # computes the same in fewer passes
+        self.fused = Siamese(fuse(self.encoder), self.head, self.image_size)
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Fresh parameters on the host."""
@@ -60,13 +61,13 @@ class SiameseNet:
 
     def forward(self, params: Params, a: Array, b: Array, training: bool = False) -> tuple[Array, SiameseCache]:
         """The logits of pairs of images (..., H, W), and the cache: see `layers.Siamese`."""
-        return self._fused.forward(params, a, b, training)
+        return self.fused.forward(params, a, b, training)
 
     def backward(
         self, dlogits: Array, cache: SiameseCache, needs_dx: bool = True
     ) -> tuple[tuple[Array, Array] | None, Params]:
         """(da, db), or None without `needs_dx`, and the gradients of the parameters: see `layers.Siamese`."""
-        return self._fused.backward(dlogits, cache, needs_dx)
+        return self.fused.backward(dlogits, cache, needs_dx)
 
     def prepare(self, images: Images, *, on_error: OnError = "raise") -> Array:
         """What the encoder sees of images: (N, S, S) of the parameters' precision and device, S = image_size, framed.
@@ -159,7 +160,7 @@ class SiameseNet:
             x, wrong = self._prepare(name, images, on_error)
             xp = array_module(x)
             h = xp.concatenate(
-                [self._fused.encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
+                [self.fused.encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
             )
             return h if wrong is None else xp.where(wrong[:, None], xp.nan, h)
 

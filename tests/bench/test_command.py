@@ -15,7 +15,7 @@ def test_the_command_prints_a_line_for_every_layer(bench, training):
     code, out, err = bench()
     assert (code, err) == (0, "")
     started = [line.split()[0] for line in out.splitlines() if line]
-    assert all(name in started for name in (*training.net.encoder.layers, "SGD", "sgemm:"))
+    assert all(name in started for name in (*training.net.fused.encoder.layers, "SGD", "sgemm:"))
     assert "images/s" in out
     assert "peak memory" in out
     assert max(map(len, out.splitlines()[1:])) <= 120  # the first names the folder of the code
@@ -28,7 +28,7 @@ def test_the_figures_as_json(bench, training, mirrors):
     assert figures.keys() == {"code", "workload", "machine", "sgemm", "step", "layers", "peers"}
     assert figures["machine"].keys() == {"processor", "threads", "system", "python", "numpy", "blas", "date", "gpu"}
     assert figures["step"].keys() == {"median_ms", "least_ms", "most_ms", "rounds", "images_per_second", "peak_bytes"}
-    assert [row["name"] for row in figures["layers"]] == [*training.net.encoder.layers, REST, UPDATE]
+    assert [row["name"] for row in figures["layers"]] == [*training.net.fused.encoder.layers, REST, UPDATE]
     for row in figures["layers"]:
         assert row.keys() == {
             "name",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,16 @@ def test_the_rate_is_of_all_images_and_the_latency_of_one(monkeypatch, tiny_net,
     assert asked == [[6], [1]]
     assert row["images_per_second"] == {"median": 12.0, "least": 3.0, "most": 24.0}
     assert row["single_ms"] == {"median": 500.0, "least": 250.0, "most": 2000.0}
+
+
+def test_a_network_with_a_frame_is_timed_with_it_as_well(monkeypatch, tiny_net, rng):
+    images = rng.random((6, 16, 16)).astype(np.float32) / 4
+    peer = Embedder("agrees", lambda net: net.embed)
+    monkeypatch.setattr(peers, "load_embedders", lambda name, device: [peer])
+    rows = embedding.measure(replace(tiny_net, frame="ink"), images, rounds=3, against=["torch"])
+    assert [row["name"] for row in rows] == ["scratchnet", "scratchnet, framing included", "agrees"]
+    assert rows[1].keys() == {"name", "images_per_second", "single_ms"}
+    assert {"batch_ratio", "single_ratio", "framed_ratio"} <= rows[2].keys()
 
 
 @pytest.fixture

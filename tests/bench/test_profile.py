@@ -41,7 +41,7 @@ def test_the_algorithm_is_the_one_asked_for_or_the_choice_for_the_padded_image(p
 
 def test_the_profile_has_every_layer_in_order_and_the_rest(training):
     names = [part.name for part in profile(training, rounds=1)]
-    assert names == [*training.net.encoder.layers, REST, UPDATE]
+    assert names == [*training.net.fused.encoder.layers, REST, UPDATE]
 
 
 def test_the_first_layer_finds_no_dx_and_the_others_two_gradients(training):
@@ -71,7 +71,9 @@ def test_the_bytes_of_a_layer_are_those_that_it_must_read_and_write(training):
     assert (parts["conv1"].forward.bytes, parts["conv1"].backward.bytes) == (first, first)
     pooled = channels * images // 4
     assert parts["pool1"].forward.bytes == parts["pool1"].backward.bytes == channels * images + pooled
-    assert parts["relu1"].forward.bytes == parts["relu1"].backward.bytes == 2 * pooled
+    norm = 4 * 2 * channels  # its weight and its bias
+    assert parts["norm1"].forward.bytes == 2 * pooled + 2 * norm  # and the running statistics
+    assert parts["norm1"].backward.bytes == 3 * pooled + 2 * norm  # x again, and the weights
     linear = params["encoder.linear.weight"].nbytes + params["encoder.linear.bias"].nbytes
     x, y = 4 * 4 * len(params["encoder.linear.weight"]), 4 * 4 * len(params["encoder.linear.bias"])
     assert parts["linear"].forward.bytes == x + y + linear
@@ -84,9 +86,9 @@ def test_the_bytes_of_a_layer_are_those_that_it_must_read_and_write(training):
 FEW = {"image_size": 65, "channels": [2, 3, 2, 3], "features": 4}
 
 
-def test_layers_fused_on_a_gpu_are_counted_and_compared_as_separate_ones(kernels):
+def test_fused_layers_are_counted_and_compared_as_separate_ones(kernels):
     training, host = (Workload("koch2015", 1, place, FEW).prepare() for place in (kernels.name, "cpu"))
-    assert "pool1" not in training.net.encoder.layers
+    assert "pool1" not in training.net.fused.encoder.layers
     parts, on_host = ({part.name: part for part in profile(each, rounds=1)} for each in (training, host))
     for name in ("conv1", "conv2", "conv3", "conv4", "linear"):
         assert parts[name].forward.flop == on_host[name].forward.flop > 0, name

@@ -8,7 +8,7 @@ from scratchnet.layers import Conv2d
 
 
 def assert_close(ours, expected) -> None:
-    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def product_stages(found):

@@ -77,7 +77,7 @@ def test_a_network_that_counts_one_twin_only_is_caught(twin, rng):
             dh = np.concatenate(self.head.backward(dlogits, cache.head)[0])
             dh[2 * (1 - twin) :][:2] = 0  # the embeddings of two images each, one twin after the other
             dinputs, grads = super().backward(dlogits, cache)
-            return dinputs, grads | add_prefix("encoder", self.encoder.backward(dh, cache.encoder)[1])
+            return dinputs, grads | add_prefix("encoder", self.fused.encoder.backward(dh, cache.encoder)[1])
 
     net = OneSided(case.layer.encoder, case.layer.head, case.layer.image_size)
     report = twin_sum(with_head(net), params, *inputs)

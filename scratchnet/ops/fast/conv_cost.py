@@ -14,10 +14,10 @@ from scratchnet.ops.windows import Pair, output_size
 
 # Fitted to benchmarks/conv.json, in float32 with AVX-512; only their proportions matter.
 SECONDS = {
-    "im2col": (9.6e-12, 2.7e-10, 4.1e-10, 4.9e-10, 1.5e-06, 9.0e-06),
-    "bands": (9.0e-12, 1.4e-10, 4.6e-11, 1.3e-10, 1.5e-11, 1.2e-10, 1.8e-07, 8.3e-06),
-    "dft": (2.0e-11, 3.4e-10, 5.5e-11, 1.1e-06, 6.3e-05),
-    "winograd": (9.2e-12, 2.4e-10, 3.8e-10, 4.4e-10, 8.9e-05),
+    "im2col": (1.0e-11, 2.6e-10, 4.1e-10, 4.8e-10, 1.6e-06, 1.3e-05),
+    "bands": (9.6e-12, 9.7e-11, 1.4e-11, 3.0e-10, 1.7e-11, 0.0e00, 2.0e-07, 9.2e-06),
+    "dft": (2.4e-11, 2.9e-10, 4.2e-11, 1.7e-06, 5.9e-05),
+    "winograd": (1.1e-11, 2.2e-10, 4.1e-10, 4.1e-10, 9.9e-05),
 }
 IMAGE_CHANNELS = 3  # a layer with this few channels is taken for the first of a network, which finds no dx
 FEWEST_IMAGES = 8  # for products with the images in rows

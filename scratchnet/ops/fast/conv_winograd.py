@@ -17,8 +17,8 @@ and the gradients are the exact adjoints of these steps:
 
 For 3 x 3 kernels and m = 4 there are 36 products for 16 outputs, 2.25 each instead of 9. Every step is a product of
 matrices on views of the arrays, so BLAS does it all, and nothing is transposed. Images go in blocks, and tiles one row
-at a time, for what is between the steps to stay in the cache. Rounding errors are two to four times those of the plain
-sum, as large as other libraries' (`benchmarks/conv.md`); they grow fast with n, which limits the kernel.
+at a time, for what is between the steps to stay in the cache. Rounding errors are three to four times those of the
+plain sum and up to twice PyTorch's (docs/speed.md); they grow fast with n, which limits kernel and tile.
 """
 
 from scratchnet.backend import Array, array_module, for_each

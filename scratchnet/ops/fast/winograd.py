@@ -8,13 +8,13 @@ import numpy as np
 from scratchnet.backend import Array, Device, device_of
 
 TILES = (4, 3, 2)  # outputs of a tile; the first of those that need the fewest products
+MOST = 6  # pixels that a tile sees: with seven, rounding errors are three times as large
 POINTS = {  # where polynomials are evaluated besides infinity, by their number: found by search, for least rounding
     1: (0.0,),
     2: (0.0, 1.0),
     3: (0.0, 1.0, -1.0),
     4: (0.0, 0.75, -0.75, 2.0),
     5: (0.0, 0.625, -0.625, 1.5, -1.5),
-    6: (0.0, 0.5, -0.5, 1.0, -1.0, 2.0),
 }
 
 
@@ -41,7 +41,8 @@ class Axis(NamedTuple):
     def cut(cls, size: int, padding: int, r: int) -> "Axis":
         """The tiles that need the fewest products."""
         outputs = size + 2 * padding - r + 1
-        m = min((m for m in TILES if m >= r - 1), key=lambda m: -(-outputs // m) * (m + r - 1))
+        fitting = (m for m in TILES if r - 1 <= m <= MOST - r + 1)
+        m = min(fitting, key=lambda m: -(-outputs // m) * (m + r - 1))
         return cls(size, padding, r, m, -(-outputs // m))
 
 
