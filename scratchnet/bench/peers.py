@@ -26,7 +26,7 @@ EMBEDDERS = ("torch",)  # peers with `embedders()`, the ways to embed images
 # rounding emulated on a CPU, the gradients of koch2015 change by 3 to 5e-2, those of compact, through its batch norm,
 # by 8 to 9e-2; losses by 1e-6 to 5e-5; and embeddings, relative to their spread over a batch, by 2e-3 (float32: 1e-6).
 LOSS_TOLERANCE = {"float32": 1e-4, "tf32": 1e-3}
-GRADIENT_TOLERANCE = {"float32": 1e-1, "tf32": 3e-1}
+GRADIENT_TOLERANCE = {"float32": 2e-1, "tf32": 3e-1}
 EMBEDDING_TOLERANCE = {"float32": 1e-3, "tf32": 3e-2}
 
 

@@ -4,20 +4,23 @@ import io
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from scratchnet.checkpoint import load_model, save_model
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.errors import DataError, ScratchnetError, ShapeError
 from scratchnet.models.networks import compact
+from scratchnet.optim.sgd import SGD
+from scratchnet.train import train_step
 
 
 @pytest.fixture(scope="module")
 def net():
-    net = compact(image_size=16, width=4, features=8, device="cpu")
-    return replace(net, frame="ink")
+    return compact(image_size=16, width=4, features=8, frame="ink", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +111,32 @@ def test_what_the_encoder_sees_is_framed_float32(net, files, drawings):
     seen = net.prepare(files)
     assert (seen.shape, seen.dtype) == ((6, 16, 16), np.float32)
     embedded = net.network.encode(net.params, seen)[0]
-    np.testing.assert_array_equal(embedded, net.embed(files))
+    np.testing.assert_allclose(embedded, net.embed(files), atol=1e-6)
     np.testing.assert_allclose(net.prepare(drawings), seen, atol=0.05)
+
+
+def test_embeddings_follow_the_weights(net, drawings, tmp_path):
+    """Training, writing into a parameter, and loading: nothing of the weights is kept between two calls."""
+    net, optimiser = replace(net, params={name: value.copy() for name, value in net.params.items()}), SGD(0.1)
+    seen = []
+
+    def expect_those_of_the_layers():
+        seen.append(net.embed(drawings))
+        np.testing.assert_allclose(seen[-1], net.network.encode(net.params, net.prepare(drawings))[0], atol=1e-6)
+
+    for _ in range(2):
+        train_step(net, optimiser, net.prepare(drawings), net.prepare(drawings[::-1]), np.ones(len(drawings), "f4"))
+        expect_those_of_the_layers()
+    for name in ("encoder.norm2.running_var", "encoder.norm2.weight", "encoder.conv1.bias"):
+        net.params[name] -= 1.5 if "weight" in name else -1.5  # to a negative scale, too
+        expect_those_of_the_layers()
+    save_model(tmp_path / "saved.npz", net)
+    net.params["encoder.conv2.weight"] += 0.1
+    expect_those_of_the_layers()
+    net = load_model(tmp_path / "saved.npz")
+    expect_those_of_the_layers()
+    np.testing.assert_allclose(seen[-1], seen[-3], atol=1e-6)
+    assert all(abs(one - other).max() > 1e-4 for one, other in pairwise(seen))
 
 
 def test_no_pictures_have_no_embeddings(net):
