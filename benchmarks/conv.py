@@ -43,11 +43,11 @@ from scratchnet.ops.fast.conv_cost import Problem
 
 # (H = W, N, C, O, kernel size, stride, padding)
 GRID = [
-    # the paper's layers, for 4, 16 and 32 pairs
+    # the paper's layers, for 4, 32 and 64 pairs
     *(
         (size, n, c, o, k, 1, 0)
         for size, c, o, k in [(105, 1, 64, 10), (48, 64, 128, 7), (21, 128, 128, 4), (9, 128, 256, 4)]
-        for n in (8, 32, 64)
+        for n in (8, 64, 128)
     ),
     # a network of 3 x 3 kernels that keep the size, and its 5 x 5 first layer, for one image, 20 and 160
     *(

@@ -59,8 +59,8 @@ def transform(n: int, dtype: str) -> Transform:
     back = first.T * rows_of_each(N1) / N1  # (1)
     second = np.einsum("uba,bk->uka", F.reshape(n, N1, N2), back).reshape(n, n)  # (2)
     end = len(_single(N1)) * N2
-    steps = (first, _blocks(second[:end, :end], N2), _blocks(second[end:, end:], 2 * N2))
-    return Transform(*(step.astype(dtype) for step in steps), frequencies)
+    single, paired = _blocks(second[:end, :end], N2), _blocks(second[end:, end:], 2 * N2)
+    return Transform(first.astype(dtype), single.astype(dtype), paired.astype(dtype), frequencies)
 
 
 def matrix(n: int, frequencies: Sequence[int], positions: np.ndarray) -> np.ndarray:

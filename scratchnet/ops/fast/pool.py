@@ -89,7 +89,7 @@ def _blocks(y: Array, kernel_size: int, stride: int) -> list[Block]:
     together = max(1, BLOCK_BYTES * Ho * Wo // max(1, y.nbytes * stride * stride))
     rows, columns = max(1, together // max(1, Wo)), min(together, max(1, Wo))
     parts = [(i, j) for i in _cut(Ho, rows) for j in _cut(Wo, columns)]
-    return [Block(part, tuple(_seen(some, kernel_size, stride) for some in part)) for part in parts]
+    return [Block((i, j), (_seen(i, kernel_size, stride), _seen(j, kernel_size, stride))) for i, j in parts]
 
 
 def _cut(length: int, step: int) -> list[slice]:

@@ -94,18 +94,18 @@ def separate(numbers: Array, size: int, matrices: Matrices, out: Array) -> None:
 @lru_cache(maxsize=128)
 def _grid(size: Pair, kernel_size: Pair, padding: Pair, dtype: str) -> Grid:
     least = [h + p + max(0, p - k + 1) for h, p, k in zip(size, padding, kernel_size, strict=True)]  # for x and y
-    transforms = [transform(good_size(n), dtype) for n in least]
-    kernels = [
+    rows, columns = (transform(good_size(n), dtype) for n in least)
+    kernel_rows, kernel_columns = (
         matrix(of.n, of.frequencies, np.arange(k) - p).astype(dtype)
-        for of, k, p in zip(transforms, kernel_size, padding, strict=True)
-    ]
-    both, count = np.eye(2), transforms[0].n * transforms[1].n
+        for of, k, p in zip((rows, columns), kernel_size, padding, strict=True)
+    )
+    both, count = np.eye(2), rows.n * columns.n
     # The factors of (1) in dft.py, for rows and columns, and of the inverse of T, which is T' / 2, go into E.
     B_of = {1: np.eye(1), 2: B, 4: np.kron(both, B) @ T}
     E_of = {1: np.eye(1) / count, 2: 2 / count * E, 4: 2 / count * np.kron(both, E) @ T}
     C_of = {1: np.eye(1), 2: C, 4: T.T @ np.kron(both, C)}
-    cast = [{size: array.astype(dtype) for size, array in each.items()} for each in (B_of, E_of, C_of)]
-    return Grid(*transforms, *kernels, *cast)
+    forms = ({size: array.astype(dtype) for size, array in each.items()} for each in (B_of, E_of, C_of))
+    return Grid(rows, columns, kernel_rows, kernel_columns, *forms)
 
 
 def transposed(matrices: Matrices) -> Matrices:
