@@ -63,12 +63,11 @@ class BatchNorm2d:
             M = x.size // self.num_features
             if M < 2:
                 raise ShapeError(f"BatchNorm2d: x has {M} pixels a channel (H W N), expected 2 or more to train")
-            batch_mean, batch_variance = norm.statistics(x)
+            (old_mean, old_variance), (mean, variance) = (mean, variance), norm.statistics(x)
             updated = {
-                "running_mean": (1 - self.momentum) * mean + self.momentum * batch_mean,
-                "running_var": (1 - self.momentum) * variance + self.momentum * M / (M - 1) * batch_variance,
+                "running_mean": (1 - self.momentum) * old_mean + self.momentum * mean,
+                "running_var": (1 - self.momentum) * old_variance + self.momentum * M / (M - 1) * variance,
             }
-            mean, variance = batch_mean, batch_variance
         return BatchNorm2dCache(x, mean, xp.sqrt(variance + self.eps), weight, training, updated)
 
     def backward(self, dy: Array, cache: BatchNorm2dCache) -> tuple[Array, Params]:

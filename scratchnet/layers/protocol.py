@@ -100,7 +100,8 @@ class _Completed:
 
 def strip_prefix(prefix: str, params: Mapping[str, Array]) -> Params:
     """The parameters of one part of a network, without its prefix: "conv1.weight" of "conv1" is "weight"."""
-    return by_prefix(params).get(prefix, {})
+    start = prefix + "."
+    return {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}
 
 
 def by_prefix(params: Mapping[str, Array]) -> dict[str, Params]:

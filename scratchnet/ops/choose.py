@@ -87,11 +87,11 @@ def _convolution(device: Device, arguments: tuple[Any, ...]) -> Any:
 
 def choose_convolution(device: Device, problem: Problem) -> str:
     """The algorithm that "auto" stands for: the one with the least cost."""
-    return _cheapest(problem, None if device.launch else thread_count())
+    return _cheapest(problem, thread_count() if device is CPU else None)
 
 
 @lru_cache(maxsize=1024)
 def _cheapest(problem: Problem, threads: int | None) -> str:
-    """The algorithm with the least cost on so many threads of the CPU, or on a GPU."""
+    """The algorithm with the least cost on so many threads of the CPU, or on another device."""
     costs = conv_cost.costs(problem, threads) if threads else cuda_conv_cost.costs(problem)
     return min(costs, key=costs.__getitem__)

@@ -227,7 +227,7 @@ from scratchnet.models.networks import koch2015
 from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
-net, optimiser = koch2015(channels=(16, 32, 32, 64), features=512), SGD(0.01)
+net, optimiser = koch2015(features=1024), SGD(0.01)
 a, b = np.random.default_rng(0).random((2, 32, 105, 105), np.float32)
 labels = (np.arange(32) % 2).astype(np.float32)
 cut = plan(net, optimiser, PairCrossEntropy(), Batch(a, b, labels, 64), cap=float(sys.argv[1]))
@@ -245,10 +245,10 @@ def test_a_process_takes_what_was_forecast():
 
     pieces, whole, measured = run(1e12)
     assert pieces == 1
-    assert whole == pytest.approx(measured, rel=0.15)
+    assert whole == pytest.approx(measured, rel=0.2)
     pieces, forecast, measured = run(0.7 * whole)
     assert pieces > 1
-    assert forecast == pytest.approx(measured, rel=0.15)
+    assert forecast == pytest.approx(measured, rel=0.2)
 
 
 # A run under a limit

@@ -32,10 +32,10 @@ def backward(dy: Array, y: Array, x: Array, mean: Array, std: Array, weight: Arr
     def add_up(k: int) -> None:
         here = parts[k]
         xp.multiply(dy[here], y[here] > 0, out=dz[here])
-        xp.add.reduce(dz[here], axis=0, out=sums[k, 0])
+        dz[here].sum(axis=0, out=sums[k, 0])
         terms = rows_of_x[here] - centre
         terms *= dz[here]
-        xp.add.reduce(terms, axis=0, out=sums[k, 1])
+        terms.sum(axis=0, out=sums[k, 1])
 
     for_each(add_up, range(len(parts)), like=x)
     dbias, dscale = sums.sum(axis=0).reshape(2, N, -1).sum(axis=1)
