@@ -174,25 +174,26 @@ def test_pictures_are_worked_on_at_a_middling_size(size, expected):
 # Each step is needed
 
 
-def _gray(colours: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    return 1 - (colours / np.maximum(paper, 0.05)).mean(axis=2)
+class _Gray(contrast.View):
+    def departure(self, colours: np.ndarray) -> np.ndarray:
+        return super(_Gray, self._replace(along=np.full(3, -1 / 3, np.float32))).departure(colours)
 
 
 def _one_paper(colours: np.ndarray, window: float) -> np.ndarray:
-    return np.broadcast_to(np.median(colours, axis=(0, 1)), colours.shape)
+    return np.median(colours, axis=(1, 2), keepdims=True)
 
 
 WITHOUT = {
     "large surroundings": ("marker", contrast, "WINDOWS", (1 / 2,)),
     "small surroundings": ("pencil in the shadow", contrast, "WINDOWS", (1,)),
     "the paper's light anywhere": ("shadow", contrast, "local_paper", _one_paper),
-    "the direction of colours": ("red on green", contrast, "departure", _gray),
+    "the direction of colours": ("red on green", contrast, "View", _Gray),
     "the paper without ink": ("shadow", contrast, "paper_without", lambda ink, colours, paper: paper),
     "smoothing": ("noise", contrast, "smoothed", lambda found: found),
     "the noise around": ("dim corner", photo, "ink_above_noise", lambda found: found.is_ink),
-    "edges": ("rim of the table", photo, "without_edges", lambda ink: ink),
-    "specks": ("dust", photo, "without_specks", lambda ink: ink),
-    "a second look": ("far away", photo, "close_up", lambda picture, ink: None),
+    "edges": ("rim of the table", photo, "without_edges", lambda numbers: numbers),
+    "specks": ("dust", photo, "without_specks", lambda numbers: numbers > 0),
+    "a second look": ("far away", photo, "close_up", lambda *_: None),
     "thickening": ("hairline", photo, "TOO_THIN", 0),
     "thinning": ("marker", photo, "TOO_THICK", np.inf),
 }
