@@ -14,7 +14,7 @@ from scratchnet.images.strokes import grown
 SEARCHED = 100  # pixels: the longer side of the copy in which the paper is estimated
 RIM = 1  # pixels of that copy
 FEW = 0.1  # of the pixels of a cell
-GRID = 40  # at most this many points a side: coarse, because light changes slowly
+GRID = 32  # at most this many points a side: coarse, because light changes slowly
 WINDOWS = (1 / 2, 1)  # as shares of the picture; windows this large are mostly paper
 NEAR = 1 / 6  # of the picture: the window once the ink is known and painted over
 CELLS = 16  # grid points across a window
