@@ -79,8 +79,7 @@ def run(options: argparse.Namespace) -> int:
     if options.embed:
         return _print(options, embedding.sections(workload, options.rounds, against=options.against))
     return _print(
-        options,
-        measure.sections(workload, options.rounds, against=options.against, memory_peak=options.memory_peak),
+        options, measure.sections(workload, options.rounds, against=options.against, memory_peak=options.memory_peak)
     )
 
 

@@ -17,7 +17,7 @@ FEW = 0.1  # of the pixels of a cell
 GRID = 32  # at most this many points a side: coarse, because light changes slowly
 WINDOWS = (1 / 2, 1)  # as shares of the picture; windows this large are mostly paper
 NEAR = 1 / 6  # of the picture: the window once the ink is known and painted over
-CELLS = 16  # grid points across a window
+CELLS = 12  # grid points across a window
 DARKEST = 0.05  # lower bound on the paper, so that noise on black does not pass for ink
 FAINTEST = 0.06  # of the light of the paper: ink departs by more than this
 CLEAR = 4.0  # standard deviations of the noise: ink departs by more than this
@@ -51,7 +51,9 @@ class Contrast(NamedTuple):
 
 
 class View(NamedTuple):
-    """A way to look at a picture: the paper (3, H, W), the direction `along` (3,) of ink, and whether at the negative."""
+    """How to tell ink from paper: the paper on a grid (3, h, w), the direction `along` (3,) in which ink departs from
+    it, and whether in the negative.
+    """
 
     paper: np.ndarray
     along: np.ndarray
@@ -77,19 +79,20 @@ class View(NamedTuple):
         """
         return np.tensordot(self.along, _departures(colours, self.paper, self.is_negative), axes=1)
 
+    def refined(self, colours: np.ndarray) -> "View":
+        """The view of a small picture (3, H, W) with its paper estimated again, without the ink that it shows."""
+        ink = tell_apart(self.departure(colours)).is_ink
+        return View.of(colours, paper_without(ink, colours, self.paper), self.is_negative)
+
 
 def best_contrast(picture: Image.Image) -> Contrast:
     """Separate ink and paper of a picture of mode RGB, in the view that shows them most clearly.
 
-    The view is chosen in a copy of SEARCHED pixels, and its paper estimated there twice more, without the ink found so
-    far: light changes slowly.
+    The view is found in a copy of SEARCHED pixels, because light changes slowly.
     """
     small = as_array(_shrunk(picture, SEARCHED))
-    view = max(_views(small), key=lambda view: tell_apart(view.departure(small)).clarity)
-    for _ in range(2):
-        ink = tell_apart(view.departure(small)).is_ink
-        view = View.of(small, paper_without(ink, small, view.paper), view.is_negative)
-    return smoothed(tell_apart(view.departure(as_array(picture))))
+    best = max(_views(small), key=lambda view: tell_apart(view.departure(small)).clarity)
+    return smoothed(tell_apart(best.refined(small).departure(as_array(picture))))
 
 
 def _views(colours: np.ndarray) -> Iterator[View]:
@@ -101,9 +104,9 @@ def _views(colours: np.ndarray) -> Iterator[View]:
     """
     for window in WINDOWS:
         paper = local_paper(colours, window)
-        yield View.of(colours, paper)
+        yield View.of(colours, paper).refined(colours)
         if _skew(colours - resampled(paper, colours.shape[1:])) > 0:
-            yield View.of(colours, paper, is_negative=True)
+            yield View.of(colours, paper, is_negative=True).refined(colours)
 
 
 def local_paper(colours: np.ndarray, window: float) -> np.ndarray:

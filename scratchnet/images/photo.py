@@ -65,8 +65,7 @@ def read_character(source: Source, *, name: str = "") -> np.ndarray:
             raise _NoCharacterError("there is only light and shade, without an outline")
     except _NoCharacterError as why:
         raise DataError(
-            f"{name} shows no character, {why}: give a picture of one, dark on light or "
-            "light on dark"
+            f"{name} shows no character, {why}: give a picture of one, dark on light or light on dark"
         ) from None
     return with_usual_pen(ink)
 

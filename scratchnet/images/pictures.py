@@ -138,8 +138,9 @@ def _loaded(source: File, name: str, enough: int) -> Image.Image:
                 f"{name} is {width} x {height} pixels, expected 1 to {MAX_PIXELS:,} in all and up to "
                 f"{MAX_SIDE:,} a side: scale it down"
             )
-        if enough and not isinstance(source, Image.Image):
-            image.draft(None, (max(1, width * enough // max(width, height)), max(1, height * enough // max(width, height))))
+        if enough and not isinstance(source, Image.Image):  # the caller's stays as it is
+            longer = max(width, height)
+            image.draft(None, (max(1, width * enough // longer), max(1, height * enough // longer)))  # JPEGs alone do
         image.load()
         turn = _turn(image)
         reduced = _reduced(image)

@@ -129,7 +129,7 @@ def thickened(ink: np.ndarray, radius: float) -> np.ndarray:
     """
     reach = int(np.ceil(radius + 0.5))
     squared = np.where(ink, 0, (reach + 1) ** 2).astype(np.int16)
-    for turned in (squared.T, squared) :
+    for turned in (squared.T, squared):
         before = turned.copy()
         for step in range(1, reach + 1):
             np.minimum(turned[step:], before[:-step] + step * step, out=turned[step:])
