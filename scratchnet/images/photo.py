@@ -3,12 +3,12 @@
 Omniglot's drawings are black on white, all drawn with the same pen. A user's picture may be dark on light or light on
 dark, in any colours, unevenly lit and noisy, and drawn with any pen. The steps are:
 
-1.  `to_working_size`: shrink a large picture, enlarge a tiny one.
+1.  `to_working_size`: shrink a large picture, enlarge a tiny one. Steps 2 to 5 look at a still smaller copy first.
 2.  `contrast.local_paper`: estimate the colour of the paper everywhere as the median of the surroundings.
-3.  `contrast.departure`: measure how far each pixel departs from its paper, relative to it, in the direction of colour
-    in which few pixels depart far. Those are ink: darker or lighter, whichever is rarer.
+3.  `contrast.View`: measure how far each pixel departs from its paper, relative to it, in the direction of colour in
+    which few pixels depart far. Those are ink: darker or lighter, whichever is rarer.
 4.  `contrast.tell_apart`: ink departs more than half as far as ink does on average.
-5.  `contrast.paper_without`: repeat from 3 twice, with paper estimated after the ink is painted over.
+5.  `contrast.paper_without`: repeat from 3 twice, with paper estimated from the pixels that are not ink.
 6.  `contrast.smoothed`: blur the noise away if there is too much of it. Refuse a picture without contrast.
 7.  `contrast.ink_above_noise`: in a dim corner, ink must rise above the local noise.
 8.  `without_ruling`: remove printed lines, boxes and frames; then, with `without_edges` and `without_specks`, the edge

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scratchnet.checkpoint import load_model
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.data.mnist import load_mnist
@@ -263,10 +264,11 @@ def test_a_small_character_in_a_file_is_read_from_all_its_pixels(drawings, form,
             assert overlap(framed(read_character(source)), framed(read_character(shot))) > ENOUGH
 
 
-def test_the_benchmark_counts_what_is_recognised_and_what_is_refused(drawings, siamese):
-    run = photos.Run(drawings[:3], np.arange(3), drawings[:3], np.arange(3))
-    found = photos.measure(siamese, [run], Camera(), np.random.default_rng(0))
-    assert found["correct"] + found["no character found"] == 3
+def test_the_benchmark_counts_what_is_recognised_and_what_is_refused(drawings):
+    shown = np.stack([*drawings[:3], BLANK])
+    run = photos.Run("", "", drawings[:3], np.arange(3), shown, np.array([0, 1, 2, 0]))
+    found = photos.measure(load_model("omniglot"), [run], Camera(), np.random.default_rng(0))
+    assert (found["correct"], found["trials"], found["no character found"]) == (3, 4, 1)
 
 
 @pytest.mark.parametrize("light", [{"light": 0.5}, {"light": 0.8}, {"light": 0.5, "shadow": 0.5}], ids=str)
