@@ -10,8 +10,8 @@ multiplications, so its share of the sgemm rate can exceed 100 %. The first laye
 separate median."""
 COPIED = """of copy: the bytes that a layer must read and write, forward and backward, divided by its time, relative to
 the copy rate. A layer near 100 % of copy or of sgemm can hardly get faster; one well below both can."""
-BEYOND = """Read: decoded and cleaned, as a network that frames the ink takes a photo, in turns with decoding alone; medians
-(range) over rounds. Beyond: how much longer reading takes than decoding the whole JPEG, over decoding it."""
+BEYOND = """Read: decoded and cleaned, as a network that frames the ink takes a photo, in turns with decoding alone.
+Medians (range) over rounds. Beyond: how much longer reading takes than decoding the whole JPEG, over decoding it."""
 LONG_STEP = 100  # milliseconds; longer steps are shown with one decimal
 TURNS = """Steps are interleaved, A B C A B C, in one process. Ratios are our time over theirs, round by round: below 1,
 scratchnet is faster. All run with our allocator setting, which keeps freed memory and helps PyTorch as well."""
