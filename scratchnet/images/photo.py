@@ -147,7 +147,7 @@ def close_up(source: Source, picture: Image.Image, ink: np.ndarray, name: str) -
         return None
     around = 0.6 * max(size)
     corners = np.array([left - around, top - around, left + size[1] + around, top + size[0] + around])
-    if max(picture.size) < 2 * LARGEST:
+    if max(picture.size) < 4 * LARGEST:  # as is an eighth of almost any JPEG
         picture = read_colours(source, name=name, enough=LARGEST * max(ink.shape) // (max(size) + 2 * round(around)))
     scale = max(picture.size) / max(ink.shape)
     x0, y0, x1, y1 = np.clip(np.rint(corners * scale), 0, [*picture.size, *picture.size]).astype(int).tolist()
