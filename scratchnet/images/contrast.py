@@ -92,7 +92,7 @@ def best_contrast(picture: Image.Image) -> Contrast:
     """
     small = as_array(_shrunk(picture, SEARCHED))
     best = max(_views(small), key=lambda view: tell_apart(view.departure(small)).clarity)
-    return smoothed(tell_apart(best.refined(small).departure(as_array(picture))))
+    return smoothed(tell_apart(best.departure(as_array(picture))))
 
 
 def _views(colours: np.ndarray) -> Iterator[View]:
@@ -104,9 +104,9 @@ def _views(colours: np.ndarray) -> Iterator[View]:
     """
     for window in WINDOWS:
         paper = local_paper(colours, window)
-        yield View.of(colours, paper).refined(colours)
+        yield View.of(colours, paper).refined(colours).refined(colours)
         if _skew(colours - resampled(paper, colours.shape[1:])) > 0:
-            yield View.of(colours, paper, is_negative=True).refined(colours)
+            yield View.of(colours, paper, is_negative=True).refined(colours).refined(colours)
 
 
 def local_paper(colours: np.ndarray, window: float) -> np.ndarray:

@@ -60,7 +60,7 @@ def test_ink_of_any_colour_is_found_under_any_light(ink, name, light):
 
 def test_the_median_of_the_surroundings_is_the_paper(ink):
     paper = local_paper(picture(ink, (0, 0, 0), (0.9, 0.8, 0.5)), 0.5)
-    np.testing.assert_allclose(np.moveaxis(paper, 0, 2), np.broadcast_to((0.9, 0.8, 0.5), (21, 32, 3)), atol=1e-3)
+    np.testing.assert_allclose(np.moveaxis(paper, 0, 2), np.broadcast_to((0.9, 0.8, 0.5), (16, 24, 3)), atol=1e-3)
 
 
 @pytest.mark.parametrize("light", [GRADIENT, SHADOW], ids=["gradient", "shadow"])
