@@ -33,6 +33,7 @@ from scratchnet.images.contrast import best_contrast, ink_above_noise
 from scratchnet.images.photo import read_character, to_working_size, without_edges
 from scratchnet.images.pictures import read_colours
 from scratchnet.images.ruling import without_ruling
+from scratchnet.images.strokes import parts
 from scratchnet.oneshot.trials import sample_runs
 
 SIDE = 400  # pixels of a picture
@@ -202,9 +203,10 @@ def clean_figures(count: int, data: str | None) -> dict[str, dict[str, Any]]:
 
 def ink_left(picture: Image.Image) -> float:
     """The share of the ink of a picture that remains once lines and edges are removed."""
-    contrast = best_contrast(np.asarray(to_working_size(read_colours(picture)), np.float32) / 255)
+    contrast = best_contrast(to_working_size(read_colours(picture)))
     ink = ink_above_noise(contrast)
-    return float(without_edges(without_ruling(ink, contrast.is_faint_ink)).sum() / ink.sum())
+    left = without_edges(parts(without_ruling(ink, contrast.is_faint_ink)))
+    return np.count_nonzero(left) / np.count_nonzero(ink)
 
 
 def main() -> None:

@@ -157,7 +157,7 @@ def unseen_alphabets(recipe: dict[str, Any], data: str | None) -> list[Alphabet]
 
 def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.Generator) -> dict[str, Any]:
     """The number of queries recognised in photos by `camera`, and of photos in which no character is found."""
-    _, fit = find_frame(net.frame)
+    fit = find_frame(net.frame).fit
     of_framed = replace(net, frame="page")
     correct = refused = 0
     for run in runs:
@@ -173,9 +173,9 @@ def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.
 
 def reading(net: SiameseNet, photo: Image.Image) -> np.ndarray | None:
     """The photo as the network sees it, (size, size), or None if no character is found."""
-    read, fit = find_frame(net.frame)
+    frame = find_frame(net.frame)
     try:
-        return fit(read(photo)[None], net.image_size)[0]
+        return frame.fit(frame.read(photo)[None], net.image_size)[0]
     except DataError:
         return None
 

@@ -124,7 +124,7 @@ bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory
 bench.measure bench.report
-bench.embedding
+bench.embedding bench.photos
 bench
 __init__
 pytest_plugin

@@ -1,15 +1,15 @@
-"""`scratchnet bench`: timings of a training step, by layer, and of embedding, compared with other libraries."""
+"""`scratchnet bench`: timings of a training step, by layer, of embedding, next to other libraries, and of photos."""
 
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "channels_first", "child", "embedding", "machine", "measure", "memory", "peers", "profile", "report", "timing",
-    "workload",
+    "channels_first", "child", "embedding", "machine", "measure", "memory", "peers", "photos", "profile", "report",
+    "timing", "workload",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.bench import (
-        channels_first, child, embedding, machine, measure, memory, peers, profile, report, timing, workload,
+        channels_first, child, embedding, machine, measure, memory, peers, photos, profile, report, timing, workload,
     )  # fmt: skip
 else:
     from scratchnet.common.lazy import lazily

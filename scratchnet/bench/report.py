@@ -10,6 +10,8 @@ multiplications, so its share of the sgemm rate can exceed 100 %. The first laye
 separate median."""
 COPIED = """of copy: the bytes that a layer must read and write, forward and backward, divided by its time, relative to
 the copy rate. A layer near 100 % of copy or of sgemm can hardly get faster; one well below both can."""
+BEYOND = """Read: decoded and cleaned, as a network that frames the ink takes a photo, in turns with decoding alone.
+Medians (range) over rounds. Beyond: how much longer reading takes than decoding the whole JPEG, over decoding it."""
 LONG_STEP = 100  # milliseconds; longer steps are shown with one decimal
 TURNS = """Steps are interleaved, A B C A B C, in one process. Ratios are our time over theirs, round by round: below 1,
 scratchnet is faster. All run with our allocator setting, which keeps freed memory and helps PyTorch as well."""
@@ -141,6 +143,19 @@ def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield IN_EVALUATION
 
 
+def photos(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A table with a row for each photo: megapixels, ms for decoding and for reading, and what is beyond decoding."""
+    yield ""
+    yield f"{'photo':16}{'megapixels':>12}{'kB':>8}{'decoded in ms':>24}{'read in ms':>24}{'beyond':>8}"
+    for row in rows:
+        cells = [_spread(row[name], 1) for name in ("decode_ms", "read_ms")]
+        yield (
+            f"{row['photo']:16}{row['width'] * row['height'] / 1e6:12.1f}{row['bytes'] / 1e3:8,.0f}"
+            f"{cells[0]:>24}{cells[1]:>24}{row['beyond']['median']:8.2f}"
+        )
+    yield BEYOND
+
+
 def _spread(figures: dict[str, float], digits: int) -> str:
     return f"{figures['median']:,.{digits}f} ({figures['least']:,.{digits}f} - {figures['most']:,.{digits}f})"
 
@@ -179,4 +194,5 @@ SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
     "peers": peers,
     "compiled peers": peers,
     "embedding": embedding,
+    "photos": photos,
 }

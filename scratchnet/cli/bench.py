@@ -1,12 +1,13 @@
 """`scratchnet bench`."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from scratchnet import pretrained
 from scratchnet.backend import CPU, get_device, get_precision
-from scratchnet.bench import embedding, measure, peers, report
+from scratchnet.bench import embedding, measure, peers, photos, report
 from scratchnet.bench.workload import Workload
 from scratchnet.cli.options import Commands, add_device, at_least, finish
 from scratchnet.common.console import say
@@ -17,7 +18,7 @@ from scratchnet.models.networks import ARCHITECTURES
 
 def add_to(commands: Commands) -> None:
     """Add `bench`."""
-    text = "Time a training step layer by layer, or embedding, and compare with other libraries."
+    text = "Time a training step layer by layer, or embedding, next to other libraries; or reading photos."
     added = commands.add("bench", run, text)
     added.add_argument(
         "--network",
@@ -54,6 +55,12 @@ def add_to(commands: Commands) -> None:
         help="time embedding instead of a training step: images per second for the whole batch, and the latency of a "
         f"single image; compares with {' or '.join(peers.EMBEDDERS)} only",
     )
+    added.add_argument(
+        "--photos",
+        action="store_true",
+        help="time reading and cleaning photos of 1, 3 and 12 megapixels instead, next to decoding their JPEGs; only "
+        "--rounds applies",
+    )
     add_device(added)
 
 
@@ -61,16 +68,23 @@ def run(options: argparse.Namespace) -> int:
     """Print each section once measured; exit code 1 if a library disagrees. Raises ScratchnetError if options clash."""
     if options.embed and options.memory_peak:
         raise ScratchnetError("--memory-peak measures training steps: drop it, or --embed")
+    if options.photos:
+        if options.embed or options.memory_peak or options.against:
+            raise ScratchnetError("--photos times reading alone: drop it, or --embed, --memory-peak and --against")
+        return _print(options, photos.sections(options.rounds))
     size = {"image_size": options.image_size} if options.image_size else {}
     on_cpu = get_device(options.device) is CPU
     precision = options.precision or ("float32" if on_cpu else get_precision())  # SCRATCHNET_PRECISION is for GPUs
     workload = Workload(options.network, options.pairs, options.device, size, precision)
-    figures: dict[str, Any] = {}
-    sections = (
-        embedding.sections(workload, options.rounds, against=options.against)
-        if options.embed
-        else measure.sections(workload, options.rounds, against=options.against, memory_peak=options.memory_peak)
+    if options.embed:
+        return _print(options, embedding.sections(workload, options.rounds, against=options.against))
+    return _print(
+        options, measure.sections(workload, options.rounds, against=options.against, memory_peak=options.memory_peak)
     )
+
+
+def _print(options: argparse.Namespace, sections: Iterable[tuple[str, Any]]) -> int:
+    figures: dict[str, Any] = {}
     try:
         for name, section in sections:
             figures[name] = section

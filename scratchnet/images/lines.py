@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial.polynomial import polyfit, polyval
+
+from scratchnet.images.strokes import runs
 
 SLOPE = 0.08  # the largest slope of a line: 4.6 degrees
 THIN = 0.06  # of the side of the picture: printed lines are thinner
@@ -41,7 +44,7 @@ def find_lines(ink: np.ndarray, thickest: float = np.inf) -> list[Line]:
     """
     H, W = ink.shape
     side = max(H, W)
-    x, first, length = _runs(ink)
+    x, first, length = runs(ink.T)
     thin = length <= min(max(3.0, THIN * side), thickest)
     x, y, length = x[thin], first[thin] + (length[thin] - 1) / 2, length[thin]
     slopes = np.linspace(-SLOPE, SLOPE, 2 * round(SLOPE * W / 2) + 1)
@@ -72,11 +75,11 @@ def _followed(
     """Which of the runs at (x, y) lie on a line near `path`, and its middle (W,), a parabola because paper may bend."""
     on_line = free & (np.abs(y - path) <= within + 1)
     for degree in (1, 2):
-        curve = np.polynomial.Polynomial.fit(x[on_line], y[on_line], degree, domain=[0, W])
-        closer = free & (np.abs(y - curve(x)) <= within)
+        curve = polyfit(x[on_line], y[on_line], degree)
+        closer = free & (np.abs(y - polyval(x, curve)) <= within)
         if np.count_nonzero(closer) > 0.5 * np.count_nonzero(on_line):
             on_line = closer
-    return on_line, curve(np.arange(W))
+    return on_line, polyval(np.arange(W), curve)
 
 
 def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, middle: np.ndarray) -> Line | None:
@@ -97,8 +100,8 @@ def _line(ink: np.ndarray, x: np.ndarray, y: np.ndarray, length: np.ndarray, mid
     ):
         return None
     inside = is_alone & (x >= start) & (x < end)
-    straight = np.polynomial.Polynomial.fit(x[inside], y[inside], 1)
-    rough = float(np.sqrt(np.mean((straight(x[inside]) - y[inside]) ** 2)))
+    straight = polyfit(x[inside], y[inside], 1)
+    rough = float(np.sqrt(np.mean((polyval(x[inside], straight) - y[inside]) ** 2)))
     gap = int(np.diff(np.flatnonzero(seen[start:end])).max(initial=1)) - 1
     return Line(middle, start, end, width, rough, gap)
 
@@ -112,10 +115,3 @@ def _longest(seen: np.ndarray, gap: int) -> tuple[int, int]:
     starts, stops = places[np.r_[0, breaks + 1]], places[np.r_[breaks, len(places) - 1]] + 1
     longest = (stops - starts).argmax()
     return int(starts[longest]), int(stops[longest])
-
-
-def _runs(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The vertical runs of ink: their columns, first rows and lengths, (runs,) each."""
-    steps = np.diff(np.pad(ink.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)  # (W, H + 1)
-    x, first = np.nonzero(steps == 1)
-    return x, first, np.nonzero(steps == -1)[1] - first

@@ -230,20 +230,9 @@ def _between(above: np.ndarray, below: np.ndarray, step: int, steps: int) -> np.
     """
     if not above.any() or not below.any():
         return np.zeros_like(above)
-    crossing = np.zeros_like(above)
-    for lean in range(-steps, steps + 1):
-        from_above = round(lean * step / steps)
-        crossing |= _shifted(above, from_above) & _shifted(below, from_above - lean)
-    return crossing
-
-
-def _shifted(values: np.ndarray, by: int) -> np.ndarray:
-    moved = np.zeros_like(values)
-    if by >= 0:
-        moved[by:] = values[: len(values) - by]
-    else:
-        moved[:by] = values[-by:]
-    return moved
+    leans = np.arange(-steps, steps + 1)[:, None]
+    starts = np.arange(len(above)) + steps - np.rint(leans * step / steps).astype(int)  # (leans, W), in padded columns
+    return (np.pad(above, steps)[starts] & np.pad(below, steps)[starts + leans]).any(axis=0)
 
 
 def _without_remnants(left: np.ndarray, bands: np.ndarray) -> np.ndarray:

@@ -20,43 +20,55 @@ def neighbours(picture: np.ndarray) -> np.ndarray:
 def grown(ink: np.ndarray, pixels: int = 1) -> np.ndarray:
     """The ink (H, W) bool dilated by this many pixels, in all eight directions."""
     for _ in range(pixels):
-        ink = ink | neighbours(ink).any(axis=0)
+        padded = np.pad(ink, 1)
+        wider = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
+        ink = wider[:-2] | wider[1:-1] | wider[2:]
     return ink
+
+
+def runs(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The stretches of ink along the rows, in order: their rows, first columns and lengths, (runs,) each."""
+    padded = np.pad(ink, ((0, 0), (1, 1)))
+    edges = np.flatnonzero(padded[:, 1:] != padded[:, :-1])
+    row, start = np.divmod(edges[::2], ink.shape[1] + 1)
+    return row, start, edges[1::2] - edges[::2]
 
 
 def parts(ink: np.ndarray) -> np.ndarray:
     """Label the connected parts: (H, W) int64, 0 for paper, parts from 1 on.
 
-    Union-find on whole arrays: of two pixels that touch, the later root is hooked to the earlier one, and every chain
-    is shortened to its root, until nothing changes. The number of rounds grows as the logarithm of the longest part.
+    Union-find on whole arrays of runs: of two runs that touch, the later root is
+    hooked to the earlier one, and every chain is shortened to its root, until nothing changes. The number of rounds
+    grows as the logarithm of the longest part.
     """
-    pixels = np.arange(1, np.count_nonzero(ink) + 1)
-    numbers = np.zeros(ink.shape, np.int64)
-    numbers[ink] = pixels
-    here, there = [], []
-    for neighbour in neighbours(numbers)[2:6]:  # every pair once
-        touching = (numbers > 0) & (neighbour > 0)
-        here.append(numbers[touching])
-        there.append(neighbour[touching])
-    one, other = np.concatenate(here), np.concatenate(there)
-    root = np.concatenate([[0], pixels])
+    row, start, length = runs(ink)
+    width = ink.shape[1] + 2  # of a row, with paper between rows
+    start = row * width + start
+    low = np.searchsorted(start + length, start + width)
+    touching = np.searchsorted(start, start + length + width, side="right") - low  # runs of the next row, from low on
+    one = np.repeat(np.arange(len(start)), touching)
+    other = np.arange(len(one)) + np.repeat(low - np.cumsum(touching) + touching, touching)
+    root = np.arange(len(start))
     while (root[one] != root[other]).any():
         a, b = root[one], root[other]
         np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
         while (root[root] != root).any():
             root = root[root]
-    numbers[ink] = 1 + np.unique(root[1:], return_inverse=True)[1]
+    numbers = np.zeros(ink.shape, np.int64)
+    numbers[ink] = np.repeat(1 + np.unique(root, return_inverse=True)[1], length)
     return numbers
 
 
 def box_sizes(numbers: np.ndarray) -> np.ndarray:
     """The height and width of every part, by label: (1 + parts, 2) int64; label 0, the paper, has size 0."""
-    places, part = np.argwhere(numbers), numbers[numbers > 0]
-    first = np.full((numbers.max() + 1, 2), max(numbers.shape))
-    end = np.zeros_like(first)
-    np.minimum.at(first, part, places)
-    np.maximum.at(end, part, places + 1)
-    return np.maximum(end - first, 0)
+    sizes = np.zeros((numbers.max() + 1, 2), np.int64)
+    places = np.nonzero(numbers > 0)
+    for size, place in zip(sizes.T, places, strict=True):
+        first = np.full(len(sizes), max(numbers.shape))
+        np.minimum.at(first, numbers[places], place)
+        np.maximum.at(size, numbers[places], place + 1)
+        size -= np.minimum(first, size)
+    return sizes
 
 
 def extent(ink: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -89,11 +101,8 @@ def middle_lines(ink: np.ndarray) -> np.ndarray:
     lines = ink
     while True:
         before = lines
-        for north, east, south, west in ((0, 2, 4, 6), (4, 6, 0, 2)):  # the second pass is the first, turned round
-            around = neighbours(lines)
-            count, edges = _count_and_edges(around)
-            outer = ~(around[east] & around[south] & (around[north] | around[west]))
-            lines = lines & ~((count >= 2) & (count <= 6) & (edges == 1) & outer)
+        for stays in _STAYS:
+            lines = lines & stays.take(_surroundings(lines))
         if np.array_equal(lines, before):
             return lines | _middles(_lost(ink, lines))
 
@@ -119,23 +128,34 @@ def thickened(ink: np.ndarray, radius: float) -> np.ndarray:
     The distance in the plane follows from the distance dx to the ink in each row: the minimum of dx^2 + dy^2 over rows.
     """
     reach = int(np.ceil(radius + 0.5))
-    steps = range(-reach, reach + 1)
-    far = np.where(np.pad(ink, reach), 0.0, reach + 1.0)  # so that np.roll wraps around paper only
-    dx = reduce(np.minimum, (np.roll(far, step, axis=1) + abs(step) for step in steps))
-    squared = reduce(np.minimum, (np.roll(dx * dx, step, axis=0) + step * step for step in steps))
-    covered = np.clip(radius + 0.5 - np.sqrt(squared), 0, 1)[reach:-reach, reach:-reach]
-    return covered.astype(np.float32)
+    squared = np.where(ink, 0, (reach + 1) ** 2).astype(np.int16)
+    for turned in (squared.T, squared):
+        before = turned.copy()
+        for step in range(1, reach + 1):
+            np.minimum(turned[step:], before[:-step] + step * step, out=turned[step:])
+            np.minimum(turned[:-step], before[step:] + step * step, out=turned[:-step])
+    return np.clip(np.float32(radius + 0.5) - np.sqrt(squared, dtype=np.float32), 0, 1)
 
 
-def _count_and_edges(around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many neighbours (8, H, W) are ink, and how often ink follows paper once around: (H, W) each."""
-    return around.sum(axis=0), (~around & np.roll(around, -1, axis=0)).sum(axis=0)
+def _surroundings(ink: np.ndarray) -> np.ndarray:
+    """Which of the eight neighbours of every pixel are ink, as the bits of a number: (H, W) uint8."""
+    return reduce(np.bitwise_or, (beside << bit for bit, beside in enumerate(neighbours(ink.view(np.uint8)))))
+
+
+# By `_surroundings`: the neighbours (8, 256), how many are ink, and how often ink follows paper once around.
+_AROUND = np.arange(256) >> np.arange(8)[:, None] & 1 > 0
+_COUNT, _EDGES = _AROUND.sum(axis=0), (~_AROUND & np.roll(_AROUND, -1, axis=0)).sum(axis=0)
+# An end of a line has one neighbour, or two or three adjacent ones, where it meets a line.
+_IS_END = (_EDGES == 1) & (_COUNT <= 3)
+# Which pixels stay in the two passes of thinning; the second is the first, turned round.
+_STAYS = [
+    (_COUNT < 2) | (_COUNT > 6) | (_EDGES != 1) | (_AROUND[east] & _AROUND[south] & (_AROUND[north] | _AROUND[west]))
+    for north, east, south, west in ((0, 2, 4, 6), (4, 6, 0, 2))
+]
 
 
 def _ends(lines: np.ndarray) -> np.ndarray:
-    """The ends of lines: pixels with one neighbour, or with two or three adjacent ones, where an end meets a line."""
-    count, edges = _count_and_edges(neighbours(lines))
-    return lines & (edges == 1) & (count <= 3)
+    return lines & _IS_END.take(_surroundings(lines))
 
 
 def _lost(ink: np.ndarray, left: np.ndarray) -> np.ndarray:

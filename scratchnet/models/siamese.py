@@ -81,7 +81,8 @@ class SiameseNet:
         OutOfMemoryError. An array on a GPU is not waited for: there an image at fault gives NaN. Images last,
         (H, W, N), cannot be told from (N, H, W).
         """
-        x, wrong = self._prepare("images", images, on_error)
+        with one_blas_thread():
+            x, wrong = self._prepare("images", images, on_error)
         return x if wrong is None else array_module(x).where(wrong[:, None, None], np.nan, x)
 
     def embed(self, images: Images, *, on_error: OnError = "raise") -> Array:

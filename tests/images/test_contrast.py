@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scratchnet.images import contrast
 from scratchnet.images.contrast import (
+    View,
+    as_array,
     best_contrast,
     blurred,
-    departure,
     ink_above_noise,
     local_paper,
     paper_without,
@@ -28,9 +30,14 @@ def ink() -> np.ndarray:
 
 
 def picture(ink: np.ndarray, of_ink: tuple, of_paper: tuple, light: np.ndarray | float = 1.0) -> np.ndarray:
-    """(H, W, 3), with the light (H, W) that falls on it."""
+    """(3, H, W), with the light (H, W) that falls on it."""
     colours = np.where(ink[..., None], of_ink, of_paper)
-    return (colours * np.broadcast_to(light, ink.shape)[..., None]).astype(np.float32)
+    return np.moveaxis(colours * np.broadcast_to(light, ink.shape)[..., None], 2, 0).astype(np.float32)
+
+
+def photo(colours: np.ndarray) -> Image.Image:
+    """The picture (3, H, W) as a Pillow image."""
+    return Image.fromarray(np.rint(255 * np.moveaxis(colours, 0, 2)).astype(np.uint8))
 
 
 GRADIENT = np.linspace(0.4, 1, W)
@@ -48,41 +55,54 @@ COLOURS = {
 @pytest.mark.parametrize("light", [1.0, GRADIENT], ids=["even light", "uneven light"])
 @pytest.mark.parametrize("name", COLOURS)
 def test_ink_of_any_colour_is_found_under_any_light(ink, name, light):
-    np.testing.assert_array_equal(ink_above_noise(best_contrast(picture(ink, *COLOURS[name], light))), ink)
+    np.testing.assert_array_equal(ink_above_noise(best_contrast(photo(picture(ink, *COLOURS[name], light)))), ink)
 
 
 def test_the_median_of_the_surroundings_is_the_paper(ink):
-    colours = picture(ink, (0, 0, 0), (0.9, 0.8, 0.5))
-    np.testing.assert_allclose(local_paper(colours, 0.5), np.broadcast_to((0.9, 0.8, 0.5), (H, W, 3)), atol=1e-3)
+    paper = local_paper(picture(ink, (0, 0, 0), (0.9, 0.8, 0.5)), 0.5)
+    np.testing.assert_allclose(np.moveaxis(paper, 0, 2), np.broadcast_to((0.9, 0.8, 0.5), (16, 24, 3)), atol=1e-3)
 
 
 @pytest.mark.parametrize("light", [GRADIENT, SHADOW], ids=["gradient", "shadow"])
 def test_the_paper_follows_the_light(ink, light):
-    paper = local_paper(picture(ink, (0, 0, 0), (1, 1, 1), light), 0.5)
-    error = np.abs(paper - np.broadcast_to(light, (H, W))[..., None])
-    assert error.mean() < 0.05
+    paper = resampled(local_paper(picture(ink, (0, 0, 0), (1, 1, 1), light), 0.5), (H, W))
+    error = np.abs(paper - light)
+    assert error.mean() < 0.06
     assert np.abs(paper - paper.mean()).mean() > 0.1
 
 
 @pytest.mark.parametrize("light", [GRADIENT, SHADOW], ids=["gradient", "shadow"])
 def test_paper_is_measured_where_there_is_no_ink(ink, light):
     colours = picture(ink, (0, 0, 0), (1, 1, 1), light)
-    before = np.broadcast_to(light, (H, W))[..., None] + 0.05 * np.ones(3)
+    before = np.broadcast_to(light + np.float32(0.05), (3, H, W)).astype(np.float32)
     paper = paper_without(ink, colours, before)
-    assert np.abs(paper - np.broadcast_to(light, (H, W))[..., None]).mean() < 0.02
-    np.testing.assert_array_equal(paper, paper_without(ink, np.where(ink[..., None], 0.7, colours), before))
+    assert np.abs(resampled(paper, (H, W)) - light).mean() < 0.02
+    np.testing.assert_array_equal(paper, paper_without(ink, np.where(ink, np.float32(0.7), colours), before))
 
 
 def test_a_departure_is_a_share_of_the_light(ink):
-    paper = np.broadcast_to(GRADIENT[:, None], (H, W, 3))
-    found = departure(picture(ink, (0.2, 0.2, 0.2), (1, 1, 1), GRADIENT), paper)
-    np.testing.assert_allclose(found, np.where(ink, 0.8, 0), atol=1e-6)
+    paper = np.broadcast_to(GRADIENT, (3, H, W)).astype(np.float32)
+    colours = picture(ink, (0.2, 0.2, 0.2), (1, 1, 1), GRADIENT)
+    np.testing.assert_allclose(View.of(colours, paper).departure(colours), np.where(ink, 0.8, 0), atol=1e-6)
+
+
+def test_in_the_negative_a_departure_is_a_share_of_the_darkness(ink):
+    colours = picture(ink, (0.9, 0.9, 0.9), (0.2, 0.2, 0.2))
+    view = View.of(colours, np.full((3, H, W), 0.2, np.float32), is_negative=True)
+    np.testing.assert_allclose(view.departure(colours), np.where(ink, 0.7 / 0.8, 0), atol=1e-6)
+
+
+def test_the_ink_departs_in_a_copy_of_another_size_as_well(ink):
+    colours = picture(ink, *COLOURS["red on green"], GRADIENT)
+    view = View.of(colours, local_paper(colours, 1))
+    small = view.departure(as_array(photo(colours).resize((W // 2, H // 2), Image.Resampling.BOX)))
+    np.testing.assert_allclose(small.mean(), view.departure(colours).mean(), atol=0.01)
 
 
 def test_ink_departs_to_the_side_of_the_few(ink):
     for few, many in ((0.3, 0.6), (0.6, 0.3)):
-        paper = np.full((H, W, 3), many, np.float32)
-        assert (departure(picture(ink, (few,) * 3, (many,) * 3), paper)[ink] > 0.1).all()
+        colours = picture(ink, (few,) * 3, (many,) * 3)
+        assert (View.of(colours, np.full((3, H, W), many, np.float32)).departure(colours)[ink] > 0.1).all()
 
 
 @pytest.mark.parametrize("share", [0.3, 0.03, 0.002])
@@ -130,7 +150,7 @@ def test_a_blur_keeps_the_mean_and_widens_by_its_sigma():
 
 
 def test_resampling_keeps_what_is_even():
-    even = resampled(np.full((8, 11), 0.25), (30, 4))
-    assert even.shape == (30, 4)
+    even = resampled(np.full((2, 8, 11), 0.25, np.float32), (30, 4))
+    assert even.shape == (2, 30, 4)
     assert even.dtype == np.float32
     np.testing.assert_allclose(even, 0.25, rtol=1e-6)

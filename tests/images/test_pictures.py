@@ -13,7 +13,7 @@ from PIL import Image
 
 from scratchnet.errors import DataError
 from scratchnet.images import pictures as images
-from scratchnet.images.pictures import FORMATS, MAX_PIXELS, read_bitmap, read_image
+from scratchnet.images.pictures import FORMATS, MAX_PIXELS, read_bitmap, read_colours, read_image
 
 
 def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -110,6 +110,31 @@ def test_a_photograph_is_turned_upright():
     assert ink.shape == (16, 8)
     assert ink[:7].min() > 0.9
     assert ink[9:].max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("enough", "expected"), [(0, (803, 402)), (402, (803, 402)), (401, (402, 201)), (200, (201, 101)), (1, (101, 51))]
+)
+def test_a_jpeg_is_decoded_no_larger_than_a_power_of_two_needs(enough, expected, tmp_path):
+    path = tmp_path / "sheet.jpg"
+    Image.new("RGB", (803, 402), (10, 200, 30)).save(path)
+    for source in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
+        assert read_colours(source, enough=enough).size == expected
+    with Image.open(path) as image:
+        assert read_colours(image, enough=enough).size == (803, 402)  # it is the caller's
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "YCbCr", "RGB"])
+def test_a_jpeg_of_any_mode_looks_the_same_at_half_its_size(mode, rng):
+    rough = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((512, 512))
+    turned = Image.Exif()
+    turned[images.ORIENTATION] = 6
+    file = encode(rough.convert(mode), "JPEG", quality=95, exif=turned)
+    half = read_colours(file, enough=256)
+    whole = read_colours(file).resize((256, 256), Image.Resampling.BOX)
+    assert half.mode == "RGB"
+    assert np.abs(np.asarray(half, int) - np.asarray(whole, int)).mean() < 2
+    assert read_colours(encode(rough.convert("RGB"), "PNG"), enough=16).size == (512, 512)
 
 
 def test_the_image_of_the_caller_stays_usable_and_as_it_was(drawing, tmp_path):
