@@ -341,8 +341,9 @@ def battery() -> Iterator[tuple[str, BatteryCase]]:
                 yield "large", case
 
 
-def measured(names: list[str], seeds: int) -> dict[str, Any]:
-    """For each row, how often each checker fails; and the seconds that each took for each group."""
+def measured(names: list[str], seeds: int, path: Path | None) -> dict[str, Any]:
+    """For each row, how often each checker fails; and the seconds that each took for each group; written to a
+    file after each row."""
     chosen = {name: check for name, check in checkers().items() if name in names}
     results: dict[str, Any] = {"seeds": seeds, "rows": [], "seconds": {name: {} for name in chosen}}
     for row in rows(seeds):
@@ -355,6 +356,8 @@ def measured(names: list[str], seeds: int) -> dict[str, Any]:
                 seconds[row.group] = seconds.get(row.group, 0.0) + time.perf_counter() - start
         results["rows"].append({"group": row.group, "name": row.name, "failures": failures})
         print(row.group, row.name, failures, file=sys.stderr, flush=True)
+        if path:
+            path.write_text(json.dumps(results, indent=1) + "\n")
     return results
 
 
@@ -407,10 +410,7 @@ def main() -> None:
     if options.merge:
         print(table(merge(options.merge)))
         return
-    results = measured(options.checkers or list(checkers()), options.seeds)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
-    print(table(results))
+    print(table(measured(options.checkers or list(checkers()), options.seeds, options.json)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from mistakes import MISTAKES, Mistaken
 from right_functions import Right
-from right_layers import BATTERY
+from right_strangers import BATTERY
 
 from scratchnet.gradcheck import Report, check
 

@@ -77,8 +77,13 @@ class Point:
         return result
 
     def at_step(self, name: str, step: Array) -> tuple[Array, Any]:
-        """(y, cache) with `step` added to one tensor."""
-        return self.forward({name: self.tensors[name] + step})
+        """(y, cache) with `step` added to one tensor; y is NaN where forward raises, beyond the edge of its domain."""
+        with np.errstate(all="ignore"):
+            try:
+                return self.forward({name: self.tensors[name] + step})
+            except ScratchnetError:  # at the point itself, forward has just worked
+                y, cache = self.forward()
+                return y * np.nan, cache
 
     def backward(self, dy: Array, cache: Any) -> dict[str, Array]:
         """The gradients from backward, by tensor name. Raises MalformedError if it returns something else."""

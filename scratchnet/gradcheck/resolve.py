@@ -15,7 +15,7 @@ import numpy as np
 from scratchnet.backend import Array, device_of, to_host
 from scratchnet.gradcheck.differences import central
 from scratchnet.gradcheck.lifted_functions import LiftedForward
-from scratchnet.gradcheck.nudges import NUDGES, nudged
+from scratchnet.gradcheck.nudges import is_rounding
 from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven, scale_of, spot_difference
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 from scratchnet.gradcheck.report import TOLERANCE, Mismatch, TensorCheck
@@ -30,6 +30,7 @@ COARSEST = 1e-3  # a tolerance above it would prove too little
 FINE = 1e-6  # above it, the direction of the gradient itself is tried too: along it a wrong factor stands out
 BALANCED, FLOOR = 1e-8, 1e-9
 MASKED_STEPS, BENT, KEPT = (1.6e-2, 8e-3, 4e-3, 2e-3, 1e-3, 2.5e-4, 6e-5), 0.02, 0.9
+TINIEST, NO_DIGITS_LEFT = 1e-295, "y, or what backward says of its changes, is too small a number to have digits left"
 KINK_REDRAWS = 3  # new directions to try while too few steps cross no kink
 PLAUSIBLE, SMALL_STEPS = 1e-3, (2e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)  # for the many kinks of a large tensor
 
@@ -44,6 +45,8 @@ def settle(
     if checker.method != "auto":
         return by_differences(checker, at, directions, checker.method, rng)
     reasons = [reason] if reason else []
+    if is_beneath_digits(at):
+        return by_differences(checker, at, directions, "central4", rng, NO_DIGITS_LEFT)
     for method, point in (("complex", at.point), ("lifted", lifted(at.point))):
         if method == "lifted":
             try:
@@ -79,8 +82,8 @@ def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
         abs(numeric - analytic) <= TOLERANCE["central4"] * scale  # which no difference could tell apart
     ):
         return True
-    differences = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
-    gap, of_backward = np.abs(differences - numeric).min(), np.abs(differences - analytic).min()
+    taken = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
+    gap, of_backward = (np.abs(taken[np.isfinite(taken)] - value).min(initial=np.inf) for value in (numeric, analytic))
     if gap <= PLAUSIBLE * scale and (
         gap <= 3 * of_backward or abs(numeric - analytic) <= TOLERANCE["central4"] * scale
     ):
@@ -98,7 +101,12 @@ def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
     direction = gaussian_like(at.gradient, rng) * weights
     gap = complex_step(point, at.name, direction, at.dy, at.y) - dot(at.gradient, direction)
     error = abs(gap) / (norm(at.gradient * weights) or 1.0)
-    if error <= BALANCED or abs(gap) <= 4 * max(_moved(at, point, direction, gap, rng) for _ in range(NUDGES)):
+
+    def gap_at(near: Point, dy: Array) -> float:
+        y, cache = near.forward()
+        return complex_step(near, at.name, direction, dy, y) - dot(near.backward(dy, cache)[at.name], direction)
+
+    if error <= BALANCED or is_rounding(point, at.dy, rng, gap, gap_at):
         return measured
     return measured._replace(check=replace(measured.check, error=error, tolerance=BALANCED))
 
@@ -108,14 +116,6 @@ def balance(gradient: Array) -> Array:
     sizes = np.abs(to_host(gradient))
     sizes = np.maximum(np.where(sizes > 0, sizes, np.median(sizes[sizes > 0])), FLOOR * sizes.max())
     return device_of(gradient).upload(sizes.min() / sizes)
-
-
-def _moved(at: Any, point: Point, direction: Array, gap: float, rng: np.random.Generator) -> float:
-    """How far rounding moves a gap: its change when every number changes in its last place."""
-    near, dy = nudged(point, at.dy, rng)
-    y, cache = near.forward()
-    numeric = complex_step(near, at.name, direction, dy, y)
-    return abs(numeric - dot(near.backward(dy, cache)[at.name], direction) - gap)
 
 
 def by_differences(
@@ -135,7 +135,14 @@ def by_differences(
     measured = checker.compare(at, taken, numeric, method, reason)
     if measured.check.agrees:
         return measured
+    if is_beneath_digits(at):
+        return measured._replace(check=_undecided(measured.check, NO_DIGITS_LEFT))
     return measured._replace(check=resolve(at, measured.check, rng))
+
+
+def is_beneath_digits(at: Any) -> bool:
+    """Whether moving the tensor by its own size would change sum(dy * y) by less than float64 has digits for."""
+    return 0 < norm(at.gradient) < TINIEST * norm(at.dy) / scale_of(at.point.tensors[at.name])
 
 
 def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorCheck:
@@ -144,11 +151,14 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
     gaps: list[tuple[float, float]] = []  # of each direction: the gap and its error bar
     directions = [gaussian_like(at.gradient, rng) for _ in range(DIRECTIONS)]
     for number, direction in enumerate(directions):
-        gaps.append(_gap(at, direction, order))
+        gap = _gap(at, direction, order)
+        gaps.append(gap if np.isfinite(gap[0]) else _gap_in_proportion(at, direction, order))
         if number + 1 == EARLY and all(_is_clear(*gap, check.allowed * size) for gap in gaps):
             return check
     fine = [(gap, bar) for gap, bar in gaps if BARS * bar <= COARSEST * size]
     agreeing = [(gap, bar) for gap, bar in fine if gap <= max(check.allowed * size, BARS * bar)]
+    if not np.isfinite(check.error):
+        check = replace(check, error=float(np.max(gaps, axis=0)[0]) / (size or 1.0))
     clear = [r for r, (gap, bar) in zip(directions, gaps, strict=True) if _is_clear(gap, bar, check.allowed * size)]
     if len(clear) >= MOST or (clear and all(_at_a_tie(at, direction) for direction in clear)):
         return check  # a bug; or a tie, as the diagnosis will find
@@ -157,10 +167,16 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
         if tolerance > FINE and _wrong_along_itself(at, order):
             return check
         return replace(check, error=max(gap for gap, _ in agreeing) / size, tolerance=tolerance)
-    gap, bar = (float(np.median(values)) for values in zip(*gaps, strict=True))
-    told = f"differences are good to {bar / (size or 1.0):.0e} here, and miss the gradient by {gap / (size or 1.0):.0e}"
-    advice = "check fewer entries, or points without kinks and with more digits"
-    return _undecided(check, f"{told}: {advice}")
+    return _undecided(check, _told(gaps, size or 1.0))
+
+
+def _told(gaps: list[tuple[float, float]], size: float) -> str:
+    """Why these gaps decide nothing, and what to do."""
+    gap, bar = np.median(gaps, axis=0) / size
+    if not np.isfinite(gap):
+        return "forward is not finite, or raises, beside this point: check one further from the edge of its domain"
+    told = f"differences are good to {bar:.0e} here, and miss the gradient by {gap:.0e}"
+    return f"{told}: check fewer entries, or points without kinks and with more digits"
 
 
 def _undecided(check: TensorCheck, hint: str) -> TensorCheck:
@@ -176,6 +192,15 @@ def _gap(at: Any, direction: Array, order: int) -> tuple[float, float]:
         found.append((abs(difference.value - dot(at.gradient, direction)), difference.error))
         found += [_gap_where_straight(at, direction)] if at.y.size > 1 else []
     return min(found, key=lambda pair: pair[1])
+
+
+def _gap_in_proportion(at: Any, direction: Array, order: int) -> tuple[float, float]:
+    """The same with each entry moved in proportion to itself, which stays in a domain that ends at zero."""
+    tensor = at.point.tensors[at.name]
+    weights = abs(tensor) / scale_of(tensor)
+    share = norm(at.gradient) / (norm(at.gradient * weights) or 1.0)
+    gap, bar = _gap(at, direction * weights, order)
+    return share * gap, share * bar
 
 
 def _gap_where_straight(at: Any, direction: Array) -> tuple[float, float]:
@@ -199,7 +224,7 @@ def _gap_where_straight(at: Any, direction: Array) -> tuple[float, float]:
 
 
 def _is_clear(gap: float, bar: float, allowed: float) -> bool:
-    return not gap <= max(allowed, CLEAR * bar)
+    return gap > max(allowed, CLEAR * bar)
 
 
 def _wrong_along_itself(at: Any, order: int) -> bool:
