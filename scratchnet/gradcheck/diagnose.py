@@ -52,7 +52,7 @@ class Suspect:
 
     def numeric(self, direction: Array) -> float:
         """The derivative along a direction."""
-        if self.method in ("complex", "lifted"):
+        if not self.method.startswith("central"):
             return complex_step(self.point, self.name, direction, self.dy, self.y)
         order = 4 if self.method == "central4" else 2
         return central(self.point, self.name, direction, self.dy, order, ONE_BY_ONE).value
@@ -126,7 +126,7 @@ def diagnose(suspect: Suspect, rng: np.random.Generator, entries: int = ENTRIES)
 
 def _sample(suspect: Suspect, rng: np.random.Generator, number: int) -> np.ndarray:
     """Flat indices: random entries, and wrong ones found by bisection."""
-    wrong = {_bisect(suspect, rng) for _ in range(BISECTIONS)}
+    wrong = {_bisect(suspect, rng) for _ in range(min(BISECTIONS, number))}
     drawn = rng.choice(suspect.tensor.size, number, replace=False)
     return np.array(sorted(wrong | set(drawn.tolist())))
 
@@ -211,7 +211,7 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
         gradient = point.backward(dy, cache)[suspect.name]
         return replace(suspect, point=point, y=y, dy=dy, gradient=gradient).gap(direction)
 
-    return is_rounding(suspect.point, suspect.dy, rng, gap, gap_at)
+    return is_rounding(suspect.point, suspect.dy, rng, gap, gap_at, is_single=suspect.method == "widened")
 
 
 def _hint(

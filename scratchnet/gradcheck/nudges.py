@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from itertools import product
+from itertools import cycle
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.numeric import NoComplexError
 from scratchnet.gradcheck.point import Point, norm
 
-NUDGES, HALF_OF_THE_DIGITS, MOVED = 10, 2.0**26, 10  # units in the last place
+NUDGES, NUDGES_EACH_WAY, MOVED = 10, 6, 10
+HALF_OF_THE_DIGITS, SINGLE = 2.0**26, 2.0**29  # units in the last place; the second is one of float32
 WAYS = ((-1, 0, 1), (0, 1), (-1, 0))  # up and down; up or down alone, for domains with an edge near the point
 
 
@@ -33,18 +34,27 @@ def nudged(
 
 
 def is_rounding(
-    point: Point, dy: Array, rng: np.random.Generator, gap: float, gap_at: Callable[[Point, Array], float]
+    point: Point,
+    dy: Array,
+    rng: np.random.Generator,
+    gap: float,
+    gap_at: Callable[[Point, Array], float],
+    *,
+    is_single: bool = False,
 ) -> bool:
     """Do nudges move a gap by a good part of itself? Those that leave the domain of forward are set aside.
 
     They grow from a unit in the last place to half of the digits, since near 1 the rounding of x * x - 1 stays the same
-    for many neighbours of x. The gap of a wrong gradient moves no more than the gradient itself.
+    for many neighbours of x. The gap of a wrong gradient moves no more than the gradient itself. is_single: whether
+    forward or backward computes in float32, whose last place is far higher.
     """
-    changes = []
-    for each, ways in product(np.geomspace(1.0, HALF_OF_THE_DIGITS, NUDGES), WAYS):
+    unit = SINGLE if is_single else 1.0
+    sizes = np.geomspace(unit, max(HALF_OF_THE_DIGITS, 16 * unit), len(WAYS) * NUDGES_EACH_WAY)
+    for each, ways in zip(sizes, cycle(WAYS), strict=False):
         with np.errstate(all="ignore"), suppress(ScratchnetError, NoComplexError):
-            changes.append(abs(gap_at(*nudged(point, dy, rng, each=each, ways=ways)) - gap))
-    return abs(gap) <= MOVED * max(filter(np.isfinite, changes), default=0.0)
+            if abs(gap) <= MOVED * abs(gap_at(*nudged(point, dy, rng, each=each, ways=ways)) - gap):
+                return True
+    return False
 
 
 def beyond_nudges(

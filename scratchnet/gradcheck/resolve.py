@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, device_of, to_host
-from scratchnet.gradcheck.differences import central
+from scratchnet.errors import ScratchnetError
+from scratchnet.gradcheck.differences import STEPS, central
 from scratchnet.gradcheck.lifted_functions import LiftedForward
 from scratchnet.gradcheck.nudges import is_rounding
 from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven, scale_of, spot_difference
@@ -24,6 +25,7 @@ from scratchnet.gradcheck.sides import one_sided
 LADDER = tuple(2e-2 * 4.0**-k for k in range(17))  # 2e-2 to 5e-12 times the scale of the tensor
 LARGE_STEPS = tuple(0.64 * 2.0**-k for k in range(9))  # for a forward with few digits
 BARS = 4  # error bars within which a gap agrees
+COARSE = 0.1  # of the gradient, is how well a difference must confirm a derivative where it has few digits
 CLEAR = 10  # error bars beyond which it is none of the difference
 DIRECTIONS, MOST, EARLY = 6, 4, 3
 COARSEST = 1e-3  # a tolerance above it would prove too little
@@ -60,6 +62,8 @@ def settle(
         if _confirmed(at, directions[0], numeric[0]):
             return _balanced(measured, point, rng)
         reasons.append(f"it disagrees with differences in {at.name} (abs or conj in forward, or a kink)")
+    if numeric is None and (exact := _widened(checker, at, directions)):
+        return exact
     found = by_differences(checker, at, directions, "central4", rng, reasons[0])
     if numeric is not None and found.check.agrees and found.check.allowed > FINE:  # it agrees as any would
         hint = "the complex step contradicts backward, and differences are too coarse to judge between them"
@@ -67,9 +71,30 @@ def settle(
     return found
 
 
-def lifted(point: Point) -> Point:
+def lifted(point: Point, *, is_widened: bool = False) -> Point:
     """The point with a forward that takes code for real numbers through the complex step."""
-    return replace(point, layer=LiftedForward(point.layer, tuple(point.input_names)))
+    return replace(point, layer=LiftedForward(point.layer, tuple(point.input_names), is_widened))
+
+
+def _widened(checker: Any, at: Any, directions: list[Array]) -> Any:
+    """The measurement of a forward that casts to float32, as if it did not; None if it does not do just that.
+
+    A difference must confirm it, as far as one can in float32.
+    """
+    point = lifted(at.point, is_widened=True)
+    try:
+        wide = at._replace(point=point, y=point.forward()[0])
+        if not norm(wide.y - at.y) <= TOLERANCE["widened"] * norm(at.y):
+            return None
+        directions = [*directions, at.gradient / (norm(at.gradient) or 1.0)]  # along itself a wrong factor stands out
+        numeric = [complex_step(point, at.name, r, at.dy, wide.y) for r in directions]
+    except (NoComplexError, ScratchnetError):
+        return None
+    taken = [central(at.point, at.name, directions[0], at.dy, steps=steps) for steps in (STEPS, LARGE_STEPS)]
+    best, scale = min(taken, key=lambda one: one.error), max(norm(at.gradient), abs(numeric[0]))
+    if max(best.error, abs(best.value - numeric[0])) > COARSE * scale:
+        return None
+    return checker.compare(wide, directions, numeric, "widened")
 
 
 def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
@@ -153,12 +178,12 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
     for number, direction in enumerate(directions):
         gap = _gap(at, direction, order)
         gaps.append(gap if np.isfinite(gap[0]) else _gap_in_proportion(at, direction, order))
+        if not np.isfinite(check.error):
+            check = replace(check, error=gaps[-1][0] / (size or 1.0))
         if number + 1 == EARLY and all(_is_clear(*gap, check.allowed * size) for gap in gaps):
             return check
     fine = [(gap, bar) for gap, bar in gaps if BARS * bar <= COARSEST * size]
     agreeing = [(gap, bar) for gap, bar in fine if gap <= max(check.allowed * size, BARS * bar)]
-    if not np.isfinite(check.error):
-        check = replace(check, error=float(np.max(gaps, axis=0)[0]) / (size or 1.0))
     clear = [r for r, (gap, bar) in zip(directions, gaps, strict=True) if _is_clear(gap, bar, check.allowed * size)]
     if len(clear) >= MOST or (clear and all(_at_a_tie(at, direction) for direction in clear)):
         return check  # a bug; or a tie, as the diagnosis will find
