@@ -9,6 +9,7 @@ Whatever has no rule here raises, or loses its imaginary part; the check then ta
 trusts a lifted derivative that no difference confirms.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, ClassVar
@@ -181,7 +182,9 @@ def run(forward: Callable[..., Any], *arguments: Any, is_widened: bool, **option
     FORWARD.is_widened = is_widened
     FORWARD.floats.clear()
     try:
-        y, cache = forward(*map(lift, arguments), **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            y, cache = forward(*map(lift, arguments), **options)
     finally:
         FORWARD.is_widened = False
     y, floats = lower(y), list(FORWARD.floats)
