@@ -201,7 +201,8 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
     """
     if suspect.method.startswith("central"):
         return False
-    direction = gaussian_like(suspect.tensor, rng)
+    upwards = 2.0 * (suspect.gradient >= 0) - 1.0  # the gaps of a wrong factor add up, those of rounding do not
+    direction = upwards * abs(gaussian_like(suspect.tensor, rng))
     if is_uneven(np.abs(to_host(suspect.gradient))):  # or the rounding of a few entries would excuse all others
         direction = direction * balance(suspect.gradient)
     gap = suspect.gap(direction)
@@ -209,8 +210,10 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
     def gap_at(point: Point, dy: Array) -> float:
         y, cache = point.forward()
         gradient = point.backward(dy, cache)[suspect.name]
-        return replace(suspect, point=point, y=y, dy=dy, gradient=gradient).gap(direction)
+        moved = replace(suspect, point=point, y=y, dy=dy, gradient=gradient).gap(direction)
+        return moved * size / (norm(gradient * direction) or 1.0)
 
+    size = norm(suspect.gradient * direction)
     return is_rounding(suspect.point, suspect.dy, rng, gap, gap_at, is_single=suspect.method == "widened")
 
 

@@ -45,7 +45,8 @@ def is_rounding(
     """Do nudges move a gap by a good part of itself? Those that leave the domain of forward are set aside.
 
     They grow from a unit in the last place to half of the digits, since near 1 the rounding of x * x - 1 stays the same
-    for many neighbours of x. The gap of a wrong gradient moves no more than the gradient itself. is_single: whether
+    for many neighbours of x. The gap of a wrong gradient moves no more than the gradient itself, by whose size
+    `gap_at` divides it. is_single: whether
     forward or backward computes in float32, whose last place is far higher.
     """
     unit = SINGLE if is_single else 1.0

@@ -8,6 +8,7 @@ by many error bars, or stay open, and what most of them say is the verdict.
 """
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -91,11 +92,12 @@ def _widened(checker: Any, at: Any, directions: list[Array]) -> Any:
         numeric = [complex_step(point, at.name, r, at.dy, wide.y) for r in directions]
     except (NoComplexError, ScratchnetError):
         return None
-    taken = [central(at.point, at.name, directions[0], at.dy, steps=steps) for steps in (STEPS, LARGE_STEPS)]
-    best, scale = min(taken, key=lambda one: one.error), max(norm(at.gradient), abs(numeric[0]))
-    if max(best.error, abs(best.value - numeric[0])) > COARSE * scale:
-        return None
-    return checker.compare(wide, directions, numeric, "widened")
+    scale = max(norm(at.gradient), *map(abs, numeric))
+    for steps, (direction, value) in product((STEPS, LARGE_STEPS), zip(directions, numeric, strict=True)):
+        difference = central(at.point, at.name, direction, at.dy, steps=steps)
+        if max(difference.error, abs(difference.value - value)) <= COARSE * scale:
+            return checker.compare(wide, directions, numeric, "widened")
+    return None
 
 
 def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
@@ -130,7 +132,9 @@ def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
 
     def gap_at(near: Point, dy: Array) -> float:
         y, cache = near.forward()
-        return complex_step(near, at.name, direction, dy, y) - dot(near.backward(dy, cache)[at.name], direction)
+        gradient = near.backward(dy, cache)[at.name]
+        moved = complex_step(near, at.name, direction, dy, y) - dot(gradient, direction)
+        return moved * norm(at.gradient * direction) / (norm(gradient * direction) or 1.0)
 
     if error <= BALANCED or is_rounding(point, at.dy, rng, gap, gap_at):
         return measured
@@ -209,11 +213,11 @@ def _with_branches_held(at: Any, check: TensorCheck, directions: list[Array], or
     gaps = gaps_with_branches_held(at, [*directions, itself], order, (STEPS, LARGE_STEPS))
     if gaps is None:
         return None
-    gaps[-1] /= at.gradient.size**0.5
-    errors, allowed = gaps[:, 0] / size, np.maximum(check.allowed, BARS * gaps[:, 1] / size)
-    if (errors > allowed).any() or allowed.max() > COARSEST:
+    errors, bar = gaps[:, 0] / size, BARS * gaps[:, 1].max() / size
+    slopes = np.array([1.0] * len(directions) + [at.gradient.size**0.5])
+    if (errors > np.maximum(check.allowed * slopes, bar)).any() or bar > COARSEST:
         return None
-    return replace(check, error=float(errors.max()), tolerance=float(allowed.max()))
+    return replace(check, error=float((errors / slopes).max()), tolerance=max(check.allowed, float(bar)))
 
 
 def _told(gaps: list[tuple[float, float]], size: float) -> str:
