@@ -27,7 +27,8 @@ def unlike(rng: np.random.Generator) -> list[Array]:
 right("entries from 1e-6 to 1e6", unlike, lambda x: np.log1p(x * x), lambda dy, x: dy * 2 * x / (1 + x * x))
 right(
     "softplus at 700", lambda rng: [rng.choice([-700.0, 0.0, 700.0], (20, 30)) + rng.standard_normal((20, 30))],
-    lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), lambda dy, x: dy * np.where(x >= 0, 1, np.exp(np.minimum(x, 0))) / (1 + np.exp(-np.abs(x))),
+    lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    lambda dy, x: dy * np.where(x >= 0, 1, np.exp(np.minimum(x, 0))) / (1 + np.exp(-np.abs(x))),
 )  # fmt: skip
 right(
     "log sigmoid at 700", lambda rng: [rng.choice([-700.0, 700.0], 400) * rng.random(400)],
@@ -80,7 +81,8 @@ right(
     lambda dy, x: deviation_gradient(dy, x),
 )  # fmt: skip
 right(
-    "Gini index", positive((100_000,)), lambda x: 2 * (np.arange(1, x.size + 1) * np.sort(x)).sum() / (x.size * x.sum()),
+    "Gini index", positive((100_000,)),
+    lambda x: 2 * (np.arange(1, x.size + 1) * np.sort(x)).sum() / (x.size * x.sum()),
     lambda dy, x: gini_gradient(dy, x),
 )  # fmt: skip
 right(
@@ -88,7 +90,8 @@ right(
     lambda x, table: np.interp(x, np.arange(10.0), table), lambda dy, x, table: interp_gradient(dy, x, table),
 )  # fmt: skip
 right(
-    "bilinear sampling", lambda rng: [rng.standard_normal((30, 40)), rng.uniform(0.01, 28.9, 5000), rng.uniform(0.01, 38.9, 5000)],
+    "bilinear sampling",
+    lambda rng: [rng.standard_normal((30, 40)), rng.uniform(0.01, 28.9, 5000), rng.uniform(0.01, 38.9, 5000)],
     lambda image, u, v: bilinear(image, u, v)[0], lambda dy, image, u, v: bilinear_gradient(dy, image, u, v),
 )  # fmt: skip
 right(
@@ -104,7 +107,8 @@ right(
     lambda dy, x: dy * np.exp(x - x.max()) / np.exp(x - x.max()).sum(),
 )  # fmt: skip
 right(
-    "sorted and weighed, a million", gaussian((1_000_000,)), lambda x: (np.sort(x) * np.linspace(-1, 1, x.size)).sum() / x.size,
+    "sorted and weighed, a million", gaussian((1_000_000,)),
+    lambda x: (np.sort(x) * np.linspace(-1, 1, x.size)).sum() / x.size,
     lambda dy, x: dy * np.linspace(-1, 1, x.size)[np.argsort(np.argsort(x))] / x.size,
 )  # fmt: skip
 right(
@@ -329,7 +333,8 @@ right(
     lambda dy, x: dy[SEGMENTS],
 )  # fmt: skip
 right(
-    "largest of segments", gaussian((20_000,)), lambda x: segment_maximum(x), lambda dy, x: segment_maximum_gradient(dy, x)
+    "largest of segments", gaussian((20_000,)), lambda x: segment_maximum(x),
+    lambda dy, x: segment_maximum_gradient(dy, x)
 )  # fmt: skip
 right(
     "sparse matrix times vector", gaussian((20_000,), (50,)), lambda values, x: sparse_product(values, x),
@@ -373,7 +378,8 @@ right(
     lambda dy, a, b: (dy * np.sign(a - b) / a.size, -dy * np.sign(a - b) / a.size),
 )  # fmt: skip
 right(
-    "leaky relu in float32", gaussian((64, 64)), lambda x: np.where(x > 0, x, 0.01 * x).astype(np.float32).astype(float),
+    "leaky relu in float32", gaussian((64, 64)),
+    lambda x: np.where(x > 0, x, 0.01 * x).astype(np.float32).astype(float),
     lambda dy, x: dy * np.where(x > 0, 1, 0.01),
 )  # fmt: skip
 right(
@@ -467,7 +473,7 @@ def in_place(x: Array) -> Array:
 def loop_with_ifs(x: Array) -> Array:
     out, level = np.zeros(len(x)), 0.0
     for i in range(len(x)):
-        if x[i] > level:
+        if x[i] > level:  # noqa: SIM108, as people write it
             level = level + 0.5 * (x[i] - level)
         else:
             level = 0.9 * level
