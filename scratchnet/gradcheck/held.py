@@ -68,10 +68,10 @@ class Held(np.ndarray):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         """The ufunc on plain arrays, with its decision held."""
         arrays = [plain(value) for value in inputs]
-        result = _decided(ufunc, method, arrays, options)
         if out is None:
-            return holding(result)
-        np.copyto(plain(out[0]), result, casting="same_kind", where=options.get("where", True))
+            return holding(_decided(ufunc, method, arrays, options))
+        where = options.pop("where", True)
+        np.copyto(plain(out[0]), _decided(ufunc, method, arrays, options), casting="same_kind", where=where)
         return out[0]
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
