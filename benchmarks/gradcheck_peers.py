@@ -391,12 +391,14 @@ def table(results: dict[str, Any]) -> str:
 
 
 def merge(files: list[Path]) -> dict[str, Any]:
-    """Combine the results of several runs with different checkers and the same seeds."""
+    """The results of several runs with different checkers and the same seeds: the rows that all of them have."""
     first, *others = (json.loads(path.read_text()) for path in files)
     for other in others:
-        first["seconds"] |= other["seconds"]
-        for row, more in zip(first["rows"], other["rows"], strict=True):
-            row["failures"] |= more["failures"]
+        first["seconds"] = other["seconds"] | first["seconds"]
+        theirs = {(row["group"], row["name"]): row["failures"] for row in other["rows"]}
+        first["rows"] = [row for row in first["rows"] if (row["group"], row["name"]) in theirs]
+        for row in first["rows"]:
+            row["failures"] = theirs[row["group"], row["name"]] | row["failures"]
     return first
 
 
