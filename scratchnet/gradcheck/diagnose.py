@@ -211,9 +211,9 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
         y, cache = point.forward()
         gradient = point.backward(dy, cache)[suspect.name]
         moved = replace(suspect, point=point, y=y, dy=dy, gradient=gradient).gap(direction)
-        return moved * size / (norm(gradient * direction) or 1.0)
+        return moved / (norm(gradient * direction) / size or 1.0)
 
-    size = norm(suspect.gradient * direction)
+    size = norm(suspect.gradient * direction) or 1.0
     return is_rounding(suspect.point, suspect.dy, rng, gap, gap_at, is_single=suspect.method == "widened")
 
 

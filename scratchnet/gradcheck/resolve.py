@@ -128,13 +128,13 @@ def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
     weights = balance(at.gradient)
     direction = gaussian_like(at.gradient, rng) * weights
     gap = complex_step(point, at.name, direction, at.dy, at.y) - dot(at.gradient, direction)
-    error = abs(gap) / (norm(at.gradient * weights) or 1.0)
+    error, size = abs(gap) / (norm(at.gradient * weights) or 1.0), norm(at.gradient * direction) or 1.0
 
     def gap_at(near: Point, dy: Array) -> float:
         y, cache = near.forward()
         gradient = near.backward(dy, cache)[at.name]
         moved = complex_step(near, at.name, direction, dy, y) - dot(gradient, direction)
-        return moved * norm(at.gradient * direction) / (norm(gradient * direction) or 1.0)
+        return moved / (norm(gradient * direction) / size or 1.0)
 
     if error <= BALANCED or is_rounding(point, at.dy, rng, gap, gap_at):
         return measured
