@@ -1,35 +1,36 @@
-"""Runs other gradient checkers on both catalogues of planted bugs: at how many seeds does each catch each bug?
+"""Runs other gradient checkers on both catalogues of planted bugs, and on the battery: bugs found, alarms, seconds.
 
-    python benchmarks/gradcheck_peers.py [--seeds 40] [--checkers NAME ...] [--json FILE]
+    python benchmarks/gradcheck_peers.py [--seeds 5] [--checkers NAME ...] [--json FILE]
     python benchmarks/gradcheck_peers.py --merge A.json B.json     # one table from runs in several environments
 
-A checker called "rule" is that library's rule with its default steps and tolerances, written in NumPy. The others are
-the libraries themselves, if installed, with the layer wrapped as they require. All are given the same points, at which
-the bug has an effect; an exception in backward counts as caught. The last line counts false alarms: failed checks of
-correct layers, and of the small right functions of the battery (benchmarks/gradcheck). Bugs that break only the
-contract, not a derivative, are not given to the rules.
+All are given the same points, at which the bug has an effect; an exception in backward counts as caught. Alarms are
+failed checks of right code: the correct layers of both catalogues, and the battery (benchmarks/gradcheck). Its
+functions of up to JACOBIAN numbers in their Jacobian are small, and those of 10,000 to 100,000 entries large; in these
+the battery's three mistakes are planted, too. Checkers that compute the whole Jacobian get the small ones alone. Each
+checker is the library itself, with the layer wrapped as it requires; a "rule" is written here in NumPy, with the steps
+and tolerances of its source. Bugs that break only the contract, not a derivative, are not given to the rules.
 
-    scratchnet           sn.gradcheck.check with its defaults
-    CS231n rule          10 random entries of each tensor, central h = 1e-5, |a - n| / (|a| + |n|) > 1e-4 fails
-    torch slow rule      the whole Jacobian, central h = 1e-6, |a - n| <= 1e-5 + 1e-3 |n|
-    torch fast rule      v' J u with fixed non-negative unit vectors u, v; tolerance 1e-5 sum(u) sum(v) + 1e-3 |n|
-    chainer rule         one direction of length 1 over all tensors, central h = 1e-3, |a - n| <= 1e-5 + 1e-4 |n|
-    jax rule             one fixed Gaussian direction and cotangent, central h = 1e-4, |a - n| <= 1e-5 + 1e-5 |n|
-    autograd rule        one Gaussian direction and cotangent, central h = 1e-6, 1e-6 absolute or of |a + n|
-    scipy rule           check_derivative: whole Jacobian, 3-point, h = 6e-6 max(1, |x|), |a - n| <= 1e-6 max(1, |n|)
-    torch slow, fast     torch.autograd.gradcheck(fast_mode=False, True) on a torch.autograd.Function
-    jax                  jax.test_util.check_grads(order=1, modes=["rev"]) on a jax.custom_vjp
+    scratchnet    sn.gradcheck.check with its defaults; an undecided check is neither a pass nor an alarm
+    CS231n rule   10 random entries of each tensor, central h = 1e-5, |a - n| / (|a| + |n|) > 1e-4 fails
+    chainer rule  one direction of length 1 over all tensors, central h = 1e-3, |a - n| <= 1e-5 + 1e-4 |n|
+    torch slow    torch.autograd.gradcheck of a torch.autograd.Function: the Jacobian, h = 1e-6, 1e-5 + 1e-3 |n|
+    torch fast    the same with fast_mode=True: v' J u with random non-negative unit vectors u, v
+    jax           jax.test_util.check_grads(order=1, modes=["rev"]) of a jax.custom_vjp: one direction over all tensors
+    autograd      autograd.test_util.check_grads(order=1, modes=["rev"]) of a primitive, for each tensor
+    scipy         scipy.optimize._numdiff.check_derivative: the Jacobian, "on the order of 1e-6 or lower" passes
 """
 
 import argparse
 import importlib.util
 import json
 import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +40,22 @@ from scratchnet.planted.cases import Case
 
 Tensors = list[np.ndarray]
 BUGS = CATALOGUE | STRANGERS
-BATTERY_ALARMS = "battery"
+JACOBIAN = 200_000
+WHOLE_JACOBIAN = ("torch slow", "scipy")
+GROUPS = {
+    "derivatives": "{rows} wrong derivatives in our layers: found",
+    "strangers": "{rows} wrong derivatives in strangers' layers: found",
+    "contract bugs": "{rows} broken contracts: found",
+    "one entry": "one entry doubled in {rows} large functions: found",
+    "a block": "a block of zeros in them: found",
+    "1 + 1e-4": "a factor of 1 + 1e-4 in them: found",
+    "correct layers": "alarms in {checks} checks of correct layers",
+    "small": "alarms in {checks} checks of {rows} small functions of the battery",
+    "large": "alarms in {checks} checks of {rows} large ones",
+}
+RIGHT = ("correct layers", "small", "large")
+CATALOGUES = ("derivatives", "strangers", "contract bugs", "correct layers")
+TIMED = ("derivatives", "strangers", "correct layers")
 
 
 @dataclass(frozen=True)
@@ -90,8 +106,9 @@ class Function:
         return self.backward(dy, self.forward(*self.tensors)[1])
 
 
-def scratchnet(function: Function) -> bool:
-    return bool(function.case.check(function.seed))
+def scratchnet(function: Function) -> bool | None:
+    report = function.case.check(function.seed)
+    return bool(report) if report.failed or report.problems or report else None
 
 
 def cs231n_rule(function: Function) -> bool:
@@ -108,39 +125,6 @@ def cs231n_rule(function: Function) -> bool:
     return True
 
 
-def torch_slow_rule(function: Function) -> bool:
-    y, cache = function.forward(*function.tensors)
-    rows = [function.backward(unit.reshape(y.shape), cache) for unit in np.eye(y.size)]
-    for k, tensor in enumerate(function.tensors):
-        analytic = np.array([row[k].reshape(-1) for row in rows]).reshape(y.size, tensor.size).T
-        directions = [np.zeros(t.shape) for t in function.tensors]
-        for entry in range(tensor.size):
-            directions[k].flat[entry] = 1.0
-            numeric = function.slope(directions, 1e-6).reshape(-1)
-            directions[k].flat[entry] = 0.0
-            if not np.allclose(analytic[entry], numeric, rtol=1e-3, atol=1e-5):
-                return False
-    return True
-
-
-def torch_fast_rule(function: Function) -> bool:
-    rng = np.random.default_rng(0)  # like torch, which creates a new generator in every call
-
-    def unit(shape: tuple[int, ...]) -> np.ndarray:
-        vector = np.asarray(rng.random(shape))
-        return vector / max(np.linalg.norm(vector), 1e-300)
-
-    us = [unit(t.shape) for t in function.tensors]
-    v = unit(function.forward(*function.tensors)[0].shape)
-    for k, gradient in enumerate(function.gradients(v)):
-        directions = [np.zeros(t.shape) for t in function.tensors]
-        directions[k] = u = us[k]
-        numeric, analytic = (v * function.slope(directions, 1e-6)).sum(), (gradient * u).sum()
-        if not np.allclose(analytic, numeric, rtol=1e-3, atol=1e-5 * u.sum() * v.sum()):
-            return False
-    return True
-
-
 def chainer_rule(function: Function) -> bool:
     rng = function.rng()
     dy = np.asarray(rng.uniform(-1, 1, function.forward(*function.tensors)[0].shape))
@@ -153,44 +137,50 @@ def chainer_rule(function: Function) -> bool:
     return bool(np.allclose(analytic, numeric, rtol=1e-4, atol=1e-5))
 
 
-def jax_rule(function: Function) -> bool:
-    rng = np.random.RandomState(0)
-    directions = [np.asarray(rng.standard_normal(t.shape)) for t in function.tensors]
-    dy = np.asarray(rng.standard_normal(function.forward(*function.tensors)[0].shape))
-    numeric = (dy * function.slope(directions, 1e-4)).sum()
-    analytic = sum((g * r).sum() for g, r in zip(function.gradients(dy), directions, strict=True))
-    return bool(np.allclose(analytic, numeric, rtol=1e-5, atol=1e-5))
+def scipy_check() -> Callable[[Function], bool | None]:
+    from scipy.optimize._numdiff import check_derivative  # noqa: PLC0415 - only if installed
+
+    def check(function: Function) -> bool:
+        ends = np.cumsum([tensor.size for tensor in function.tensors])[:-1]
+
+        def apart(x: np.ndarray) -> Tensors:
+            parts = zip(np.split(x, ends), function.tensors, strict=True)
+            return [part.reshape(tensor.shape) for part, tensor in parts]
+
+        def jacobian(x: np.ndarray) -> np.ndarray:
+            y, cache = function.forward(*apart(x))
+            rows = [function.backward(unit.reshape(y.shape), cache) for unit in np.eye(y.size)]
+            return np.array([np.concatenate([part.reshape(-1) for part in row]) for row in rows])
+
+        x = np.concatenate([tensor.reshape(-1) for tensor in function.tensors])
+        return not x.size or bool(
+            check_derivative(lambda x: function.forward(*apart(x))[0].ravel(), jacobian, x) <= 1e-6
+        )
+
+    return check
 
 
-def autograd_rule(function: Function) -> bool:
-    rng = function.rng()
-    directions = [np.asarray(rng.standard_normal(t.shape)) for t in function.tensors]
-    dy = np.asarray(rng.standard_normal(function.forward(*function.tensors)[0].shape))
-    for k, gradient in enumerate(function.gradients(dy)):
-        alone = [r if i == k else 0 * r for i, r in enumerate(directions)]
-        numeric, analytic = (dy * function.slope(alone, 1e-6)).sum(), (gradient * directions[k]).sum()
-        if abs(numeric - analytic) >= 1e-6 * max(1.0, abs(numeric + analytic)):
-            return False
-    return True
+def autograd_check_grads() -> Callable[[Function], bool | None]:
+    from autograd.extend import defvjp_argnums, primitive  # noqa: PLC0415 - only if installed
+    from autograd.test_util import check_grads  # noqa: PLC0415
+
+    def check(function: Function) -> bool:
+        layer = primitive(lambda *tensors: function.forward(*tensors)[0])
+
+        def vjp(argnums: Any, _: Any, tensors: Any, __: Any) -> Any:
+            cache = function.forward(*tensors)[1]
+            return lambda dy: [function.backward(dy, cache)[k] for k in argnums]
+
+        defvjp_argnums(layer, vjp)
+        np.random.seed(function.seed)  # noqa: NPY002 - where its directions come from
+        for k in range(len(function.tensors)):
+            check_grads(layer, modes=["rev"], order=1, argnum=k)(*function.tensors)  # raises AssertionError
+        return True
+
+    return check
 
 
-def scipy_rule(function: Function) -> bool:
-    y, cache = function.forward(*function.tensors)
-    rows = [function.backward(unit.reshape(y.shape), cache) for unit in np.eye(y.size)]
-    for k, tensor in enumerate(function.tensors):
-        analytic = np.array([row[k].reshape(-1) for row in rows]).reshape(y.size, tensor.size)
-        directions = [np.zeros(t.shape) for t in function.tensors]
-        for entry in range(tensor.size):
-            directions[k].flat[entry] = 1.0
-            h = np.finfo(float).eps ** (1 / 3) * max(1.0, abs(tensor.flat[entry]))
-            numeric = function.slope(directions, h).reshape(-1)
-            directions[k].flat[entry] = 0.0
-            if not (abs(analytic[:, entry] - numeric) <= 1e-6 * np.maximum(1, abs(numeric))).all():
-                return False
-    return True
-
-
-def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
+def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool | None]:
     import torch  # noqa: PLC0415 - only if installed
 
     class Wrapped(torch.autograd.Function):
@@ -216,7 +206,7 @@ def torch_gradcheck(fast_mode: bool) -> Callable[[Function], bool]:
     return check
 
 
-def jax_check_grads() -> Callable[[Function], bool]:
+def jax_check_grads() -> Callable[[Function], bool | None]:
     import jax  # noqa: PLC0415 - only if installed
     from jax.test_util import check_grads  # noqa: PLC0415
 
@@ -248,65 +238,73 @@ def jax_check_grads() -> Callable[[Function], bool]:
     return check
 
 
-def checkers() -> dict[str, Callable[[Function], bool]]:
+def checkers() -> dict[str, Callable[[Function], bool | None]]:
     """The checkers that can run here, by name."""
-    available = {
-        "scratchnet": scratchnet,
-        "CS231n rule": cs231n_rule,
-        "torch slow rule": torch_slow_rule,
-        "torch fast rule": torch_fast_rule,
-        "chainer rule": chainer_rule,
-        "jax rule": jax_rule,
-        "autograd rule": autograd_rule,
-        "scipy rule": scipy_rule,
-    }
+    available = {"scratchnet": scratchnet, "CS231n rule": cs231n_rule, "chainer rule": chainer_rule}
     if importlib.util.find_spec("torch"):
         available |= {"torch slow": torch_gradcheck(False), "torch fast": torch_gradcheck(True)}
     if importlib.util.find_spec("jax"):
         available |= {"jax": jax_check_grads()}
+    if importlib.util.find_spec("autograd"):
+        available |= {"autograd": autograd_check_grads()}
+    if importlib.util.find_spec("scipy"):
+        available |= {"scipy": scipy_check()}
     return available
 
 
-def passes(check: Callable[[Function], bool], function: Function) -> bool:
-    """Whether a function passes a checker; any exception counts as a failed check, as it would for a user."""
-    try:
-        with np.errstate(all="ignore"):
-            return check(function)
-    except Exception:
-        return False
+class Row(NamedTuple):
+    """What is checked together: functions that are all wrong by one mistake, or all right."""
+
+    group: str
+    name: str
+    functions: list[Function]
 
 
-def rows(names: list[str], seeds: int) -> Iterator[tuple[str, dict[str, int]]]:
-    """(bug, catches by checker) for each bug, and finally the false alarms under the name ""."""
-    chosen = {name: check for name, check in checkers().items() if name in names}
+def rows(seeds: int) -> Iterator[Row]:
+    """The bugs of both catalogues, then right code, then mistakes in the large functions of the battery."""
     for bug in BUGS.values():
+        group = "contract bugs" if bug.contract else "strangers" if bug.name in STRANGERS else "derivatives"
         points = [bug.visible_seed(seed)[0] for seed in range(seeds)]
-        yield (
-            bug.name,
-            {
-                name: sum(not passes(check, Function(bug.broken_case(), point)) for point in points)
-                for name, check in chosen.items()
-                if not (bug.contract and name.endswith("rule"))
-            },
-        )
-    correct = [bug.case for bug in {bug.case.name: bug for bug in BUGS.values()}.values()]
-    for kind, cases in (("", correct), (BATTERY_ALARMS, small_battery())):
-        alarms = {
-            name: sum(not passes(check, Function(case, seed)) for case in cases for seed in range(seeds))
-            for name, check in chosen.items()
-        }
-        yield kind, alarms
+        yield Row(group, bug.name, [Function(bug.broken_case(), point) for point in points])
+    for name, case in {bug.case.name: bug.case for bug in BUGS.values()}.items():
+        yield Row("correct layers", name, [Function(case, seed) for seed in range(seeds)])
+    for size, case in battery():
+        yield Row(size, case.right.name, [Function(case, seed) for seed in range(seeds)])
+        if size == "large":
+            for name, mistake in battery_module().MISTAKES.items():
+                wrong = [replace(case, mistake=mistake, seed=seed) for seed in range(seeds)]
+                yield Row(name, case.right.name, [Function(one, one.seed) for one in wrong])
+
+
+def is_given(checker: str, group: str) -> bool:
+    """Whether a group is one for this checker."""
+    if group == "contract bugs":
+        return not checker.endswith("rule")
+    return group in CATALOGUES or group == "small" or checker not in WHOLE_JACOBIAN
+
+
+def fails(check: Callable[[Function], bool | None], function: Function) -> bool:
+    """Whether a check fails; any exception is a failure, as it would be for a user, and undecided is none."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            return check(function) is False
+    except Exception:
+        return True
 
 
 @dataclass(frozen=True)
 class BatteryCase:
-    """A right function of the battery in the form of a case."""
+    """A right function of the battery in the form of a case, perhaps with a mistake."""
 
     right: Any
+    mistake: Any = None
+    seed: int = 0
 
     @property
     def layer(self) -> Any:
-        return self.right.layer
+        if self.mistake is None:
+            return self.right.layer
+        return battery_module().Mistaken(self.right.layer, self.mistake, self.seed)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -317,93 +315,104 @@ class BatteryCase:
 
     def check(self, seed: int) -> Any:
         params, inputs = self.draw(np.random.default_rng(seed))
-        return sn_check(self.right.layer, params, *inputs, seed=seed, **self.right.arguments)
+        arguments = self.right.arguments if self.mistake is None else {"contract": False, "entries": 1}
+        return sn_check(self.layer, params, *inputs, seed=seed, **arguments)
 
 
-def small_battery() -> list[Any]:
-    """The right functions on plain arrays of so few entries that a whole Jacobian can be computed."""
+def battery_module() -> Any:
+    """benchmarks/gradcheck/battery.py, which is in no package."""
     sys.path.insert(0, str(Path(__file__).parent / "gradcheck"))
-    from right_layers import BATTERY  # noqa: PLC0415, not a package
+    import battery  # noqa: PLC0415
 
-    found = []
-    for right in BATTERY.values():
+    return battery
+
+
+def battery() -> Iterator[tuple[str, BatteryCase]]:
+    """("small" or "large", right function), of those on plain arrays of no more than 100,000 entries."""
+    for right in battery_module().BATTERY.values():
         case = BatteryCase(right)
         params, inputs = case.draw(np.random.default_rng(0))
         arrays = [*inputs, *params.values()]
         if all(isinstance(array, np.ndarray) and array.dtype == float for array in arrays):
-            y = right.layer.forward(params, *inputs)[0]
-            if isinstance(y, np.ndarray | float) and np.size(y) * sum(array.size for array in arrays) <= 200_000:
-                found.append(case)
-    return found
+            y, entries = right.layer.forward(params, *inputs)[0], sum(array.size for array in arrays)
+            if isinstance(y, np.ndarray | float) and np.size(y) * entries <= JACOBIAN:
+                yield "small", case
+            elif isinstance(y, np.ndarray | float) and battery_module().PLANTED_FROM <= entries <= 100_000:
+                yield "large", case
+
+
+def measured(names: list[str], seeds: int, path: Path | None) -> dict[str, Any]:
+    """For each row, how often each checker fails; and the seconds that each took for each group; written to a
+    file after each row."""
+    chosen = {name: check for name, check in checkers().items() if name in names}
+    results: dict[str, Any] = {"seeds": seeds, "rows": [], "seconds": {name: {} for name in chosen}}
+    for row in rows(seeds):
+        failures = {}
+        for name, check in chosen.items():
+            if is_given(name, row.group):
+                start = time.perf_counter()
+                failures[name] = sum(fails(check, function) for function in row.functions)
+                seconds = results["seconds"][name]
+                seconds[row.group] = seconds.get(row.group, 0.0) + time.perf_counter() - start
+        results["rows"].append({"group": row.group, "name": row.name, "failures": failures})
+        print(row.group, row.name, failures, file=sys.stderr, flush=True)
+        if path:
+            path.write_text(json.dumps(results, indent=1) + "\n")
+    return results
 
 
 def table(results: dict[str, Any]) -> str:
-    """A Markdown table: a line for each bug that some checker missed at some seed, and the number of the others."""
-    names, seeds = results["checkers"], results["seeds"]
-    lines = ["| bug | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    always = 0
-    for bug, catches in results["bugs"].items():
-        if all(catches.get(name, seeds) == seeds for name in names) and bug not in results["contract"]:
-            always += 1
-            continue
-        cells = [f"{catches[name]}" if name in catches else "" for name in names]
-        cells = [f"**{cell}**" if cell and int(cell) < seeds else cell for cell in cells]
-        lines.append(f"| {bug}{' (contract)' if bug in results['contract'] else ''} | {' | '.join(cells)} |")
-    lines.append(f"| {always} more bugs | " + " | ".join([str(seeds)] * len(names)) + " |")
-    for kind, contract in (("derivative", False), ("contract", True)):
-        kept = [catches for bug, catches in results["bugs"].items() if (bug in results["contract"]) == contract]
-        cells = [f"{sum(c[name] for c in kept) / (seeds * len(kept)):.1%}" if name in kept[0] else "" for name in names]
-        lines.append(f"| **all {len(kept)} {kind} bugs** | {' | '.join(cells)} |")
-    alarms = [f"{results['false_alarms'][name] / results['correct_checks']:.1%}" for name in names]
-    alarms_in = f"false alarms in {results['correct_checks']} checks of correct layers"
-    lines.append(f"| **{alarms_in}** | {' | '.join(alarms)} |")
-    alarms = [f"{results['battery_alarms'][name] / results['battery_checks']:.1%}" for name in names]
-    lines.append(f"| **false alarms in {results['battery_checks']} checks of the battery** | {' | '.join(alarms)} |")
+    """Two Markdown tables: a line for each group, and one for each bug that some checker missed at some seed."""
+    names, seeds = list(results["seconds"]), results["seeds"]
+    by_group: dict[str, list[dict[str, Any]]] = {}
+    for row in results["rows"]:
+        by_group.setdefault(row["group"], []).append(row)
+    head = [" | ".join(["", "", *names, ""]).strip() + "\n" + "|---" * (len(names) + 1) + "|"]
+    lines = list(head)
+    for group, told in GROUPS.items():
+        found, right = by_group.get(group, []), group in RIGHT
+        cells = []
+        for name in names:
+            counts = [row["failures"][name] for row in found if name in row["failures"]]
+            share = f"{sum(counts)}" if right else f"{sum(counts) / (seeds * max(1, len(counts))):.1%}"
+            cells.append(share if counts else "")
+        lines.append(f"| {told.format(rows=len(found), checks=seeds * len(found))} | {' | '.join(cells)} |")
+    checks = seeds * sum(len(by_group.get(group, [])) for group in TIMED)
+    times = [1e3 * sum(results["seconds"][name].get(group, 0.0) for group in TIMED) / checks for name in names]
+    lines.append(f"| milliseconds a check, in the catalogues | {' | '.join(f'{time:.2g}' for time in times)} |")
+    lines += ["", *head]
+    for row in (row for group in CATALOGUES if group not in RIGHT for row in by_group.get(group, [])):
+        if any(count < seeds for count in row["failures"].values()):
+            cells = [str(row["failures"].get(name, "")) for name in names]
+            cells = [f"**{cell}**" if cell and int(cell) < seeds else cell for cell in cells]
+            contract = " (contract)" if row["group"] == "contract bugs" else ""
+            lines.append(f"| {row['name']}{contract} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def merge(files: list[Path]) -> dict[str, Any]:
-    """Combine the results of several runs with different checkers and the same seeds."""
+    """The results of several runs with different checkers and the same seeds: the rows that all of them have."""
     first, *others = (json.loads(path.read_text()) for path in files)
     for other in others:
-        new = [name for name in other["checkers"] if name not in first["checkers"]]
-        first["checkers"] += new
-        for name in new:
-            for alarms in ("false_alarms", "battery_alarms"):
-                first[alarms][name] = other[alarms][name]
-            for bug, catches in other["bugs"].items():
-                first["bugs"][bug] |= {name: catches[name]} if name in catches else {}
+        first["seconds"] = other["seconds"] | first["seconds"]
+        theirs = {(row["group"], row["name"]): row["failures"] for row in other["rows"]}
+        first["rows"] = [row for row in first["rows"] if (row["group"], row["name"]) in theirs]
+        for row in first["rows"]:
+            row["failures"] = theirs[row["group"], row["name"]] | row["failures"]
     return first
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--checkers", nargs="+", metavar="NAME", help="checkers to run (default: all available)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the counts to this file")
-    parser.add_argument("--merge", nargs="+", type=Path, metavar="FILE", help="only print a table of these files")
+    parser.add_argument("--merge", nargs="+", type=Path, metavar="FILE", help="only print the tables of these files")
     options = parser.parse_args()
     if options.merge:
         print(table(merge(options.merge)))
         return
-    names = options.checkers or list(checkers())
-    bugs: dict[str, dict[str, int]] = {}
-    for bug, catches in rows(names, options.seeds):
-        bugs[bug] = catches
-        print(bug or "false alarms", catches, file=sys.stderr, flush=True)
-    results = {
-        "seeds": options.seeds,
-        "checkers": names,
-        "false_alarms": bugs.pop(""),
-        "battery_alarms": bugs.pop(BATTERY_ALARMS),
-        "bugs": bugs,
-        "contract": [bug.name for bug in BUGS.values() if bug.contract],
-        "correct_checks": options.seeds * len({bug.case.name for bug in BUGS.values()}),
-        "battery_checks": options.seeds * len(small_battery()),
-    }
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
-    print(table(results))
+    print(table(measured(options.checkers or list(checkers()), options.seeds, options.json)))
 
 
 if __name__ == "__main__":

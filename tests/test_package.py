@@ -31,11 +31,12 @@ files.atomic
 files
 gradcheck.drawing gradcheck.faults gradcheck.hints gradcheck.where gradcheck.wording
 gradcheck.strategies gradcheck.report gradcheck.point
-gradcheck.adapters gradcheck.attributes gradcheck.lifted gradcheck.nudges gradcheck.numeric gradcheck.structures
-gradcheck.watch
+gradcheck.adapters gradcheck.attributes gradcheck.lifted gradcheck.numeric gradcheck.structures
+gradcheck.nudges gradcheck.watch
 gradcheck.contract gradcheck.coverage gradcheck.differences gradcheck.lifted_functions gradcheck.precision
 gradcheck.sides gradcheck.source_files gradcheck.taylor_rates
-gradcheck.agreement gradcheck.algebra gradcheck.resolve gradcheck.step_sweep
+gradcheck.agreement gradcheck.algebra gradcheck.held gradcheck.step_sweep
+gradcheck.resolve
 gradcheck.diagnose
 gradcheck.check
 gradcheck

@@ -4,7 +4,8 @@
 
 Each right function is checked at as many points as there are seeds, those of more than 100,000 entries at --large-seeds
 points. Then mistakes are planted in those of 10,000 entries and more: one entry doubled, a block of zeros, a factor of
-1 + 1e-4. A check that is undecided is no pass, so it is neither an alarm nor a miss, and counted apart.
+1 + 1e-4. A check that is undecided is no pass, so it is neither an alarm nor a miss, and counted apart. Results are
+written to --json after each function, and those already there are not computed again.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from mistakes import MISTAKES, Mistaken
 from right_functions import Right
-from right_layers import BATTERY
+from right_strangers import BATTERY
 
 from scratchnet.gradcheck import Report, check
 
@@ -54,11 +55,22 @@ def misses(right: Right, seeds: int) -> dict[str, dict[str, int]]:
     counts = {}
     for name, mistake in MISTAKES.items():
         outcomes = [
-            outcome(examine(right, seed, Mistaken(right.layer, mistake, seed), contract=False, entries=5))
+            outcome(examine(right, seed, Mistaken(right.layer, mistake, seed), contract=False, entries=1))
             for seed in range(seeds)
         ]
-        counts[name] = {"missed": outcomes.count("passed"), "undecided": outcomes.count("undecided")}
+        counts[name] = {"seeds": seeds, "missed": outcomes.count("passed"), "undecided": outcomes.count("undecided")}
     return counts
+
+
+def totals(results: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """The sums over all functions."""
+    rows = results.values()
+    total = {key: sum(row[key] for row in rows) for key in ("checks", "alarms", "undecided")}
+    planted = [mistake for row in rows for mistake in row.get("mistakes", {}).values()]
+    total["mistakes"] = sum(mistake["seeds"] for mistake in planted)
+    total["missed"] = sum(mistake["missed"] for mistake in planted)
+    total["mistakes undecided"] = sum(mistake["undecided"] for mistake in planted)
+    return total
 
 
 def main() -> int:
@@ -69,9 +81,10 @@ def main() -> int:
     parser.add_argument("--only", default="", help="the functions with this in their names")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    results = {}
-    for name, right in BATTERY.items():
-        if options.only not in name:
+    written = options.json is not None and options.json.exists()
+    results = json.loads(options.json.read_text())["functions"] if written else {}
+    for name, right in sorted(BATTERY.items(), key=lambda item: item[1].entries()):
+        if options.only not in name or name in results:
             continue
         large = right.entries() > LARGE
         row = alarms(right, options.large_seeds if large else options.seeds)
@@ -79,13 +92,10 @@ def main() -> int:
             row["mistakes"] = misses(right, max(1, options.planted // 10) if large else options.planted)
         results[name] = row
         print(name, row, flush=True)
-    rows = results.values()
-    total = {key: sum(row[key] for row in rows) for key in ("checks", "alarms", "undecided")}
-    planted = [count for row in rows for count in row.get("mistakes", {}).values()]
-    total["missed"] = sum(count["missed"] for count in planted)
+        if options.json:
+            options.json.write_text(json.dumps({"total": totals(results), "functions": results}, indent=1) + "\n")
+    total = totals(results)
     print(f"{len(results)} functions: {total}")
-    if options.json:
-        options.json.write_text(json.dumps({"total": total, "functions": results}, indent=1) + "\n")
     return 1 if total["alarms"] or total["missed"] else 0
 
 

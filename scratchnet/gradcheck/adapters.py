@@ -102,20 +102,22 @@ class ValueAndGradient(Wrapped):
     gradient: Callable[..., Any] | None
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Any, Any]:
-        """The value, and as the cache the gradient."""
+        """The value, and as the cache the number of inputs and the gradient."""
         if self.gradient is not None:
-            return self.function(*inputs, **options), lambda: self.gradient(*inputs, **options)
+            return self.function(*inputs, **options), (len(inputs), lambda: self.gradient(*inputs, **options))
         result = self.function(*inputs, **options)
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise ScratchnetError(
                 f"{self} returned a {type(result).__name__}, expected (value, gradient); "
                 "with the gradient in a function of its own: from_value_and_gradient(f, gradient)"
             )
-        return result[0], lambda: result[1]
+        return result[0], (len(inputs), lambda: result[1])
 
     def backward(self, dy: Any, cache: Any) -> tuple[Any, Params]:
-        """dy times the gradient; None for the arguments that it leaves out."""
-        return _times(dy, cache()), {}
+        """dy times the gradient; None for the arguments that it leaves out: one alone is that of the first."""
+        number, gradient = cache
+        scaled = _times(dy, gradient())
+        return (scaled if number == 1 or isinstance(scaled, tuple) else (scaled, *[None] * (number - 1))), {}
 
 
 def from_value_and_gradient(

@@ -6,10 +6,11 @@ Its arrays of floats are its parameters, and each needs a gradient, which is fou
     layer.W and layer.dW                 or weight_grad, grad_weight, dweights, gW     from-scratch books and courses
     layer.params and layer.grads         dictionaries with the same keys, or lists of the same length
     layer.parameters, layer.gradients    the same, as in numpy-ml
-    layer.W.data and layer.W.grad        parameters that are objects of their own, as in MyGrad and DeZero
+    layer.W.data and layer.W.grad        parameters that are objects of their own, as in MyGrad and DeZero; or .value
 """
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,10 @@ from scratchnet.backend import Array, Params, to_host
 from scratchnet.errors import ScratchnetError
 from scratchnet.gradcheck.point import positional_names
 
-STORES = (("params", "grads"), ("parameters", "gradients"), ("weights", "gradients"), ("_params", "_grads"))
+STORES = {
+    "params": ("grads", "gradients"), "parameters": ("gradients", "grads"), "_params": ("_grads",),
+    "weights": ("gradients", "grads", "grad_weights", "weight_grads", "dweights"),
+}  # fmt: skip
 PATTERNS = ("d{}", "{}_grad", "grad_{}", "g{}", "d_{}", "{}_gradient", "grad{}", "delta_{}")
 OUTPUTS, INPUT_GRADIENTS = ("output", "out", "y", "Y"), ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev")
 
@@ -98,6 +102,8 @@ class Attributes:
         if self.backward_name == "backward_var":  # MyGrad's operations, one input at a time
             layer.variables = inputs
             return tuple(np.asarray(_data(method(dy, index))) for index in range(len(inputs))), {}
+        if not inspect.signature(method).parameters:  # of a loss, which is the end of its chain
+            return _scaled(dy, method(), len(inputs)), {name: dy * value for name, value in self._gradients(layer)}
         wrapped = self.variable(dy) if self.variable is not None and type(y) is type(inputs[0]) else dy
         result = method(wrapped)
         if result is None:
@@ -107,16 +113,26 @@ class Attributes:
             dinputs = dinputs[0]
         return dinputs, dict(self._gradients(layer))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That no parameters were found, since then their gradients are not checked."""
+        how = 'if it has some: from_attributes(layer, gradients={"W": "dW"})'
+        return () if self._names() else (f"no parameters were found on {self}; {how}",)
+
     def _names(self) -> list[str]:
         if self.gradients:
             return list(self.gradients)
-        for params, grads in STORES:
-            store, other = getattr(self.layer, params, None), getattr(self.layer, grads, None)
-            if isinstance(store, dict) and store and isinstance(other, dict):
-                return [f"{params}.{key}" for key, value in store.items() if _is_array(value)]
-            if isinstance(store, list) and store and isinstance(other, list):
-                return [f"{params}.{index}" for index, value in enumerate(store) if _is_array(value)]
-        own = {name: value for name, value in getattr(self.layer, "__dict__", {}).items() if _is_array(value)}
+        for name in STORES:
+            store = getattr(self.layer, name, None)
+            if isinstance(store, dict | list) and store:
+                pairs = store.items() if isinstance(store, dict) else enumerate(store)
+                return [f"{name}.{key}" for key, value in pairs if _is_array(value)]
+        kept = {*self.input_names, *OUTPUTS, *INPUT_GRADIENTS}  # by earlier calls
+        own = {
+            name: value
+            for name, value in getattr(self.layer, "__dict__", {}).items()
+            if _is_array(value) and name not in kept
+        }
         gradients = {pattern.format(name) for name in own for pattern in PATTERNS}
         return [name for name in own if name not in gradients]
 
@@ -129,7 +145,8 @@ class Attributes:
         for name in self._names():
             store, _, key = name.partition(".")
             if key:
-                grads = getattr(layer, dict(STORES)[store])
+                found = [getattr(layer, other) for other in STORES[store] if hasattr(layer, other)]
+                grads = found[0] if found else {}
                 value = grads.get(key) if isinstance(grads, dict) else grads[int(key)]
             elif gradient := self._gradient_name(layer, name):
                 value = getattr(layer, gradient)
@@ -137,6 +154,15 @@ class Attributes:
                 value = getattr(getattr(layer, name), "grad", None)
             if value is not None:
                 yield name, np.array(_data(value))
+
+
+def _scaled(dy: Any, gradients: Any, number: int) -> Any:
+    """dy times the gradients that a backward without arguments returns; one alone is that of the first input."""
+    if np.ndim(dy):
+        raise ScratchnetError("backward takes no dy, and y is not a number")
+    if isinstance(gradients, tuple | list):
+        return tuple(dy * part for part in gradients)
+    return (dy * gradients, *[None] * (number - 1)) if number > 1 else dy * gradients
 
 
 def _read(layer: Any, name: str) -> Any:
@@ -157,19 +183,21 @@ def _write(layer: Any, name: str, value: Any) -> None:
     elif isinstance(held, np.ndarray):
         setattr(layer, store, value)
     else:
-        held.data = value
+        setattr(held, "data" if hasattr(held, "data") else "value", value)
 
 
 def _is_array(value: Any) -> bool:
-    inner = value if isinstance(value, np.ndarray) else getattr(value, "data", None)
+    inner = value if isinstance(value, np.ndarray) else getattr(value, "data", getattr(value, "value", None))
     return isinstance(inner, np.ndarray) and inner.dtype.kind == "f"
 
 
 def _data(value: Any) -> Any:
-    """The array in an object that holds one as .data; arrays and numbers as they are."""
-    if isinstance(value, np.ndarray | np.generic | float | int) or not hasattr(value, "data"):
+    """The array in an object that holds one as .data or .value; arrays and numbers as they are."""
+    if isinstance(value, np.ndarray | np.generic | float | int) or not (
+        hasattr(value, "data") or hasattr(value, "value")
+    ):
         return value
-    return to_host(value.data)
+    return to_host(value.data if hasattr(value, "data") else value.value)
 
 
 def _first(layer: Any, names: tuple[str, ...], problem: str) -> Any:

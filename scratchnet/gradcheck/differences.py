@@ -7,7 +7,8 @@ useless at any order. A cache, or a cache inside it, may record the branches tha
 
     cache.branches    an array, or nested tuples and dictionaries of arrays: ReLU masks, max-pooling winners, signs
 
-and steps whose two ends took different branches are dropped, with all larger ones.
+and steps whose two ends took different branches are dropped, with all larger ones, and so are steps that leave the
+domain of forward.
 """
 
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ def central(
         slopes.append(found)
     if len(slopes) < SAME_BRANCH_STEPS:
         return Difference(slopes[0].value, np.inf, steps[0] * size, False)
-    crossed = [k for k, found in enumerate(slopes) if not found.same]
+    crossed = [k for k, found in enumerate(slopes) if not (found.same and np.isfinite(found.value))]
     first = crossed[-1] + 1 if crossed else 0
     crosses_kink = len(slopes) - first < SAME_BRANCH_STEPS
     kept = np.array([found.value for found in (slopes[-SAME_BRANCH_STEPS:] if crosses_kink else slopes[first:])])
@@ -56,6 +57,8 @@ def central(
         growth = (steps[0] / steps[1]) ** 2
         kept = (growth * kept[1:] - kept[:-1]) / (growth - 1)
     taken = np.array(steps[len(slopes) - len(kept) : len(slopes)])
+    if not np.isfinite(kept).all():
+        return Difference(np.nan, np.inf, steps[-1] * size, False)
     gaps = np.abs(np.diff(kept))
     noise = [np.median((gaps * taken[1:])[k:]) for k in range(len(gaps))] / taken[1:]  # it grows as the step falls
     bars = np.maximum(np.maximum(gaps[1:], gaps[:-1]), noise[:-1])  # a single small gap may be a coincidence

@@ -33,10 +33,26 @@ def switched_off(given: Any, rules: Collection[str]) -> set[str]:
     return {name for name, wanted in given.items() if not wanted}
 
 
+def no_layer(layer: Any) -> str:
+    """What to do with a class, or with something that has no forward and backward."""
+    name = getattr(layer, "__name__", type(layer).__name__)
+    if isinstance(layer, type):
+        return f"{name} is a class, expected a layer: check({name}(...), params, x)"
+    return (
+        f"{name} has no forward and backward; two functions are checked by check(from_functions(f, gradient), {{}}, x)"
+    )
+
+
 def raised(what: str, error: Exception, kind: type[ScratchnetError]) -> Exception:
     """What to raise for an exception in forward or backward: its message, and the line of code that raised it."""
     if isinstance(error, ScratchnetError | MemoryError):
         return error
+    if (
+        isinstance(error, AttributeError)
+        and error.name in ("forward", "backward")
+        and not hasattr(error.obj, error.name)
+    ):
+        return ScratchnetError(no_layer(error.obj))
     frame = traceback.extract_tb(error.__traceback__)[-1]
     said = " ".join(str(error).split())[:200]
     return kind(f"{what} raised {type(error).__name__}: {said} ({frame.filename}, line {frame.lineno})")

@@ -9,9 +9,10 @@ Whatever has no rule here raises, or loses its imaginary part; the check then ta
 trusts a lifted derivative that no difference confirms.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -131,12 +132,19 @@ class Lifted(np.ndarray):
         return np.zeros(self.shape)
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
-        """The same numbers for double precision; a TypeError for less, since the imaginary part is lost there."""
+        """The same numbers for double precision; a TypeError for less, unless float32 is to be taken for it."""
         if np.dtype(dtype).kind in "biu":
             return np.real(lower(self)).astype(dtype)
+        if np.dtype(dtype) == np.float32 and FORWARD.is_widened:
+            return self.copy()
         if np.dtype(dtype) not in (np.dtype(np.float64), np.dtype(np.complex128)):
             raise TypeError(f"forward computes in {np.dtype(dtype)}")
         return self.copy()
+
+    def __float__(self) -> float:
+        """The real part; if it is what forward returns, `run` gives back what was lost."""
+        FORWARD.floats.append(complex(lower(self)))
+        return FORWARD.floats[-1].real
 
     def var(self, axis: Any = None, *_: Any, ddof: float = 0, keepdims: Any = False, **options: Any) -> Any:
         """The mean square of the distances from the mean, without absolute values."""
@@ -157,6 +165,34 @@ class Lifted(np.ndarray):
         return self
 
     conjugate = conj
+
+
+class Forward:
+    """The forward that runs: whether it takes float32 for float64, and the numbers that float() has been called on."""
+
+    is_widened = False
+    floats: ClassVar[list[complex]] = []
+
+
+FORWARD = Forward()
+
+
+def run(forward: Callable[..., Any], *arguments: Any, is_widened: bool, **options: Any) -> tuple[Any, Any]:
+    """(y, cache) of a forward on lifted arguments. Raises TypeError if float() lost an imaginary part within it."""
+    FORWARD.is_widened = is_widened
+    FORWARD.floats.clear()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            y, cache = forward(*map(lift, arguments), **options)
+    finally:
+        FORWARD.is_widened = False
+    y, floats = lower(y), list(FORWARD.floats)
+    if not floats:
+        return y, cache
+    if len(floats) > 1 or np.ndim(y) or np.iscomplexobj(y) or y != floats[0].real:
+        raise TypeError("forward computes on with float()")
+    return np.asarray(floats[0]), cache
 
 
 def lift(value: Any) -> Any:

@@ -7,22 +7,28 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, Params
-from scratchnet.gradcheck.lifted import FUNCTIONS, Lifted, lift, lower
+from scratchnet.gradcheck.lifted import FUNCTIONS, Lifted, lift, lower, run
 
 
 @dataclass(frozen=True)
 class LiftedForward:
-    """A layer whose forward gets complex arrays as Lifted ones, and returns y as a plain complex array."""
+    """A layer whose forward gets complex arrays as Lifted ones, and returns y as a plain complex array.
+
+    is_widened: whether a forward that casts to float32 computes in float64 instead, on real arrays, too.
+    """
 
     layer: Any
     input_names: tuple[str, ...]
+    is_widened: bool = False
 
     def forward(self, params: Params, *inputs: Array, **options: Any) -> tuple[Array, Any]:
         """As the layer's own, which real arrays are left to."""
-        if not any(np.iscomplexobj(tensor) for tensor in [*params.values(), *inputs]):
-            return self.layer.forward(params, *inputs, **options)
-        y, cache = self.layer.forward(lift(params), *map(lift, inputs), **options)
-        return lower(y), cache
+        if any(np.iscomplexobj(tensor) for tensor in [*params.values(), *inputs]):
+            return run(self.layer.forward, params, *inputs, is_widened=self.is_widened, **options)
+        y, cache = self.layer.forward(params, *inputs, **options)
+        if self.is_widened:
+            y = np.real(run(self.layer.forward, params, *inputs, is_widened=True, **options)[0])
+        return y, cache
 
     @property
     def constants(self) -> dict[str, Any]:

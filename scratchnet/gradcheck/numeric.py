@@ -14,7 +14,7 @@ from scratchnet.backend import Array, to_host
 from scratchnet.gradcheck.point import Point, dot, norm, said
 
 COMPLEX_STEP, TINY_STEP, TINY = 1e-30, 1e-10, 1e-100  # times the scale of the tensor; less would underflow below TINY
-SPOT_STEP, UNEVEN, ENOUGH = 2e-6, 1e3, 10**6
+SPOT_STEP, UNEVEN, ENOUGH, UNDERFLOW = 2e-6, 1e3, 10**6, 1e-295
 
 
 class NoComplexError(Exception):
@@ -39,6 +39,8 @@ def complex_step(point: Point, name: str, direction: Array, dy: Array, y: Array)
         raise NoComplexError(f"forward turned complex numbers into {moved_y.dtype}")
     if not norm(moved_y.real - y) <= 1e-9 * norm(y):
         raise NoComplexError("its real part differs from forward on real numbers")
+    if 0 < norm(moved_y.imag) < UNDERFLOW:
+        raise NoComplexError("the imaginary part of y underflows")
     return dot(dy, moved_y.imag / step)
 
 

@@ -1,7 +1,8 @@
 """A layer at a point: named tensors that can be perturbed, and forward and backward there."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,14 +24,15 @@ class Point:
 
     def __post_init__(self) -> None:
         """Raises NestedError unless all are arrays, and ScratchnetError if one is not float64 or a name is taken."""
-        leaves = [*self.params.values(), *self.inputs] if isinstance(self.params, dict) else [None]
-        if any(getattr(leaf, "dtype", np.dtype(bool)).kind not in "fc" for leaf in leaves):
+        arrays = [*self.params.values(), *self.inputs] if isinstance(self.params, dict) else [None]
+        if isinstance(self.layer, type) or any(getattr(a, "dtype", np.dtype(bool)).kind not in "fc" for a in arrays):
             raise NestedError("an argument is no array of floating-point numbers")
         if shared := sorted(self.params.keys() & set(self.input_names)):
             raise ScratchnetError(f"{shared[0]} is both a parameter and an input: rename the parameter")
         for name, tensor in self.tensors.items():
             if tensor.dtype.name != "float64":
-                raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: {name}.astype(np.float64)")
+                how = f"{name}.real and {name}.imag" if tensor.dtype.kind == "c" else f"{name}.astype(np.float64)"
+                raise ScratchnetError(f"{name} is {tensor.dtype}, expected float64: {how}")
 
     @cached_property
     def input_names(self) -> list[str]:
@@ -77,8 +79,11 @@ class Point:
         return result
 
     def at_step(self, name: str, step: Array) -> tuple[Array, Any]:
-        """(y, cache) with `step` added to one tensor."""
-        return self.forward({name: self.tensors[name] + step})
+        """(y, cache) with `step` added to one tensor; y is NaN where forward raises, beyond the edge of its domain."""
+        with np.errstate(all="ignore"), suppress(ScratchnetError):
+            return self.forward({name: self.tensors[name] + step})
+        y, cache = self.forward()  # which has just worked
+        return y * np.nan, cache
 
     def backward(self, dy: Array, cache: Any) -> dict[str, Array]:
         """The gradients from backward, by tensor name. Raises MalformedError if it returns something else."""
@@ -108,10 +113,10 @@ def argument_names(layer: Any, number: int) -> list[str]:
     """
     if (told := getattr(layer, "input_names", None)) is not None:
         return list(told)[:number]
-    return positional_names(layer.forward)[1 : number + 1]
+    return positional_names(getattr(layer, "forward", None))[1 : number + 1]
 
 
-def positional_names(function: Callable[..., Any]) -> list[str]:
+def positional_names(function: Any) -> list[str]:
     """The names of a function's positional arguments; none if Python cannot tell."""
     try:
         found = inspect.signature(function).parameters.values()

@@ -8,14 +8,17 @@ by many error bars, or stay open, and what most of them say is the verdict.
 """
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from scratchnet.backend import Array, device_of, to_host
-from scratchnet.gradcheck.differences import central
+from scratchnet.errors import ScratchnetError
+from scratchnet.gradcheck.differences import STEPS, central
+from scratchnet.gradcheck.held import gaps_with_branches_held
 from scratchnet.gradcheck.lifted_functions import LiftedForward
-from scratchnet.gradcheck.nudges import NUDGES, nudged
+from scratchnet.gradcheck.nudges import is_rounding
 from scratchnet.gradcheck.numeric import NoComplexError, complex_step, is_uneven, scale_of, spot_difference
 from scratchnet.gradcheck.point import Point, dot, gaussian_like, norm
 from scratchnet.gradcheck.report import TOLERANCE, Mismatch, TensorCheck
@@ -24,12 +27,14 @@ from scratchnet.gradcheck.sides import one_sided
 LADDER = tuple(2e-2 * 4.0**-k for k in range(17))  # 2e-2 to 5e-12 times the scale of the tensor
 LARGE_STEPS = tuple(0.64 * 2.0**-k for k in range(9))  # for a forward with few digits
 BARS = 4  # error bars within which a gap agrees
+COARSE = 0.1  # of the gradient, is how well a difference must confirm a derivative where it has few digits
 CLEAR = 10  # error bars beyond which it is none of the difference
 DIRECTIONS, MOST, EARLY = 6, 4, 3
 COARSEST = 1e-3  # a tolerance above it would prove too little
 FINE = 1e-6  # above it, the direction of the gradient itself is tried too: along it a wrong factor stands out
 BALANCED, FLOOR = 1e-8, 1e-9
 MASKED_STEPS, BENT, KEPT = (1.6e-2, 8e-3, 4e-3, 2e-3, 1e-3, 2.5e-4, 6e-5), 0.02, 0.9
+TINIEST, NO_DIGITS_LEFT = 1e-295, "y, or what backward says of its changes, is too small a number to have digits left"
 KINK_REDRAWS = 3  # new directions to try while too few steps cross no kink
 PLAUSIBLE, SMALL_STEPS = 1e-3, (2e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)  # for the many kinks of a large tensor
 
@@ -44,6 +49,8 @@ def settle(
     if checker.method != "auto":
         return by_differences(checker, at, directions, checker.method, rng)
     reasons = [reason] if reason else []
+    if is_beneath_digits(at):
+        return by_differences(checker, at, directions, "central4", rng, NO_DIGITS_LEFT)
     for method, point in (("complex", at.point), ("lifted", lifted(at.point))):
         if method == "lifted":
             try:
@@ -57,6 +64,8 @@ def settle(
         if _confirmed(at, directions[0], numeric[0]):
             return _balanced(measured, point, rng)
         reasons.append(f"it disagrees with differences in {at.name} (abs or conj in forward, or a kink)")
+    if numeric is None and (exact := _widened(checker, at, directions)):
+        return exact
     found = by_differences(checker, at, directions, "central4", rng, reasons[0])
     if numeric is not None and found.check.agrees and found.check.allowed > FINE:  # it agrees as any would
         hint = "the complex step contradicts backward, and differences are too coarse to judge between them"
@@ -64,9 +73,31 @@ def settle(
     return found
 
 
-def lifted(point: Point) -> Point:
+def lifted(point: Point, *, is_widened: bool = False) -> Point:
     """The point with a forward that takes code for real numbers through the complex step."""
-    return replace(point, layer=LiftedForward(point.layer, tuple(point.input_names)))
+    return replace(point, layer=LiftedForward(point.layer, tuple(point.input_names), is_widened))
+
+
+def _widened(checker: Any, at: Any, directions: list[Array]) -> Any:
+    """The measurement of a forward that casts to float32, as if it did not; None if it does not do just that.
+
+    A difference must confirm it, as far as one can in float32.
+    """
+    point = lifted(at.point, is_widened=True)
+    try:
+        wide = at._replace(point=point, y=point.forward()[0])
+        if not norm(wide.y - at.y) <= TOLERANCE["widened"] * norm(at.y):
+            return None
+        directions = [*directions, at.gradient / (norm(at.gradient) or 1.0)]  # along itself a wrong factor stands out
+        numeric = [complex_step(point, at.name, r, at.dy, wide.y) for r in directions]
+    except (NoComplexError, ScratchnetError):
+        return None
+    scale = max(norm(at.gradient), *map(abs, numeric))
+    for steps, (direction, value) in product((STEPS, LARGE_STEPS), zip(directions, numeric, strict=True)):
+        difference = central(at.point, at.name, direction, at.dy, steps=steps)
+        if max(difference.error, abs(difference.value - value)) <= COARSE * scale:
+            return checker.compare(wide, directions, numeric, "widened")
+    return None
 
 
 def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
@@ -79,8 +110,8 @@ def _confirmed(at: Any, direction: Array, numeric: float) -> bool:
         abs(numeric - analytic) <= TOLERANCE["central4"] * scale  # which no difference could tell apart
     ):
         return True
-    differences = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
-    gap, of_backward = np.abs(differences - numeric).min(), np.abs(differences - analytic).min()
+    taken = np.array([spot_difference(at.point, at.name, direction, at.dy, step) for step in SMALL_STEPS])
+    gap, of_backward = (np.abs(taken[np.isfinite(taken)] - value).min(initial=np.inf) for value in (numeric, analytic))
     if gap <= PLAUSIBLE * scale and (
         gap <= 3 * of_backward or abs(numeric - analytic) <= TOLERANCE["central4"] * scale
     ):
@@ -97,8 +128,15 @@ def _balanced(measured: Any, point: Point, rng: np.random.Generator) -> Any:
     weights = balance(at.gradient)
     direction = gaussian_like(at.gradient, rng) * weights
     gap = complex_step(point, at.name, direction, at.dy, at.y) - dot(at.gradient, direction)
-    error = abs(gap) / (norm(at.gradient * weights) or 1.0)
-    if error <= BALANCED or abs(gap) <= 4 * max(_moved(at, point, direction, gap, rng) for _ in range(NUDGES)):
+    error, size = abs(gap) / (norm(at.gradient * weights) or 1.0), norm(at.gradient * direction) or 1.0
+
+    def gap_at(near: Point, dy: Array) -> float:
+        y, cache = near.forward()
+        gradient = near.backward(dy, cache)[at.name]
+        moved = complex_step(near, at.name, direction, dy, y) - dot(gradient, direction)
+        return moved / (norm(gradient * direction) / size or 1.0)
+
+    if error <= BALANCED or is_rounding(point, at.dy, rng, gap, gap_at):
         return measured
     return measured._replace(check=replace(measured.check, error=error, tolerance=BALANCED))
 
@@ -108,14 +146,6 @@ def balance(gradient: Array) -> Array:
     sizes = np.abs(to_host(gradient))
     sizes = np.maximum(np.where(sizes > 0, sizes, np.median(sizes[sizes > 0])), FLOOR * sizes.max())
     return device_of(gradient).upload(sizes.min() / sizes)
-
-
-def _moved(at: Any, point: Point, direction: Array, gap: float, rng: np.random.Generator) -> float:
-    """How far rounding moves a gap: its change when every number changes in its last place."""
-    near, dy = nudged(point, at.dy, rng)
-    y, cache = near.forward()
-    numeric = complex_step(near, at.name, direction, dy, y)
-    return abs(numeric - dot(near.backward(dy, cache)[at.name], direction) - gap)
 
 
 def by_differences(
@@ -135,7 +165,14 @@ def by_differences(
     measured = checker.compare(at, taken, numeric, method, reason)
     if measured.check.agrees:
         return measured
+    if is_beneath_digits(at):
+        return measured._replace(check=_undecided(measured.check, NO_DIGITS_LEFT))
     return measured._replace(check=resolve(at, measured.check, rng))
+
+
+def is_beneath_digits(at: Any) -> bool:
+    """Whether moving the tensor by its own size would change sum(dy * y) by less than float64 has digits for."""
+    return 0 < norm(at.gradient) < TINIEST * norm(at.dy) / scale_of(at.point.tensors[at.name])
 
 
 def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorCheck:
@@ -143,8 +180,13 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
     size, order = norm(at.gradient), 4 if check.method == "central4" else 2
     gaps: list[tuple[float, float]] = []  # of each direction: the gap and its error bar
     directions = [gaussian_like(at.gradient, rng) for _ in range(DIRECTIONS)]
+    if passed := _with_branches_held(at, check, directions[:EARLY], order):
+        return passed
     for number, direction in enumerate(directions):
-        gaps.append(_gap(at, direction, order))
+        gap = _gap(at, direction, order)
+        gaps.append(gap if np.isfinite(gap[0]) else _gap_in_proportion(at, direction, order))
+        if not np.isfinite(check.error):
+            check = replace(check, error=gaps[-1][0] / (size or 1.0))
         if number + 1 == EARLY and all(_is_clear(*gap, check.allowed * size) for gap in gaps):
             return check
     fine = [(gap, bar) for gap, bar in gaps if BARS * bar <= COARSEST * size]
@@ -157,10 +199,34 @@ def resolve(at: Any, check: TensorCheck, rng: np.random.Generator) -> TensorChec
         if tolerance > FINE and _wrong_along_itself(at, order):
             return check
         return replace(check, error=max(gap for gap, _ in agreeing) / size, tolerance=tolerance)
-    gap, bar = (float(np.median(values)) for values in zip(*gaps, strict=True))
-    told = f"differences are good to {bar / (size or 1.0):.0e} here, and miss the gradient by {gap / (size or 1.0):.0e}"
-    advice = "check fewer entries, or points without kinks and with more digits"
-    return _undecided(check, f"{told}: {advice}")
+    return _undecided(check, _told(gaps, size or 1.0))
+
+
+def _with_branches_held(at: Any, check: TensorCheck, directions: list[Array], order: int) -> TensorCheck | None:
+    """The check passed with all decisions of forward held as at the point, where no step crosses a kink; else None.
+
+    At a tie they hold one branch of several, so a failure here is not yet one.
+    """
+    if not (size := norm(at.gradient)):
+        return None
+    itself = at.gradient * (at.gradient.size**0.5 / size)  # along which a wrong factor stands out
+    gaps = gaps_with_branches_held(at, [*directions, itself], order, (STEPS, LARGE_STEPS))
+    if gaps is None:
+        return None
+    errors, bar = gaps[:, 0] / size, BARS * gaps[:, 1].max() / size
+    slopes = np.array([1.0] * len(directions) + [at.gradient.size**0.5])
+    if (errors > np.maximum(check.allowed * slopes, bar)).any() or bar > COARSEST:
+        return None
+    return replace(check, error=float((errors / slopes).max()), tolerance=max(check.allowed, float(bar)))
+
+
+def _told(gaps: list[tuple[float, float]], size: float) -> str:
+    """Why these gaps decide nothing, and what to do."""
+    gap, bar = np.median(gaps, axis=0) / size
+    if not np.isfinite(gap):
+        return "forward is not finite, or raises, beside this point: check one further from the edge of its domain"
+    told = f"differences are good to {bar:.0e} here, and miss the gradient by {gap:.0e}"
+    return f"{told}: check fewer entries, or points without kinks and with more digits"
 
 
 def _undecided(check: TensorCheck, hint: str) -> TensorCheck:
@@ -176,6 +242,15 @@ def _gap(at: Any, direction: Array, order: int) -> tuple[float, float]:
         found.append((abs(difference.value - dot(at.gradient, direction)), difference.error))
         found += [_gap_where_straight(at, direction)] if at.y.size > 1 else []
     return min(found, key=lambda pair: pair[1])
+
+
+def _gap_in_proportion(at: Any, direction: Array, order: int) -> tuple[float, float]:
+    """The same with each entry moved in proportion to itself, which stays in a domain that ends at zero."""
+    tensor = at.point.tensors[at.name]
+    weights = abs(tensor) / scale_of(tensor)
+    share = norm(at.gradient) / (norm(at.gradient * weights) or 1.0)
+    gap, bar = _gap(at, direction * weights, order)
+    return share * gap, share * bar
 
 
 def _gap_where_straight(at: Any, direction: Array) -> tuple[float, float]:
@@ -199,7 +274,7 @@ def _gap_where_straight(at: Any, direction: Array) -> tuple[float, float]:
 
 
 def _is_clear(gap: float, bar: float, allowed: float) -> bool:
-    return not gap <= max(allowed, CLEAR * bar)
+    return gap > max(allowed, CLEAR * bar)
 
 
 def _wrong_along_itself(at: Any, order: int) -> bool:

@@ -220,14 +220,15 @@ class _Either:
                 f"there is no gradient to check: {self} returns neither (value, gradient) nor (y, backprop), and the "
                 f"file has no function {self}_gradient, or {self}_backward for a name that ends in _forward"
             )
-        adapter = from_callback if callable(result[1]) else from_value_and_gradient
-        return adapter(lambda *_: result).forward(params, *inputs)[0], result[1]
+        adapt: Any = from_callback if callable(result[1]) else from_value_and_gradient
+        adapter = adapt(lambda *_: result)
+        y, cache = adapter.forward(params, *inputs)
+        return y, (adapter, cache)
 
     def backward(self, dy: Any, cache: Any) -> Any:
         """The gradient."""
-        if callable(cache):
-            return cache(dy), {}
-        return from_value_and_gradient(lambda x: (0.0, cache)).backward(dy, lambda: cache)
+        adapter, inner = cache
+        return adapter.backward(dy, inner)
 
 
 def verdict(name: str, report: Any) -> list[str]:

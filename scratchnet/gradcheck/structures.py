@@ -14,12 +14,15 @@ import numpy as np
 
 from scratchnet.backend import Array, Params, array_module
 from scratchnet.errors import ScratchnetError
+from scratchnet.gradcheck.faults import no_layer
 from scratchnet.gradcheck.point import MalformedError, NestedError, Point, argument_names
 from scratchnet.gradcheck.report import Report
 
 
 def flat_point(layer: Any, params: Any, inputs: Any, options: Mapping[str, Any]) -> Point:
     """A Point of a layer with nested arguments. Raises ScratchnetError where an argument cannot be what was meant."""
+    if isinstance(layer, type) or not hasattr(layer, "forward"):
+        raise ScratchnetError(no_layer(layer))
     flat = Flat(layer, params, tuple(inputs))
     for name, value in zip(flat.names, inputs, strict=True):
         if isinstance(value, tuple) and value and all(isinstance(number, int) for number in value):
@@ -133,7 +136,7 @@ class Flat:
         if not isinstance(result, tuple) or len(result) != 2:
             raise MalformedError(f"backward returned a {type(result).__name__}, expected (dinput, gradients by name)")
         dinputs, grads = result
-        found = dict(_leaves_of_all(self._by_name(dinputs)))
+        found = dict(_leaves_of_all(self._as_lists(self._by_name(dinputs))))
         constants = {name for name, leaf in _leaves(self.params, "") if not is_tensor(leaf)}
         flat = {name: _array(value) for name, value in _leaves(grads, "") if name not in constants}
         unknown = {
@@ -143,6 +146,14 @@ class Flat:
 
     def _input_leaves(self) -> Iterator[tuple[str, Any]]:
         return _leaves_of_all(dict(zip(self.names, self.inputs, strict=True)))
+
+    def _as_lists(self, gradients: dict[str, Any]) -> dict[str, Any]:
+        """An array as the gradient of a list of numbers is taken apart like it."""
+        for name, value in zip(self.names, self.inputs, strict=True):
+            given = gradients.get(name)
+            if isinstance(value, list | tuple) and isinstance(given, np.ndarray) and given.shape == (len(value),):
+                gradients[name] = type(value)(given.tolist())
+        return gradients
 
     def _by_name(self, dinputs: Any) -> dict[str, Any]:
         """The gradient of each input: given by name, in order, or in order without those of constants."""
@@ -155,7 +166,7 @@ class Flat:
         for names in (self.names, moved):
             if len(given) == len(names):
                 return dict(zip(names, given, strict=True))
-        if given == [None]:
+        if len(given) == 1 and given[0] is None:
             return {}
         raise MalformedError(f"backward returned {len(given)} input gradients for {len(self.names)} inputs")
 

@@ -16,6 +16,7 @@ from typing import Any
 METHOD_NAMES = {
     "complex": "complex step",
     "lifted": "complex step on real parts",
+    "widened": "complex step, float32 taken for float64",
     "central4": "central differences, order 4",
     "central": "central differences",
 }

@@ -102,3 +102,43 @@ def test_options_go_to_both_functions_or_to_forward_alone(rng):
 def test_what_does_not_fit_an_adapter_is_told_what_does(make, answer):
     with pytest.raises(ScratchnetError, match=answer):
         make()
+
+
+def test_the_data_of_a_loss_need_no_gradient(rng):
+    """scipy's habit: loss, gradient = f(w, X, t), the gradient of the first alone."""
+
+    def logistic(w, X, t, penalty):
+        z = X @ w
+        gradient = -(X.T @ (t / (1 + np.exp(t * z)))) / len(t) + penalty * w
+        return np.logaddexp(0, -t * z).mean() + penalty / 2 * w @ w, gradient
+
+    w, X, t = rng.standard_normal(5), rng.standard_normal((20, 5)), np.where(rng.random(20) < 0.5, -1, 1)
+    layer = from_value_and_gradient(logistic)
+    assert check(layer, {}, w, X, t, penalty=0.1, without_gradient=["X"])
+    assert "no gradient for X" in str(check(layer, {}, w, X, t, penalty=0.1))
+
+
+def test_an_array_is_the_gradient_of_a_list_of_numbers():
+    layer = from_value_and_gradient(lambda x: (x[0] ** 2 * x[1], np.array([2 * x[0] * x[1], x[0] ** 2])))
+    assert check(layer, {}, [1.5, -2.0])
+
+
+class Unfinished:
+    """A class where a layer of it was meant."""
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (lambda x: check(np.sin, np.cos, x), r"sin has no forward and backward; .*from_functions\(f, gradient\)"),
+        (lambda x: check(np.sin, {}, x), r"sin has no forward and backward"),
+        (lambda x: check(Unfinished, {}, x), r"Unfinished is a class, expected a layer: check\(Unfinished\(\.\.\.\)"),
+        (
+            lambda x: check(from_functions(np.sin, np.cos), {}, x + 1j),
+            r"is complex128, expected float64: x.real and x.imag",
+        ),
+    ],
+)
+def test_a_wrong_question_is_answered_with_the_right_call(ask, answer, rng):
+    with pytest.raises(ScratchnetError, match=answer):
+        ask(rng.standard_normal(3))

@@ -230,3 +230,87 @@ def test_a_layer_that_makes_its_parameters_later_is_told_to():
     lazy.is_initialized = False
     with pytest.raises(ScratchnetError, match=r"call layer.forward\(x\) before"):
         draw(from_attributes(lazy), (4, 3))
+
+
+class Held:
+    def __init__(self, value):
+        self.value, self.grad = value, np.zeros_like(value)
+
+
+class WithParameters:
+    def __init__(self, factor=1.0):
+        self.w, self.factor = Held(np.eye(3)[:, :2] + 0.5), factor
+
+    def __call__(self, x):
+        self.x = x
+        return x @ self.w.value
+
+    def backward(self, dy):
+        self.w.grad += self.factor * self.x.T @ dy
+        return dy @ self.w.value.T
+
+
+class GradsMadeInBackward(WithParameters):
+    def __init__(self, factor=1.0):
+        self.params, self.factor = {"w": np.eye(3)[:, :2] + 0.5}, factor
+
+    def __call__(self, x):
+        self.x = x
+        return x @ self.params["w"]
+
+    def backward(self, dy):
+        self.grads = {"w": self.factor * self.x.T @ dy}
+        return dy @ self.params["w"].T
+
+
+class BuiltInTheFirstCall(WithParameters):
+    def __init__(self, factor=1.0):
+        self.weights, self.grad_weights, self.factor = [], [], factor
+        self(np.ones((4, 3)))
+
+    def __call__(self, x):
+        self.weights = self.weights or [np.eye(3)[:, :2] + 0.5]
+        self.x = x
+        return x @ self.weights[0]
+
+    def backward(self, dy):
+        self.grad_weights = [self.factor * self.x.T @ dy]
+        return dy @ self.weights[0].T
+
+
+@pytest.mark.parametrize("layer", [WithParameters, GradsMadeInBackward, BuiltInTheFirstCall])
+def test_parameters_that_others_would_overlook_are_looked_at(layer, rng):
+    x = rng.standard_normal((4, 3))
+    for factor in (1.0, 1.5):
+        wrapped = from_attributes(layer(factor))
+        report = check(wrapped, wrapped.init(rng), x)
+        assert len(report.tensors) == 2
+        assert bool(report) == (factor == 1.0)
+
+
+def test_a_layer_on_which_no_parameters_were_found_says_so(rng):
+    class Doubled:
+        def forward(self, x):
+            return 2 * x
+
+        def backward(self, dy):
+            return 2 * dy
+
+    report = check(from_attributes(Doubled()), {}, rng.standard_normal(3))
+    assert report
+    assert "no parameters were found on Doubled" in str(report)
+
+
+def test_a_loss_whose_backward_takes_nothing(rng):
+    class SquaredError:
+        def forward(self, p, target):
+            self.gap = p - target
+            return float((self.gap**2).mean())
+
+        def backward(self):
+            return 2 * self.gap / self.gap.size
+
+    p, target = rng.standard_normal((2, 4, 3))
+    loss = from_attributes(SquaredError())
+    assert check(loss, {}, p, target, without_gradient=["target"])
+    assert "without_gradient" in str(check(loss, {}, p, target))

@@ -33,4 +33,4 @@ def test_a_right_function_passes(name):
 def test_a_mistake_in_a_large_tensor_does_not_pass(name):
     for number, mistake in enumerate(battery.MISTAKES.values()):
         layer = battery.Mistaken(PLANTED[name].layer, mistake, number)
-        assert not battery.examine(PLANTED[name], number, layer, contract=False, entries=5)
+        assert not battery.examine(PLANTED[name], number, layer, contract=False, entries=1)
