@@ -119,6 +119,11 @@ exchange.channels_first exchange.pytorch_file exchange.safetensors_file
 exchange.state_dict
 exchange.onnx_graph exchange.pytorch_code
 exchange.formats
+exchange.index.sources exchange.index.store
+exchange.index.neighbours
+exchange.index.build
+exchange.index.search
+exchange.index
 exchange
 bench.timing bench.workload bench.child
 bench.machine bench.profile bench.peers
@@ -131,7 +136,7 @@ __init__
 pytest_plugin
 cli.options
 cli.gradcheck_file
-cli.evaluation cli.exchange cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.plot
+cli.evaluation cli.exchange cli.explain cli.recognition cli.gradcheck cli.bench cli.index cli.info cli.plot
 cli.training
 cli
 __main__

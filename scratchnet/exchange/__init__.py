@@ -11,13 +11,13 @@
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "channels_first", "export_model", "formats", "import_model", "onnx_graph", "pytorch_code", "pytorch_file",
+    "channels_first", "export_model", "formats", "import_model", "index", "onnx_graph", "pytorch_code", "pytorch_file",
     "safetensors_file", "state_dict",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.exchange import (
-        channels_first, formats, onnx_graph, pytorch_code, pytorch_file, safetensors_file, state_dict,
+        channels_first, formats, index, onnx_graph, pytorch_code, pytorch_file, safetensors_file, state_dict,
     )  # fmt: skip
     from scratchnet.exchange.formats import export_model, import_model
 else:
