@@ -18,14 +18,13 @@ from scratchnet.errors import DataError
 from scratchnet.exchange.index.neighbours import library, write_neighbours
 from scratchnet.exchange.index.sources import Source
 from scratchnet.exchange.index.store import (
-    FILES,
     LOCK,
-    MANIFEST,
     NETWORK,
     SHARD_ROWS,
     Manifest,
     Task,
     embeddings_in,
+    is_ours,
     names_in,
     read_manifest,
     remove_unlisted,
@@ -191,14 +190,9 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _expect_room(folder: Path) -> None:
     """Raise DataError if the folder holds anything but the beginnings of an index."""
-    others = sorted(path.name for path in folder.iterdir() if not _is_ours(path.name))
+    others = sorted(path.name for path in folder.iterdir() if not is_ours(path.name) and not path.name.startswith(LOCK))
     if others:
         raise DataError(f"{folder} holds {others[0]}, which belongs to no index: name a new folder")
-
-
-def _is_ours(name: str) -> bool:
-    ours = (MANIFEST, NETWORK, LOCK)
-    return name in ours or name.endswith(".tmp") or bool(FILES.fullmatch(name)) or name.startswith(f"{LOCK}.")
 
 
 def _same(one: SiameseNet, other: SiameseNet) -> bool:

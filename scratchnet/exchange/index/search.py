@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import Array, Device, array_module, for_each, to_device, to_host
+from scratchnet.backend import CPU, Array, Device, array_module, device_of, for_each, to_device, to_host
 from scratchnet.checkpoint import load_model
 from scratchnet.errors import DataError, NonFiniteError, ScratchnetError, ShapeError
 from scratchnet.exchange.index.build import expect_index
@@ -18,7 +18,7 @@ from scratchnet.layers import sigmoid
 from scratchnet.models.reading import OnError
 from scratchnet.models.siamese import Images, SiameseNet
 
-BLOCK_ROWS = 512  # compared with a query at a time, so that they stay in a processor's cache
+BLOCK_ROWS = 512  # compared with a query at a time on the host, so that they stay in a processor's cache
 CANDIDATES = 10  # that faiss is asked for, for each answer
 
 
@@ -68,7 +68,7 @@ class Index:
         if h.ndim != 2 or h.shape[1] != self.manifest.features:
             raise ShapeError(f"h has shape {tuple(h.shape)}, expected embeddings (Q, {self.manifest.features})")
         h, top = h.astype("float32"), min(top, len(self))
-        if not bool(array_module(h).isfinite(h).all()):
+        if not np.isfinite(to_host(h)).all():
             raise NonFiniteError("a query's embedding has a NaN or an infinity")
         if exact or (exact is None and not self.manifest.neighbours):
             return self._exact(h, top)
@@ -101,14 +101,15 @@ class Index:
         """The logits (Q, N) of queries h (Q, D) and embeddings (N, D), as the head defines them."""
         xp, weight, bias = array_module(h), self.net.params["head.weight"], self.net.params["head.bias"]
         scores = xp.empty((len(h), len(rows)), "float32")
+        step = BLOCK_ROWS if device_of(h) is CPU else max(1, len(rows))
 
         def compare(start: int) -> None:
-            some = slice(start, start + BLOCK_ROWS)
+            some = slice(start, start + step)
             block = rows[some].astype("float32")
-            for query, into in zip(h, scores, strict=True):
-                into[some] = xp.abs(block - query) @ weight + bias
+            for query in range(len(h)):
+                scores[query, some] = xp.abs(block - h[query]) @ weight + bias
 
-        for_each(compare, range(0, len(rows), BLOCK_ROWS), like=h)
+        for_each(compare, range(0, len(rows), step), like=h)
         return scores
 
     def _among_neighbours(self, h: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:

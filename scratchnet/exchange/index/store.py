@@ -163,10 +163,16 @@ def names_in(folder: Path, part: Part) -> list[str]:
     return names
 
 
+def is_ours(name: str) -> bool:
+    """Whether a file of this name in the folder is one of the index, or what a killed process left of one."""
+    whole = re.sub(r"\.(.+)\.[0-9a-f]{12}\.tmp", r"\1", name)
+    return whole in (MANIFEST, NETWORK) or bool(FILES.fullmatch(whole))
+
+
 def remove_unlisted(folder: Path, manifest: Manifest) -> None:
-    """Remove the files of the index that no longer count."""
+    """Remove the files of the index that no longer count, and what killed processes left of them."""
     listed = {part.file for part in manifest.shards} | ({manifest.neighbours.file} if manifest.neighbours else set())
     for path in folder.iterdir():
-        if FILES.fullmatch(path.name) and path.name not in listed:
+        if is_ours(path.name) and path.name not in {MANIFEST, NETWORK, *listed}:
             with suppress(OSError):
                 path.unlink()
