@@ -101,8 +101,13 @@ def test_what_was_stopped_goes_on_where_it_stopped(folder, source, tiny_net, tmp
     again = tmp_path / "again"
     with pytest.raises(Stop):
         build_index(again, source, tiny_net, progress=stopped(9))
-    asked = []
-    monkeypatch.setattr(Array, "embed", lambda own, net, items, on_error: asked.extend(items) or own.rows[items])
+    asked, embed = [], Array.embed
+
+    def recorded(own, net, items, on_error):
+        asked.extend(items)
+        return embed(own, net, items, on_error)
+
+    monkeypatch.setattr(Array, "embed", recorded)
     build_index(again, source, tiny_net)
     assert asked == list(range(12, 23))
     assert {path.name: path.read_bytes() for path in again.iterdir()} == {
