@@ -62,23 +62,21 @@ def export(options: argparse.Namespace) -> int:
         raise ScratchnetError("--code and --json both print: give one")
     net = load_model(options.model, device="cpu")
     export_model(options.file, net, score=options.score)
-    size, count = options.file.stat().st_size, parameter_count(net.params)
+    size, S, D = options.file.stat().st_size, net.image_size, net.head.features
     if options.code:
         write(sys.stdout, pytorch_code(net, options.file))
-    S, D = net.image_size, net.head.features
-    what = f"state dict of {count:,} parameters"
+    what = f"state dict of {parameter_count(net.params):,} parameters"
     if suffix == ".onnx":
-        what = (
-            f"first and second (N, {D}) to logit (N)"
-            if options.score
-            else f"images (N, {S}, {S}) to embedding (N, {D})"
-        )
+        what = f"images (N, {S}, {S}), framed by {net.frame!r}, to embedding (N, {D})"
+        if options.score:
+            what = f"first and second (N, {D}) to logit (N)"
     if not options.json:
         tell = note if options.code else say
-        tell(f"{options.file}: {what}, {size / 1e6:.1f} MB; images are framed by {net.frame!r}")
-    return finish(
-        options, {"file": str(options.file), "bytes": size, "image_size": S, "features": D, "frame": net.frame}
-    )
+        tell(
+            f"{options.file}: {what}, {size / 1e6:.1f} MB" if size > 1e5 else f"{options.file}: {what}, {size:,} bytes"
+        )
+    figures = {"file": str(options.file), "bytes": size, "image_size": S, "features": D, "frame": net.frame}
+    return finish(options, figures)
 
 
 def import_(options: argparse.Namespace) -> int:

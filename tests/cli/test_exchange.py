@@ -14,7 +14,6 @@ def test_a_network_goes_to_pytorch_and_back(ask, finished, tmp_path):
     answer = ask("export", "run", "net.pt")
     assert answer.code == 0
     assert answer.out.startswith("net.pt: state dict of ")
-    assert answer.out.endswith(" images are framed by 'page'\n")
     for names in (["run"], OPTIONS):
         answer = ask("import", "net.pt", "--out", "again.npz", "--architecture", *names)
         assert answer.out.startswith("again.npz: compact, image_size=16, width=2, features=8; try it: scratchnet comp")
@@ -33,7 +32,9 @@ def test_the_code_goes_to_stdout_and_what_was_written_to_stderr(ask, finished):
 def test_onnx_says_what_goes_in_and_what_comes_out(score, ask, finished):
     pytest.importorskip("onnx", reason=f"needs the extra exchange; {install_extra('exchange')}")
     answer = ask("export", "run", "net.onnx", *(["--score"] if score else []))
-    sides = "first and second (N, 8) to logit (N)" if score else "images (N, 16, 16) to embedding (N, 8)"
+    sides = (
+        "first and second (N, 8) to logit (N)" if score else "images (N, 16, 16), framed by 'page', to embedding (N, 8)"
+    )
     assert answer.out.startswith(f"net.onnx: {sides}, ")
 
 
