@@ -15,7 +15,6 @@ from scratchnet.exchange.index.build import expect_index
 from scratchnet.exchange.index.neighbours import candidates, read_neighbours
 from scratchnet.exchange.index.store import NETWORK, Manifest, embeddings_in, names_in
 from scratchnet.layers import sigmoid
-from scratchnet.models.reading import OnError
 from scratchnet.models.siamese import Images, SiameseNet
 
 BLOCK_ROWS = 512  # compared with a query at a time on the host, so that they stay in a processor's cache
@@ -41,19 +40,14 @@ class Index:
     def __len__(self) -> int:
         return self.manifest.rows
 
-    def search(
-        self, queries: Images, *, top: int = 10, exact: bool | None = None, on_error: OnError = "raise"
-    ) -> list[list[Hit]]:
+    def search(self, queries: Images, *, top: int = 10, exact: bool | None = None) -> list[list[Hit]]:
         """The `top` best matches of each query, a picture or image as `net.prepare` takes it, the best first.
 
         exact: compare each query with every embedding; None: unless the index has neighbours. Raises as `nearest` does
         and, for queries that cannot be read, as `net.prepare`.
         """
-        rows, scores = self.nearest(self.net.embed(queries, on_error=on_error), top=top, exact=exact)
-        return [
-            [Hit(*hit) for hit in zip(self.names(own), score.tolist(), sigmoid(score).tolist(), strict=True)]
-            for own, score in zip(rows, scores, strict=True)
-        ]
+        found = zip(*self.nearest(self.net.embed(queries), top=top, exact=exact), strict=True)
+        return [self._hits(rows[rows >= 0], scores[rows >= 0]) for rows, scores in found]
 
     def nearest(self, h: Array, *, top: int = 10, exact: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The rows (Q, K) of the best matches of embeddings h (Q, D), the best first, and their logits (Q, K).
@@ -75,8 +69,8 @@ class Index:
         return self._among_neighbours(to_host(h), top)
 
     def names(self, rows: Sequence[int] | np.ndarray) -> list[str]:
-        """The names of some rows; -1 has none and is left out."""
-        numbers = np.array([row for row in rows if row >= 0], int)
+        """The names of some rows."""
+        numbers = np.asarray(rows, int)
         shards = np.searchsorted(self._starts, numbers, side="right") - 1
         held = {int(shard): names_in(self.folder, self.manifest.shards[shard]) for shard in np.unique(shards)}
         return [held[int(shard)][row - self._starts[shard]] for shard, row in zip(shards, numbers, strict=True)]
@@ -86,6 +80,9 @@ class Index:
         for part in self.manifest.shards:
             embeddings_in(self.folder, part, self.manifest.features, checked=True)
             names_in(self.folder, part)
+
+    def _hits(self, rows: np.ndarray, scores: np.ndarray) -> list[Hit]:
+        return [Hit(*hit) for hit in zip(self.names(rows), scores.tolist(), sigmoid(scores).tolist(), strict=True)]
 
     def _exact(self, h: Array, top: int) -> tuple[np.ndarray, np.ndarray]:
         """The shards one after the other, on the device of h; each is compared with its checksum on the way."""

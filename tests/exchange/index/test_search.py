@@ -62,7 +62,7 @@ def test_names_are_found_across_shards(folder):
     index = open_index(folder)
     rows = [22, 0, 3, 4, 21, 4]
     assert [name.rpartition("[")[2] for name in index.names(rows)] == [f"{row}]" for row in rows]
-    assert index.names([-1]) == []
+    assert index.names([]) == []
 
 
 def test_what_cannot_be_asked_is_refused(folder, rng):
@@ -96,6 +96,17 @@ def test_faiss_finds_what_exact_search_finds_where_it_looks_at_everything(
     np.testing.assert_array_equal(rows, expected_rows)
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
     assert replace(index).nearest(h, top=10)[0].tolist() == rows.tolist()  # without `exact`, by faiss
+
+
+def test_where_faiss_finds_fewer_than_asked_for_there_are_fewer_answers(source, tiny_net, tmp_path, rng, monkeypatch):
+    build_index(tmp_path / "index", source, tiny_net)
+    monkeypatch.setattr(search, "candidates", lambda *_: np.array([[5, -1, 3, -1]]))
+    monkeypatch.setattr(search.Index, "_neighbours", None)
+    index, query = open_index(tmp_path / "index"), images(rng, 1)
+    rows, scores = index.nearest(tiny_net.embed(query), top=3, exact=False)
+    assert sorted(rows[0][:2]) == [3, 5]
+    assert (rows[0][2], scores[0][2]) == (-1, -np.inf)
+    assert [hit.name for hit in index.search(query, top=3, exact=False)[0]] == index.names(rows[0][:2])
 
 
 @pytest.mark.parametrize("spoilt", ["a flipped bit", "cut off", "gone", "another shard"])
