@@ -80,7 +80,10 @@ def build(options: argparse.Namespace) -> int:
     source, net = _source(options), chosen_model(options)
     positive = int(np.count_nonzero(scales(net) == 0))
     if options.faiss and positive and not options.json:
-        note(f"{positive} of {net.head.features} weights of the head are positive: faiss leaves their features out")
+        note(
+            f"{positive} of the head's {net.head.features} weights are positive: faiss searches without their "
+            "features, and what it finds is ranked with them"
+        )
     return _taken(
         options,
         lambda **how: build_index(options.index, source, net, neighbours=options.faiss, restart=options.restart, **how),
