@@ -13,10 +13,9 @@ import argparse
 import json
 import multiprocessing
 import resource
-import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,10 @@ from scratchnet.exchange.index.search import Index
 DRAWINGS = 20  # of a character
 TOP = 10
 CHOICES = ((3, 32), (10, 64), (10, 200), (10, 400))  # candidates for each answer, and nodes searched at least
-ALONE = 7  # queries timed one at a time
+BATCH = 64  # queries searched together
+ALONE = 7  # queries searched one at a time
+ROUNDS = 5
+STEPS = ("generate", "build", "add", "truth", "exact", "faiss")
 
 
 class Characters:
@@ -98,21 +100,19 @@ def add(folder: Path) -> dict[str, Any]:
     return {"added": (clocks() - begun).tolist()}
 
 
+def truth(folder: Path) -> dict[str, Any]:
+    index, queries = opened(folder)
+    rows, _ = index.nearest(queries, top=TOP, exact=True)
+    np.save(folder / "exact.npy", rows)
+    labels = np.concatenate([np.load(folder / f"{name}_labels.npy") for name in ("embeddings", "added")])
+    return {"same_character": np.mean(labels[rows[:, 0]] == np.load(folder / "queries_labels.npy"))}
+
+
 def exact(folder: Path) -> dict[str, Any]:
     index, queries = opened(folder)
-    cpu = time.process_time()
-    rows, seconds = timed(lambda: index.nearest(queries, top=TOP, exact=True))
-    cpu = time.process_time() - cpu
+    together = [timed(lambda: index.nearest(queries[:BATCH], top=TOP, exact=True))[1] for _ in range(ROUNDS)]
     alone = [timed(lambda q=q: index.nearest(q[None], top=TOP, exact=True))[1] for q in queries[:ALONE]]
-    np.save(folder / "exact.npy", rows[0])
-    labels = np.concatenate([np.load(folder / f"{name}_labels.npy") for name in ("embeddings", "added")])
-    right = labels[rows[0][:, 0]] == np.load(folder / "queries_labels.npy")
-    return {
-        "queries_a_second": len(queries) / seconds,
-        "cpu_a_query": cpu / len(queries),
-        "alone_seconds": median(alone),
-        "same_character": right.mean(),
-    }
+    return {"queries_a_second": spread(BATCH / s for s in together), "alone_seconds": spread(alone)}
 
 
 def approximate(folder: Path, candidates: int, searched: int) -> dict[str, Any]:
@@ -121,17 +121,16 @@ def approximate(folder: Path, candidates: int, searched: int) -> dict[str, Any]:
     index, queries = opened(folder)
     index.nearest(queries[:1], top=TOP, exact=False)
     opening = time.perf_counter() - begun
-    cpu = time.process_time()
-    found, seconds = zip(*(timed(lambda: index.nearest(queries, top=TOP, exact=False)) for _ in range(5)), strict=True)
-    cpu = (time.process_time() - cpu) / len(found)
+    found, seconds = zip(
+        *(timed(lambda: index.nearest(queries, top=TOP, exact=False)) for _ in range(ROUNDS)), strict=True
+    )
     alone = [timed(lambda q=q: index.nearest(q[None], top=TOP, exact=False))[1] for q in queries[:50]]
-    truth, rows = np.load(folder / "exact.npy"), found[0][0]
-    recall = {k: np.mean([len({*a[:k]} & {*b[:k]}) / k for a, b in zip(truth, rows, strict=True)]) for k in (1, TOP)}
+    best, rows = np.load(folder / "exact.npy"), found[0][0]
+    recall = {k: np.mean([len({*a[:k]} & {*b[:k]}) / k for a, b in zip(best, rows, strict=True)]) for k in (1, TOP)}
     return {
         "opening_seconds": opening,
-        "queries_a_second": [len(queries) / s for s in sorted(seconds)],
-        "cpu_a_query": cpu / len(queries),
-        "alone_seconds": median(alone),
+        "queries_a_second": spread(len(queries) / s for s in seconds),
+        "alone_seconds": spread(alone),
         **{f"recall_at_{k}": value for k, value in recall.items()},
     }
 
@@ -146,8 +145,10 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return value, time.perf_counter() - begun
 
 
-def median(seconds: list[float]) -> float:
-    return statistics.median(seconds)
+def spread(values: Iterable[float]) -> list[float]:
+    """The median, the least and the greatest."""
+    found = list(values)
+    return [statistics.median(found), min(found), max(found)]
 
 
 def measured(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -159,29 +160,28 @@ def measured(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="a new folder; it is removed at the end")
+    parser.add_argument("--folder", type=Path, required=True, help="where to work; remove it when you are done")
     parser.add_argument("--embeddings", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=400)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="some of them, in this order")
     options = parser.parse_args()
     folder, added = options.folder, options.embeddings // 100
-    folder.mkdir(parents=True)
-    steps: list[tuple[str, Any]] = [
-        ("generate", (generate, folder, options.embeddings, added, options.queries)),
-        ("build", (build, folder)),
-        (f"add {added:,}", (add, folder)),
-        ("exact", (exact, folder)),
-        *(
-            (f"faiss, {c} x {TOP} candidates, {max(c * TOP, n)} searched", (approximate, folder, c, n))
-            for c, n in CHOICES
-        ),
-    ]
-    for name, step in steps:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            print(name, json.dumps(pool.apply(measured, step), default=float), flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    steps: dict[str, list[tuple[Any, ...]]] = {
+        "generate": [(generate, folder, options.embeddings, added, options.queries)],
+        "build": [(build, folder)],
+        "add": [(add, folder)],
+        "truth": [(truth, folder)],
+        "exact": [(exact, folder)],
+        "faiss": [(approximate, folder, *choice) for choice in CHOICES],
+    }
+    for name in options.steps:
+        for step in steps[name]:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                print(name, *step[2:], json.dumps(pool.apply(measured, step), default=float), flush=True)
     for path in sorted((folder / "index").iterdir()):
         if not path.name.startswith("0") or path.name == "000000.npz":
             print(path.name, f"{path.stat().st_size:,} bytes")
-    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
