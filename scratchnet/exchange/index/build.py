@@ -135,8 +135,8 @@ def _take_in(
         library()  # before hours of work that would need it
     known = {name for shard in manifest.shards for name in names_in(folder, shard)}
     items = [i for i, name in enumerate(source.names) if name not in known]
-    task = manifest.task or Task(source.place, source.digest, neighbours)
-    if (task.source, task.digest, task.neighbours) != (source.place, source.digest, neighbours):
+    task = manifest.task or Task(source.place, source.digest)
+    if (task.source, task.digest) != (source.place, source.digest):
         changed = "has changed" if task.source == source.place else "was not taken in to its end"
         raise DataError(
             f"{folder}: {task.source} {changed}: finish it with the same command, or forget it with --restart"

@@ -44,8 +44,8 @@ def library() -> Any:
 
 def scales(net: SiameseNet) -> np.ndarray:
     """s (D,) of (1): by how much each feature counts; 0 where its weight is positive."""
-    scale: np.ndarray = np.maximum(-to_host(net.params["head.weight"]), 0).astype(np.float32)
-    return scale
+    scale: np.ndarray = np.maximum(-to_host(net.params["head.weight"]), 0)  # (1)
+    return scale.astype(np.float32)
 
 
 def write_neighbours(folder: Path, manifest: Manifest, old: Neighbours | None, net: SiameseNet) -> Neighbours:

@@ -40,7 +40,7 @@ KIND = {
     "features": int,
     "shards": [PART],
     "neighbours": ({**PART, "checksum": int}, None),
-    "task": ({"source": str, "digest": str, "taken": int, "skipped": int, "neighbours": bool, "shards": [PART]}, None),
+    "task": ({"source": str, "digest": str, "taken": int, "skipped": int, "shards": [PART]}, None),
 }
 
 
@@ -67,7 +67,6 @@ class Task:
 
     source: str
     digest: str
-    neighbours: bool
     taken: int = 0
     skipped: int = 0
     shards: tuple[Part, ...] = ()

@@ -194,6 +194,15 @@ def test_an_array_of_another_network_is_refused(tiny_net, tmp_path):
         build_index(tmp_path / "index", Array(tmp_path / "wide.npy"), tiny_net)
 
 
+def test_a_stopped_build_may_go_on_with_neighbours_or_without(faiss, source, tiny_net, tmp_path):
+    for before, after in ((False, True), (True, False)):
+        folder = tmp_path / f"{before}"
+        with pytest.raises(Stop):
+            build_index(folder, source, tiny_net, neighbours=before, progress=stopped(8))
+        build_index(folder, source, tiny_net, neighbours=after)
+        assert (store.read_manifest(folder).neighbours is not None) == after
+
+
 def test_neighbours_are_extended_and_their_old_file_goes(faiss, source, tiny_net, tmp_path, rng):
     build_index(tmp_path / "index", source, tiny_net, neighbours=True)
     add_to_index(tmp_path / "index", second(tmp_path, rng))
@@ -233,7 +242,7 @@ def test_a_damaged_manifest_is_refused(kind, folder):
 
 def test_the_manifest_is_read_back_as_it_was_written(folder):
     manifest = store.read_manifest(folder)
-    task = store.Task("here", "0f", True, 3, 1, manifest.shards[:1])
+    task = store.Task("here", "0f", 3, 1, manifest.shards[:1])
     kept = replace(manifest, neighbours=store.Neighbours("neighbours.23", 23, 5), task=task)
     store.write_manifest(folder, kept)
     assert store.read_manifest(folder) == kept
