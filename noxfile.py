@@ -8,7 +8,10 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"  # as README and CONTRIBUTING do by hand
-BATTERIES = ("reliability/kills", "reliability/failures", "reliability/mutations", "gradcheck/battery")
+BATTERIES = (
+    "reliability/kills", "reliability/index_kills", "reliability/failures", "reliability/mutations",
+    "gradcheck/battery",
+)  # fmt: skip
 
 
 @nox.session

@@ -143,7 +143,7 @@ def save_model(path: Path | str, net: SiameseNet, *, storage: str = "float32", *
     storage cannot represent, and notes that are not JSON. Raises OSError if writing fails.
     """
     try:
-        params = _savable(net)
+        params = savable(net)
         arrays, stored = quantise(params, storage)
         again = dequantise(arrays, stored, Path(path))
         fitting(again, params, f"the network, as {storage},", finite="store it as float32")  # a scale can overflow
@@ -153,7 +153,7 @@ def save_model(path: Path | str, net: SiameseNet, *, storage: str = "float32", *
     save_arrays(path, arrays, description | ({"storage": stored} if stored else {}))
 
 
-def _savable(net: SiameseNet) -> dict[str, np.ndarray]:
+def savable(net: SiameseNet) -> dict[str, np.ndarray]:
     """The parameters of a network on the host. Raises CheckpointError unless its architecture fits them."""
     if not net.architecture:
         raise CheckpointError(

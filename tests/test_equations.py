@@ -60,6 +60,10 @@ TESTED = {
     "ops/fast/conv_winograd.py (3)": ("matmul(Z", "matmul(-Z", SPECTRA),
     "images/augment.py ElasticRanges (1)": ("@ B.T", "@ B.T / 2", COSINES),
     "images/augment.py thicken (1)": ("s * (dilated", "2 * s * (dilated", STROKES),
+    "exchange/index/neighbours.py (1)": (
+        "np.maximum(-", "2 * np.maximum(-",
+        "tests/exchange/index/test_neighbours.py::test_the_logit_is_minus_a_distance_where_no_weight_is_positive",
+    ),
     "gradcheck/precision.py (1)": ("+ UNIT_ROUNDOFF", "* UNIT_ROUNDOFF", TF32),
     "gradcheck/precision.py (2)": ("math.sqrt(2", "1e-3 * math.sqrt(2", TF32),
     "gradcheck/precision.py (3)": ("+ operand_roundoff", "+ 0 * operand_roundoff", TF32),

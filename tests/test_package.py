@@ -120,7 +120,17 @@ explain.numbers explain.one_step explain.initialisation
 explain.bugs
 explain.page
 explain
-bench.timing bench.workload bench.channels_first bench.child
+exchange.channels_first exchange.pytorch_file exchange.safetensors_file
+exchange.state_dict
+exchange.onnx_graph exchange.pytorch_code
+exchange.formats
+exchange.index.sources exchange.index.store
+exchange.index.neighbours
+exchange.index.build
+exchange.index.search
+exchange.index
+exchange
+bench.timing bench.workload bench.child
 bench.machine bench.profile bench.peers
 bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory
@@ -131,13 +141,15 @@ __init__
 pytest_plugin
 cli.options
 cli.gradcheck_file
-cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.plot
+cli.evaluation cli.exchange cli.explain cli.recognition cli.gradcheck cli.bench cli.index cli.info cli.plot
 cli.training
 cli
 __main__
 """
 LINE_OF = {f"scratchnet.{name}": line for line, names in enumerate(LAYOUT.split("\n")) for name in names.split()}
-OPTIONAL = {"cupy", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis"}
+OPTIONAL = {
+    "cupy", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis", "safetensors", "onnx", "faiss",
+}  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

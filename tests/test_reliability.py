@@ -30,3 +30,10 @@ def test_operations_on_files_that_fail_leave_old_files_sound_and_no_litter():
     assert len(lines) == 5, result.stdout + result.stderr
     assert all(line.endswith("; 0 faults") for line in lines), result.stdout
     assert result.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_index_whose_writer_is_killed_answers_as_before_and_is_finished_by_the_same_call():
+    result = run("index_kills.py", "--stride", "23")
+    assert [line.partition(" kills, ")[2] for line in result.stdout.splitlines()] == ["0 faults"] * 2, result.stderr
+    assert result.returncode == 0

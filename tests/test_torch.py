@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scratchnet.bench.channels_first import to_torch
 from scratchnet.errors import install_extra
+from scratchnet.exchange.channels_first import to_torch
 from scratchnet.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Sigmoid
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
 from scratchnet.models import networks as models
@@ -29,7 +29,7 @@ def hwnc(x) -> np.ndarray:
     ("kernel_size", "stride", "padding"), [(3, 1, 0), (3, 1, 1), (2, 2, 0), (5, 3, 2), ((2, 3), 1, 1)]
 )
 def test_convolution(algorithm, kernel_size, stride, padding, rng):
-    layer = Conv2d(3, 4, kernel_size, stride, padding, algorithm)
+    layer = Conv2d(3, 4, kernel_size, stride=stride, padding=padding, algorithm=algorithm)
     params, (x,) = Case(layer, ((9, 8, 2, 3),)).draw(rng)
     weight = torch.from_numpy(np.ascontiguousarray(to_torch(params["weight"])))
     expected = F.conv2d(nchw(x), weight, torch.from_numpy(params["bias"]), stride, padding)
@@ -39,7 +39,7 @@ def test_convolution(algorithm, kernel_size, stride, padding, rng):
 @pytest.mark.parametrize(("kernel_size", "stride"), [(2, None), (3, 1), (3, 2), (2, 3)])
 def test_max_pooling(kernel_size, stride, rng):
     x = rng.standard_normal((7, 6, 2, 3))
-    found, _ = MaxPool2d(kernel_size, stride).forward({}, x)
+    found, _ = MaxPool2d(kernel_size, stride=stride).forward({}, x)
     np.testing.assert_array_equal(found, hwnc(F.max_pool2d(nchw(x), kernel_size, stride)))
 
 
@@ -49,7 +49,7 @@ def test_batch_norm_and_its_running_statistics(training, rng):
     params, (x,) = Case(layer, ((4, 5, 2, 3),)).draw(rng)
     mean, variance = (torch.from_numpy(params[name].copy()) for name in ("running_mean", "running_var"))
     weight, bias = (torch.from_numpy(params[name]) for name in ("weight", "bias"))
-    expected = F.batch_norm(nchw(x), mean, variance, weight, bias, training, 0.1, layer.epsilon)
+    expected = F.batch_norm(nchw(x), mean, variance, weight, bias, training, 0.1, layer.eps)
     found, cache = layer.forward(params, x, training)
     np.testing.assert_allclose(found, hwnc(expected), rtol=1e-11, atol=1e-12)
     statistics = params | cache.running_statistics

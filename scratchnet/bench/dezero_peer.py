@@ -13,10 +13,10 @@ from unittest import mock
 import numpy as np
 
 from scratchnet.backend import Params, to_host
-from scratchnet.bench.channels_first import channels_first
 from scratchnet.bench.peers import Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
+from scratchnet.exchange.channels_first import channels_first
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
 
 with mock.patch.object(np, "int", int, create=True):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Params, thread_count, to_host
-from scratchnet.bench.channels_first import channels_first
 from scratchnet.bench.peers import Embedder, Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
+from scratchnet.exchange.state_dict import from_state_dict, in_single_layers, to_state_dict
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
 from scratchnet.models.siamese import SiameseNet
 
@@ -154,10 +154,10 @@ def twin(net: SiameseNet) -> Any:
     assert isinstance(net.encoder, Sequential)  # as in all our architectures
     encoder = nn.Sequential(OrderedDict((name, module(layer)) for name, layer in net.encoder.layers.items()))
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(net.head.features, 1)})
-    params = channels_first(net, {name: to_host(value) for name, value in net.params.items()})
+    params = to_state_dict(net, net.params)
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if name in params:  # all but a counter of batches
-            tensor.data = torch.from_numpy(_to_torch_shape(name, params[name]))
+            tensor.data = torch.from_numpy(params[name])
     return model
 
 
@@ -202,8 +202,8 @@ class TorchPeer:
     def gradients(self) -> tuple[float, Params]:
         """The loss and gradients without an update, with our names and shapes, on the host."""
         value = self._backward()
-        grads = {name: _to_our_shape(name, parameter.grad) for name, parameter in self.model.named_parameters()}
-        return value, channels_first(self.net, grads, inverse=True)
+        grads = {name: _download(parameter.grad) for name, parameter in self.model.named_parameters()}
+        return value, from_state_dict(self.net, grads)
 
     def _loss(self) -> Any:
         h1, h2 = self.model["encoder"](self.twins).split(len(self.target))
@@ -237,17 +237,3 @@ def module(layer: Layer) -> Any:
         case _:
             raise ScratchnetError(f"the PyTorch peer does not support {layer}")
     return peer
-
-
-def _to_torch_shape(name: str, value: np.ndarray) -> np.ndarray:
-    """A dense weight (C, O) becomes (O, C), and that of the head, (D,), becomes (1, D)."""
-    if name == "head.weight":
-        return value[None]
-    return value.T.copy() if value.ndim == 2 else value
-
-
-def _to_our_shape(name: str, gradient: Any) -> np.ndarray:
-    value = _download(gradient)
-    if name == "head.weight":
-        return value[0]
-    return value.T if value.ndim == 2 else value

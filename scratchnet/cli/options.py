@@ -89,11 +89,11 @@ class Parser(argparse.ArgumentParser):
 
 
 class Commands:
-    """Adds commands to a parser."""
+    """Adds commands to a parser, or actions to that of a command."""
 
-    def __init__(self, parser: Parser) -> None:
+    def __init__(self, parser: Parser, dest: str = "command") -> None:
         self._parser = parser
-        self._parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        self._parsers = parser.add_subparsers(dest=dest, required=True, metavar=dest.upper())
 
     def add(self, name: str, run: Handler, text: str, figures: bool = True) -> Parser:
         """Add a command and return its parser, to add options to. A command with figures gets --json."""

@@ -57,7 +57,11 @@ KINDS: dict[Any, Any] = {  # for `notes.expect`, by the type of a field; any oth
     tuple[str, ...]: [str],
 }
 MAX_BYTES = 1 << 20  # of a recipe in a file
-LATER = ("keep_out", "start")  # settings that JSON has only where they are not the default: older files have none
+LATER = (
+    "keep_out",
+    "metric",
+    "start",
+)  # settings that JSON has only where they are not the default: older files have none
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class Recipe:
     validation_trials: int = 320
     validation_alphabets: tuple[str, ...] = ()  # of Omniglot; the glyphs have their own
     keep_out: str = "auto"  # of one's own pictures, for validation: "classes", "drawings" or "none"
+    metric: bool = False  # the head's weights stay at 0 or less, so that a lower logit is a greater L1 distance
     start: str = ""  # the network to begin with, as `load_model` takes it; "" for new parameters
     drawers: int = 20  # of each character, the first `drawers` are for training
     seed: int = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Device, Params, to_device, to_host
+from scratchnet.backend import Device, Params, array_module, to_device, to_host
 from scratchnet.checkpoint import WEIGHTS, bytes_of, fitting, load_arrays, look_into, save_arrays, save_model
 from scratchnet.common.notes import MAX_BYTES, expect, parse
 from scratchnet.data.alphabets import digest
@@ -92,10 +92,19 @@ class TrainingRun:
             given = {name: to_host(value) for name, value in start.params.items()}
             fitted = fitting(given, net.params, "the network to start from", shape="take its architecture")
             net.params = {name: to_device(value.copy(), device) for name, value in fitted.items()}
-        average = WeightAverage.starting_at(net.params, decay=recipe.weight_average) if recipe.weight_average else None
         optimiser.expect_prefixes_to_match(net.params)
         data = digest([*split.train, *(split.validation if recipe.validates else [])])
-        return cls(out, recipe, net, optimiser, average, data, environment(device))
+        run = cls(out, recipe, net, optimiser, None, data, environment(device))
+        run.project()
+        if recipe.weight_average:
+            run.average = WeightAverage.starting_at(net.params, decay=recipe.weight_average)
+        return run
+
+    def project(self) -> None:
+        """Move the parameters to the nearest ones that the recipe allows, after each step and before the first."""
+        if self.recipe.metric:
+            weight = self.net.params["head.weight"]
+            weight[...] = array_module(weight).minimum(weight, 0)
 
     @property
     def result(self) -> SiameseNet:

@@ -50,6 +50,7 @@ class Stepper:
             self._queue(batch, optimiser)
         else:
             self._take(batch, optimiser)
+        run.project()
         if isinstance(optimiser, MeasuringSGD):
             self.unread_squares.append(optimiser.squares)
         if len(self.unread) >= READ_EVERY:

@@ -22,6 +22,7 @@ RICH = replace(
     elastic=0.05,
     stroke=0.5,
     both_ways=True,
+    metric=True,
     architecture={"name": "compact", "width": 3, "norm": False},
 )
 

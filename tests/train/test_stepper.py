@@ -10,6 +10,7 @@ from short_runs import RUNS, TINY, outcome, poison, refusal_of, stop_at
 from strict_array import STRICT, strict
 
 from scratchnet import backend
+from scratchnet.backend import to_host
 from scratchnet.checkpoint import load_arrays, load_model
 from scratchnet.data.drawings import Drawings
 from scratchnet.errors import NonFiniteError
@@ -155,3 +156,18 @@ def test_weights_with_a_nan_are_never_saved(signalled, device, split, tmp_path, 
     assert load_arrays(tmp_path / STATE)[1]["epoch"] == 1
     steps.then = lambda taken: None
     train(TINY, split, tmp_path, device=device, resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("device", ["cpu", "strict"], indirect=True)
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_a_head_that_is_to_be_a_metric_keeps_its_weights_at_0_or_less(average, device, split, tmp_path, tiny_net):
+    start = replace(tiny_net, params=tiny_net.params | {"head.weight": np.linspace(-2, 1, 8, dtype=np.float32)})
+    recipe = replace(
+        TINY, architecture=dict(tiny_net.architecture), weight_average=average, lr=0.01, patience=9, epochs=2
+    )
+    free = train(recipe, split, tmp_path / "free", start=start, device=device, quiet=True)
+    metric = train(replace(recipe, metric=True), split, tmp_path / "metric", start=start, device=device, quiet=True)
+    assert (to_host(free.params["head.weight"]) > 0).any()
+    assert (to_host(metric.params["head.weight"]) <= 0).all()
+    assert (to_host(metric.params["head.weight"]) < 0).any()
+    assert start.params["head.weight"].max() > 0  # a copy was changed

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from bench_parts import TINY
 
-from scratchnet.bench.channels_first import channels_first
 from scratchnet.bench.workload import Workload
+from scratchnet.exchange.channels_first import channels_first
 
 
 @pytest.mark.parametrize("workload", [TINY, Workload("koch2015", 2, "cpu", {"image_size": 80, "features": 8})])
