@@ -58,8 +58,9 @@ layers.sequential layers.siamese
 layers.conv_pool_relu
 layers
 losses
-optim.penalty optim.schedules
+optim.schedules
 optim.sgd optim.averaging
+optim.penalty
 optim
 images.blocks images.strokes
 images.channels images.lines images.ink images.resize images.warp
@@ -122,17 +123,24 @@ bench.memory
 bench.measure bench.report
 bench.embedding
 bench
+paper.scales paper.choices paper.ladder
+paper.method
+paper.cells paper.judge
+paper.record paper.search
+paper.table paper.initialisation paper.report
+paper.reproduce paper.tune
+paper
 __init__
 pytest_plugin
 cli.options
 cli.gradcheck_file
-cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.plot
+cli.evaluation cli.explain cli.recognition cli.gradcheck cli.bench cli.info cli.paper cli.plot
 cli.training
 cli
 __main__
 """
 LINE_OF = {f"scratchnet.{name}": line for line, names in enumerate(LAYOUT.split("\n")) for name in names.split()}
-OPTIONAL = {"cupy", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis"}
+OPTIONAL = {"cupy", "optuna", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis"}
 
 
 def modules() -> dict[str, Path]:
