@@ -121,8 +121,8 @@ def _print(reproduction: Reproduction, name: str) -> None:
     lines = []
     for row in rows(table, reproduction.record):
         figure = row["figures"].get(table.figures[0])
-        ours = f"{figure['accuracy']:.1%}" if figure else None
-        lines.append([row["name"], f"{row['paper']:.1f} %" if row["paper"] else None, ours, row["state"]])
+        ours = f"{100 * figure['accuracy']:.1f} %" if figure else None
+        lines.append([row["name"], f"{row['paper']:g} %" if row["paper"] else None, ours, row["state"]])
     say(table.title, *Table(["", "paper", "ours", ""], lines).lines(), "")
 
 

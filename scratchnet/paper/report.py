@@ -24,7 +24,7 @@ PICTURES = {  # by the name of the file, the function of optuna.visualization.ma
     "importances": "plot_param_importances",
     "slices": "plot_slice",
 }
-MOST_SLICES = 6  # parameters, the most important ones
+MOST_SLICES = 4  # parameters, the most important ones
 Study = Any  # an optuna.Study
 
 
@@ -97,10 +97,11 @@ def _draw(study: Study, out: Path, complete: int) -> dict[str, Path]:
         for name, function in PICTURES.items():
             if name in ("importances", "slices") and not important:
                 continue
-            options = {"params": important[:MOST_SLICES]} if name == "slices" else {}
+            options: dict[str, Any] = {} if name == "epochs" else {"target_name": "validation accuracy"}
+            options |= {"params": important[:MOST_SLICES]} if name == "slices" else {}
             axes = getattr(visualization, function)(study, **options)
             figure = np.ravel(axes)[0].figure
-            figure.set_size_inches(7.2 if name != "slices" else 14, 4)
+            figure.set_size_inches(12 if name == "slices" else 7.2, 4)
             held = io.BytesIO()
             figure.savefig(held, format="png", dpi=150, bbox_inches="tight")
             importlib.import_module("matplotlib.pyplot").close(figure)
@@ -121,9 +122,7 @@ def read_best(path: Path) -> dict[str, dict[str, float]]:
         expect(held, KINDS, "the search")
         per_layer: dict[str, dict[str, float]] = held["per_layer"]
     except FileNotFoundError as cause:
-        raise CheckpointError(
-            f"{path} does not exist: `scratchnet tune` writes it with its first whole trial"
-        ) from cause
+        raise CheckpointError(f"{path} does not exist: `scratchnet tune` writes it after a whole trial") from cause
     except (OSError, ValueError) as cause:
         raise CheckpointError(f"{path} is no {BEST} of a search ({reason(cause)}): use another copy") from cause
     if held["search"] != "rates":

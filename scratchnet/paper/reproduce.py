@@ -84,6 +84,7 @@ class Reproduction:
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", str(out), "wait until it is done, or name another folder with --out"):
             try:
+                self._judge_baselines()
                 self.write()
                 for name in self.wanted:
                     self._make(name)
@@ -93,6 +94,12 @@ class Reproduction:
                 with suppress(KeyboardInterrupt):
                     self.write()
         return not self.spent
+
+    def _judge_baselines(self) -> None:
+        for table in (self.tables[name] for name in self.wanted if name in self.tables):
+            for cell in table.cells:
+                if cell.baseline and (missing := self.record.missing(cell.baseline, table.figures)):
+                    self.record.add(cell.baseline, judge(cell.baseline, missing, self.material))
 
     def _make(self, name: str) -> None:
         if name == initialisation.NAME:
@@ -110,9 +117,7 @@ class Reproduction:
             raise OutOfTime("the budget is spent")
 
     def _reach(self, cell: Cell, figures: Sequence[str]) -> None:
-        """Train and judge what a cell needs and does not have yet."""
-        if cell.baseline and (missing := self.record.missing(cell.baseline, figures)):
-            self.record.add(cell.baseline, judge(cell.baseline, missing, self.material))
+        """Train and judge the networks of a cell, as far as they are not there yet."""
         for recipe in cell.recipes:
             if not (missing := self.record.missing(recipe.name, figures)):
                 continue

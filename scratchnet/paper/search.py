@@ -71,7 +71,7 @@ def first_guess(search: str, recipe: Recipe) -> Settings:
 
 def recipe_of(trial: Trial, search: str, base: Recipe) -> Recipe:
     """What a trial trains."""
-    found = replace(base, name=f"trial {trial.number}", per_layer=rates(trial))
+    found = replace(base, per_layer=rates(trial))
     if search == "all":
         found = replace(found, architecture={**found.architecture, **network(trial, found.image_size)})
     return found

@@ -11,6 +11,7 @@ from scratchnet.paper.record import Record
 from scratchnet.train.progress import best_of
 
 COMPARED_WITH = {"choices": "first", "ladder": "previous"}  # the row that a row's change is counted from
+BAR = r"\|"  # in a cell
 Z = 1.959964  # of a 95 % interval
 
 
@@ -30,30 +31,41 @@ def rows(table: Table, record: Record) -> list[dict[str, Any]]:
                 "name": cell.name,
                 "paper": cell.paper,
                 "figures": {figure: pooled(each).as_dict() for figure, each in results.items() if each},
+                "setting": _setting(cell),
                 "seeds": [result.accuracy for result in results[table.figures[0]]],
-                "state": _state(cell, record, done=all(results.values()), logs=logs),
+                "state": _state(cell, record, table.figures, logs),
                 "hours": round(sum(epoch.get("seconds", 0) for log in logs for epoch in log) / 3600, 3),
             }
         )
     return found
 
 
-def _state(cell: Cell, record: Record, *, done: bool, logs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+def _setting(cell: Cell) -> str:
+    """What a cell's networks are trained with, apart from the scale."""
+    if not cell.recipes:
+        return ""
+    recipe = cell.recipes[0]
+    copies = f", {recipe.fixed_distortions} copies each" if recipe.fixed_distortions else ""
+    set_of = f"{recipe.pairs:,} pairs{copies}" if recipe.objective == "pairs" else "episodes"
+    seeds = f", {len(cell.recipes)} seeds" if len(cell.recipes) > 1 else ""
+    return f"{recipe.image_size} pixels, {set_of}, {recipe.epochs} epochs{seeds}"
+
+
+def _state(cell: Cell, record: Record, figures: Sequence[str], logs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
     """How far a cell is, in a few words."""
     if not cell.runs:
-        return "not reproduced"
-    if done:
+        return "quoted only"
+    if failed := [entry["failed"] for run in cell.runs if "failed" in (entry := record.runs.get(run, {}))]:
+        return f"training failed: {failed[0]}"
+    missing = [run for run in cell.runs if record.missing(run, figures)]
+    if not missing:
         bests = [f"{best['epoch']} of {len(log)}" for log in logs if (best := best_of(log))]
         return f"best epoch {', '.join(bests)}" if bests else "done"
     for recipe, log in zip(cell.recipes, logs, strict=True):
-        entry = record.runs.get(recipe.name, {})
-        if "failed" in entry:
-            return f"training failed: {entry['failed']}"
-        if not entry and (log or record.folder(recipe).exists()):
-            validation = f", validation {log[-1]['validation']:.1%}" if log else ""
-            return f"not finished: {len(log)} of at most {recipe.epochs} epochs{validation}"
-    done_runs = sum(run in record.runs for run in cell.runs)
-    return f"not reached: {done_runs} of {len(cell.runs)} networks" if done_runs else "not reached"
+        if recipe.name not in record.runs and (log or record.folder(recipe).exists()):
+            validation = f", validation {100 * log[-1]['validation']:.1f} %" if log else ""
+            return f"not finished: in epoch {len(log) + 1} of at most {recipe.epochs}{validation}"
+    return "not reached" + (f": {len(cell.runs) - len(missing)} of {len(cell.runs)} networks" * (len(cell.runs) > 1))
 
 
 def markdown(table: Table, record: Record) -> list[str]:
@@ -61,28 +73,28 @@ def markdown(table: Table, record: Record) -> list[str]:
     with_paper = any(cell.paper for cell in table.cells)
     change = COMPARED_WITH.get(table.name)
     headings = [""] + ["the paper, %"] * with_paper + [FIGURES[figure].what for figure in table.figures]
-    headings += (["change", "each seed"] if change else []) + ["hours", ""]
+    headings += (["change", "each seed"] if change else []) + ["setting", "hours", "state"]
     lines = [f"## {table.title}", "", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     first: Mapping[str, Any] | None = None
     previous: Mapping[str, Any] | None = None
     for row in rows(table, record):
         figures = [row["figures"].get(figure) for figure in table.figures]
-        cells = [row["name"]] + [f"{row['paper']:.2f}".removesuffix("0") if row["paper"] else ""] * with_paper
+        cells = [row["name"]] + [f"{row['paper']:g}" if row["paper"] else ""] * with_paper
         cells += [_shown(figure) for figure in figures]
         if change:
             against = first if change == "first" else previous
             first, previous = first or figures[0], figures[0]
             cells += [_change(against, figures[0]), ", ".join(f"{100 * seed:.1f}" for seed in row["seeds"])]
-        cells += [f"{row['hours']:.2f}" if row["hours"] else "", row["state"]]
-        lines.append(f"| {' | '.join(cells)} |")
+        cells += [row["setting"], f"{row['hours']:.2f}" if row["hours"] else "", row["state"]]
+        lines.append(f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |")
     return [*lines, ""]
 
 
 def _shown(figure: Mapping[str, Any] | None) -> str:
     if not figure:
         return ""
-    low, high = figure["interval"]
-    return f"**{figure['accuracy']:.1%}** ({figure['correct']:,} of {figure['trials']:,}; {100 * low:.1f} - {high:.1%})"
+    share, low, high = (f"{100 * part:.1f}" for part in (figure["accuracy"], *figure["interval"]))
+    return f"**{share} %** ({figure['correct']:,} of {figure['trials']:,}; {low} - {high})"
 
 
 def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
@@ -93,7 +105,8 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """The points from one figure to another, with the 95 % interval of the difference of two proportions."""
     variance = sum(each["accuracy"] * (1 - each["accuracy"]) / each["trials"] for each in (before, after))
     points = 100 * (after["accuracy"] - before["accuracy"])
-    return f"{points:+.1f} ± {100 * Z * sqrt(variance):.1f}"
+    half = 100 * Z * sqrt(variance)
+    return f"{points:+.1f} ({points - half:+.1f} to {points + half:+.1f})"
 
 
 def claims(tables: Mapping[str, Table], record: Record) -> list[str]:
@@ -110,9 +123,7 @@ def claims(tables: Mapping[str, Table], record: Record) -> list[str]:
     for table, row, result in _against_the_paper(tables, record):
         low, high = (100 * end for end in result["interval"])
         holds = "lies in" if low <= row["paper"] <= high else "lies above" if row["paper"] > high else "lies below"
-        lines.append(
-            f"{table.title}: the paper's {row['paper']} % {holds} the interval of ours, {low:.1f} - {high:.1f} %."
-        )
+        lines.append(f"{table.title}: the paper's {row['paper']} % {holds} our interval, {low:.1f} - {high:.1f} %.")
     return lines
 
 

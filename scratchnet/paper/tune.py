@@ -37,7 +37,7 @@ def optuna_module() -> Optuna:
         optuna = importlib.import_module("optuna")
     except ImportError as cause:
         raise ScratchnetError(f"the search runs on Optuna, which is not installed; {install_extra('paper')}") from cause
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it warns, with a traceback, of every trial that is stopped
     return optuna
 
 

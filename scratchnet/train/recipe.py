@@ -161,6 +161,10 @@ class Recipe:
                 raise ScratchnetError(
                     f"{name}={getattr(self, name)} is drawn afresh for each batch: it goes with fixed_distortions=0"
                 )
+        if 0 < self.epoch_pairs < self.batch_size:
+            raise ScratchnetError(
+                f"epoch_pairs={self.epoch_pairs} fill no batch of batch_size={self.batch_size}: give more, or 0 for all"
+            )
         if self.objective == "episodes" and self.fixed_distortions:
             raise ScratchnetError(
                 f"fixed_distortions={self.fixed_distortions} are copies of a fixed set: it goes with objective=pairs"
