@@ -16,7 +16,7 @@ from scratchnet.paper.report import read_best
 from scratchnet.paper.reproduce import ALL, MORE, Reproduction
 from scratchnet.paper.scales import SCALES, find_scale
 from scratchnet.paper.search import SEARCHES
-from scratchnet.paper.table import rows
+from scratchnet.paper.table import published, rows
 from scratchnet.paper.tune import Search
 from scratchnet.train import SAVE_EVERY, Interrupted
 
@@ -121,9 +121,9 @@ def _print(reproduction: Reproduction, name: str) -> None:
     lines = []
     for row in rows(table, reproduction.record):
         figure = row["figures"].get(table.figures[0])
-        ours = f"{100 * figure['accuracy']:.1f} %" if figure else None
-        lines.append([row["name"], f"{row['paper']:g} %" if row["paper"] else None, ours, row["state"]])
-    say(table.title, *Table(["", "paper", "ours", ""], lines).lines(), "")
+        ours = f"{100 * figure['accuracy']:.1f}" if figure else None
+        lines.append([row["name"], published(row["paper"]), ours, row["state"]])
+    say(table.title, *Table(["", "paper, %", "ours, %", ""], lines).lines(), "")
 
 
 def tune(options: argparse.Namespace) -> int:

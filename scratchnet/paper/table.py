@@ -79,7 +79,7 @@ def markdown(table: Table, record: Record) -> list[str]:
     previous: Mapping[str, Any] | None = None
     for row in rows(table, record):
         figures = [row["figures"].get(figure) for figure in table.figures]
-        cells = [row["name"]] + [f"{row['paper']:g}" if row["paper"] else ""] * with_paper
+        cells = [row["name"]] + [published(row["paper"])] * with_paper
         cells += [_shown(figure) for figure in figures]
         if change:
             against = first if change == "first" else previous
@@ -88,6 +88,11 @@ def markdown(table: Table, record: Record) -> list[str]:
         cells += [row["setting"], f"{row['hours']:.2f}" if row["hours"] else "", row["state"]]
         lines.append(f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |")
     return [*lines, ""]
+
+
+def published(percent: float | None) -> str:
+    """A figure of the paper with its own one or two decimals."""
+    return f"{percent:.2f}".removesuffix("0") if percent else ""
 
 
 def _shown(figure: Mapping[str, Any] | None) -> str:

@@ -36,7 +36,7 @@ def test_every_cell_has_a_figure_beside_the_papers(whole):
     ours = {row["name"] for name in ("oneshot", "mnist") for row in tables[name] if row["figures"]}
     assert ours == {"convolutional Siamese network", "convolutional Siamese network, 35 pixels", "nearest neighbour"}
     for row in tables["oneshot"]:
-        assert f"| {row['name']} | {row['paper']:g} |" in text(whole)
+        assert f"| {row['name']} | {row['paper']:.1f} |" in text(whole)
 
 
 def test_all_cells_of_a_table_take_equally_many_steps(whole):
