@@ -137,6 +137,7 @@ def tune(options: argparse.Namespace) -> int:
         options.trials,
         _deadline(options),
         options.save_every,
+        quiet=options.json,
     )
     try:
         study = search.run()

@@ -55,7 +55,7 @@ def tables(scale: Scale, seed: int, tuned: Mapping[str, Any], alphabets: tuple[s
     found = (
         Table(
             "oneshot",
-            "20-way one-shot recognition within an alphabet, Lake's official runs",
+            "One-shot recognition, 20-way within an alphabet: Lake's official runs",
             ("official",),
             (
                 Cell("people", 95.5),
@@ -70,7 +70,7 @@ def tables(scale: Scale, seed: int, tuned: Mapping[str, Any], alphabets: tuple[s
         ),
         Table(
             "mnist",
-            "10-way one-shot recognition of MNIST's digits, trained on Omniglot alone",
+            "MNIST: 10-way one-shot recognition of digits, trained on Omniglot alone",
             ("mnist",),
             (
                 Cell("convolutional Siamese network, 35 pixels", 70.3, [small]),
@@ -79,7 +79,7 @@ def tables(scale: Scale, seed: int, tuned: Mapping[str, Any], alphabets: tuple[s
         ),
         Table(
             "verification",
-            "verification: do two drawings show the same character?",
+            "Verification: do two drawings show the same character?",
             ("verification", "verification at 1/2"),
             (
                 Cell("30,000 pairs", 90.61, [train("30k", pairs=SETS[0], distorted=False)]),
@@ -92,13 +92,13 @@ def tables(scale: Scale, seed: int, tuned: Mapping[str, Any], alphabets: tuple[s
         ),
         Table(
             "choices",
-            "what the paper leaves open: shorter training, the tables' readings and one other at a time",
+            "Choices: what the paper leaves open or misprints, one other reading at a time, in shorter training",
             ("random",),
             _choices(replace(largest, epochs=scale.short_epochs)),
         ),
         Table(
             "ladder",
-            "from the paper's network to ours: each row has the changes of those above it, and as many steps",
+            "Ladder: from the paper's network to ours; each row has the changes of those above it, and as many steps",
             ("random", "official"),
             [
                 Cell(name, recipes=_seeds(recipe, f"ladder {number}"))
@@ -110,11 +110,12 @@ def tables(scale: Scale, seed: int, tuned: Mapping[str, Any], alphabets: tuple[s
 
 
 def _choices(recipe: Recipe) -> list[Cell]:
-    cells = [Cell("the readings used in the tables", recipes=_seeds(recipe, "choices"))]
+    cells = [Cell("the readings of the other tables", recipes=_seeds(recipe, "choices"))]
     for choice in choices(recipe):
         printed = " (as printed)" if choice.literal else ""
         other = choice.applied_to(recipe)
-        cells.append(Cell(f"{choice.name}: {choice.other}{printed}", recipes=_seeds(other, f"choices {choice.name}")))
+        name = f"{choice.name}: {choice.other}{printed}, instead of: {choice.used}"
+        cells.append(Cell(name, recipes=_seeds(other, f"choices {choice.name}")))
     return cells
 
 

@@ -135,7 +135,7 @@ def rows(folder: Path) -> list[Row]:
 def markdown(study: Sequence[Row]) -> list[str]:
     """The lines of the table in Markdown."""
     lines = [
-        "## The initialisation: which part of it stops learning?",
+        "## Initialisation: which part of it stops learning?",
         "",
         f"{PAIRS} pairs a step. Twin distance: the mean of |h1 - h2| over the features, of pairs that do not train. It",
         f"has learnt once the mean loss of {WINDOW} steps is below {LEARNT}; guessing is 0.693.",

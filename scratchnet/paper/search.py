@@ -101,6 +101,7 @@ def value_of(
     device: Device,
     deadline: float,
     save_every: float,
+    say: Callable[[str], None],
 ) -> float:
     """Train a trial, new or stopped before, and return its best validation accuracy.
 
@@ -109,10 +110,12 @@ def value_of(
 
     def report(record: Mapping[str, Any]) -> None:
         trial.report(record["validation"], record["epoch"])
+        say(f"trial {trial.number}, epoch {record['epoch']} of {recipe.epochs}: validation {record['validation']:.1%}")
         if record["epoch"] < recipe.epochs and trial.should_prune():
             raise hopeless()
 
     resume = (folder / STATE).exists()
+    say(f"trial {trial.number} {'goes on' if resume else 'begins'} in {folder}")
     for record in read_log(folder) if resume and (folder / LOG).exists() else ():
         trial.report(record["validation"], record["epoch"])
     train(

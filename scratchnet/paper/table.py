@@ -1,8 +1,11 @@
 """The tables as text: TABLE.md, and the same as JSON."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import sqrt
 from typing import Any
+
+import numpy as np
 
 from scratchnet.oneshot.trials import Result
 from scratchnet.paper.cells import SETS, Cell, Table
@@ -125,10 +128,25 @@ def claims(tables: Mapping[str, Table], record: Record) -> list[str]:
     for what, least, most in (("as drawn", plain[0], plain[-1]), ("with copies", distorted[0], distorted[-1])):
         if least and most:
             lines.append(f"{SETS[-1]:,} pairs instead of {SETS[0]:,}, {what}: {_difference(least, most)} points.")
+    lines += _largest_step(tables["ladder"], record)
     for table, row, result in _against_the_paper(tables, record):
         low, high = (100 * end for end in result["interval"])
         holds = "lies in" if low <= row["paper"] <= high else "lies above" if row["paper"] > high else "lies below"
         lines.append(f"{table.title}: the paper's {row['paper']} % {holds} our interval, {low:.1f} - {high:.1f} %.")
+    return lines
+
+
+def _largest_step(ladder: Table, record: Record) -> list[str]:
+    """Which rung of the ladder gains most, once all are there."""
+    found = rows(ladder, record)
+    lines = []
+    for figure in ladder.figures:
+        results = [row["figures"].get(figure) for row in found]
+        if all(results):
+            gains = [after["accuracy"] - before["accuracy"] for before, after in pairwise(results)]
+            step = int(np.argmax(gains))
+            gain = _difference(results[step], results[step + 1])
+            lines.append(f"Ladder, {FIGURES[figure].what}: {found[step + 1]['name']} gains most, {gain} points.")
     return lines
 
 

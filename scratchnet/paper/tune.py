@@ -45,7 +45,7 @@ def optuna_module() -> Optuna:
 class Search:
     """A search in the folder `out`: until `trials` are finished, over all processes, or the deadline.
 
-    search: a key of search.SEARCHES. deadline: on the clock of time.monotonic().
+    search: a key of search.SEARCHES. deadline: on the clock of time.monotonic(). quiet: print no progress.
     """
 
     out: Path
@@ -56,6 +56,7 @@ class Search:
     trials: int
     deadline: float = inf
     save_every: float = SAVE_EVERY
+    quiet: bool = False
 
     def run(self) -> Any:
         """Search, and write the report; returns the study.
@@ -76,7 +77,7 @@ class Search:
                     callbacks=[self._after],
                 )
         except OutOfTime as stop:
-            note(f"the budget is spent, {stop}")
+            self._say(f"the budget is spent, {stop}")
         finally:
             write_report(study, self.out, scale=self.scale.name, search=self.search)
         return study
@@ -132,6 +133,7 @@ class Search:
                 device=self.device,
                 deadline=self.deadline,
                 save_every=self.save_every,
+                say=self._say,
             )
         except NonFiniteError as error:
             trial.set_user_attr("diverged", str(error))
@@ -149,10 +151,14 @@ class Search:
         shown = "diverged" if reached is None else f"{reached:.1%} of validation trials"
         with suppress(ValueError):  # no trial is complete yet
             shown += f"; best {study.best_value:.1%}"
-        note(f"trial {trial.number} {state}: {shown}")
+        self._say(f"trial {trial.number} {state}: {shown}")
         discard_network(self.out / "trials" / trial.user_attrs["folder"])
         if self._finished(study) >= self.trials:
             study.stop()
+
+    def _say(self, line: str) -> None:
+        if not self.quiet:
+            note(line)
 
     def _finished(self, study: Any) -> int:
         """How many trials are complete or pruned, over all processes."""

@@ -87,7 +87,12 @@ def test_tune_hands_its_options_on(ask, monkeypatch, tmp_path):
             return []
 
     seen = []
-    monkeypatch.setattr(Search, "run", lambda self: seen.append(self) or Study())
+
+    def run(self):
+        seen.append(self)
+        return Study()
+
+    monkeypatch.setattr(Search, "run", run)
     answer = ask("tune", "--out", "it", "--trials", "7", "--search", "all", "--scale", "full", "--data", "there")
     assert answer.out == "no trial is whole yet\nit/REPORT.md\n"
     (search,) = seen

@@ -10,6 +10,8 @@ from short_runs import stop_at
 
 from scratchnet.errors import CheckpointError, InUseError, NonFiniteError, ScratchnetError
 from scratchnet.files.locks import locked
+from scratchnet.models.networks import compact
+from scratchnet.oneshot.trials import Result
 from scratchnet.paper import cells, reproduce
 from scratchnet.paper.choices import choices
 from scratchnet.paper.reproduce import ALL
@@ -55,7 +57,7 @@ def test_claims_are_as_many_as_the_figures_allow(whole, begin, tmp_path):
     assert len(held(whole)["claims"]) == 7  # three of copies, two of pairs, two against the paper
     begin("mnist").run()
     (claim,) = held(tmp_path / "out")["claims"]
-    assert claim.startswith("10-way")
+    assert claim.startswith("MNIST")
 
 
 def test_a_spent_budget_writes_the_table_and_the_same_command_goes_on(begin, whole, tmp_path):
@@ -135,3 +137,20 @@ def test_one_process_at_a_time(begin, tmp_path):
     begun.record.out.mkdir()
     with locked(tmp_path / "out" / ".lock", "it", "wait"), pytest.raises(InUseError, match="in use by process"):
         begun.run()
+
+
+def test_the_ladder_is_a_step_of_each_rung_and_names_the_largest(begin, tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "SEEDS", 1)
+    monkeypatch.setattr(reproduce, "train", lambda recipe, *_, **__: compact(0, image_size=16, width=2, features=8))
+    assert begin("ladder").run()
+    out = tmp_path / "out"
+    for run, correct in zip(held(out)["runs"], (1, 2, 3, 4, 15, 16, 17, 18), strict=True):
+        begun = begin("ladder")
+        begun.record.add(run, {"random": Result(correct, 40), "official": Result(correct, 20)})
+        begun.write()
+    lines = [line for line in text(out).splitlines() if line.startswith("| ")][1:]
+    assert "| +27.5 (" in lines[4]
+    assert [line.split(": ")[1] for line in held(out)["claims"]] == [
+        "framed to the ink gains most, +27.5 (+9.9 to +45.1) points.",
+        "framed to the ink gains most, +55.0 (+29.2 to +80.8) points.",
+    ]
