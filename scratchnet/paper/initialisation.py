@@ -21,6 +21,7 @@ from scratchnet.explain.initialisation import EVERY, PAIRS, replay
 from scratchnet.explain.plots.page import (
     COLOURS,
     DASHES,
+    GREY,
     WIDTH,
     Figure,
     expect_matplotlib,
@@ -155,17 +156,11 @@ def markdown(study: Sequence[Row]) -> list[str]:
 @in_our_style
 def picture(records: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Loss, saturation and twin distance over the first steps, a line for each initialisation."""
-    figure = new_figure(
-        WIDTH,
-        3.6,
-        title="The paper's initialisation, and which part of it stops learning",
-        note=f"Loss: the mean of {WINDOW} steps; dotted: guessing, 0.693. Saturated: sigmoids with an input beyond 4. "
-        "Twin distance: the mean of |h1 - h2| of different characters.",
-    )
+    figure = new_figure(WIDTH, 4.3, title="The paper's initialisation, and which part of it stops learning")
     panels = figure.subplots(1, 3)
     for number, (init, record) in enumerate(records.items()):
         line = {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
-        label = PRINTED if init == PRINTED else f"{init} corrected"
+        label = {PRINTED: PRINTED, INITS[-1]: "all three corrected"}.get(init, f"{init} corrected")
         loss = smoothed(record["loss"])
         panels[0].plot(np.arange(len(loss)) + WINDOW, loss, label=label, **line)
         looks = EVERY * np.arange(len(record["saturated"]))
@@ -173,8 +168,14 @@ def picture(records: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
         panels[2].plot(looks, record["different"], **line)
     panels[0].axhline(np.log(2), color="black", linestyle=":", linewidth=0.8)
     panels[2].set_yscale("log")
+    panels[2].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for axes, title in zip(panels, ("loss", "saturated sigmoids, %", "twin distance"), strict=True):
         axes.set(title=title, xlabel="step")
         axes.grid(axis="y")
-    figure.legend(loc="outside lower left", ncols=2, handlelength=3)
+    note = (
+        f"Loss: the mean of {WINDOW} steps; dotted: guessing, 0.693. Saturated: sigmoids with an input beyond 4.\n"
+        "Twin distance: the mean of |h1 - h2| over the features, of pairs of different characters."
+    )
+    legend = figure.legend(loc="outside lower left", ncols=2, handlelength=3, title=note, alignment="left")
+    legend.get_title().set(fontsize=8, color=GREY)
     return figure

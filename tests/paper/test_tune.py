@@ -118,10 +118,16 @@ def test_a_search_trains_its_trials_and_reports_them(begin, tmp_path):
     assert states(begin(3).run()) == ["COMPLETE"] * 3
 
 
-def test_the_search_for_a_network_builds_it(begin, tmp_path):
-    begin(2, "all").run()
+def test_the_search_for_a_network_builds_it(begin, tmp_path, monkeypatch):
+    def small(*arguments):
+        few = {"features": 128} | {f"{layer} filters": 16 for layer in CONVOLUTIONS}
+        return first_guess(*arguments) | few
+
+    monkeypatch.setattr(tune, "first_guess", small)
+    begin(1, "all").run()
     architecture = recipe_of(tmp_path / "study", 0)["architecture"]
-    assert (architecture["kernels"], architecture["features"]) == ([10, 7, 4, 4], 4096)
+    assert (architecture["kernels"], architecture["channels"]) == ([10, 7, 4, 4], [16, 16, 16, 16])
+    assert architecture["features"] == 128
     with pytest.raises(ScratchnetError, match="belongs to another network than the paper's"):
         read_best(tmp_path / "study")
 
