@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import time
+from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from scratchnet.paper.report import read_best
 from scratchnet.paper.reproduce import ALL, MORE, Reproduction
 from scratchnet.paper.scales import SCALES, find_scale
 from scratchnet.paper.search import SEARCHES
-from scratchnet.paper.table import published, rows
+from scratchnet.paper.table import published
 from scratchnet.paper.tune import Search
 from scratchnet.train import SAVE_EVERY, Interrupted
 
@@ -104,26 +105,23 @@ def reproduce(options: argparse.Namespace) -> int:
         done = reproduction.run()
     except Interrupted as stop:
         raise _with_command(stop, options) from stop
+    held = reproduction.as_dict()
     if not options.json:
-        for name in wanted:
-            _print(reproduction, name)
+        for table in reproduction.shown:
+            _print(table.title, held["tables"][table.name], table.figures[0])
         if not done:
             note(f"the budget is spent; to go on: {_command(options)}")
         say(options.out / "TABLE.md")
-    made = {name: rows(table, reproduction.record) for name, table in reproduction.tables.items() if name in wanted}
-    return finish(options, {"out": str(options.out), "finished": done, "tables": made})
+    return finish(options, {"out": str(options.out), "finished": done, **held})
 
 
-def _print(reproduction: Reproduction, name: str) -> None:
-    table = reproduction.tables.get(name)
-    if table is None:
-        return
+def _print(title: str, table: Sequence[Mapping[str, Any]], figure: str) -> None:
     lines = []
-    for row in rows(table, reproduction.record):
-        figure = row["figures"].get(table.figures[0])
-        ours = f"{100 * figure['accuracy']:.1f}" if figure else None
-        lines.append([row["name"], published(row["paper"]), ours, row["state"]])
-    say(table.title, *Table(["", "paper, %", "ours, %", ""], lines).lines(), "")
+    for row in table:
+        ours = row["figures"].get(figure)
+        percent = f"{100 * ours['accuracy']:.1f}" if ours else None
+        lines.append([row["name"], published(row["paper"]), percent, row["state"]])
+    say(title, *Table(["", "paper, %", "ours, %", ""], lines).lines(), "")
 
 
 def tune(options: argparse.Namespace) -> int:
@@ -166,6 +164,7 @@ def _command(options: argparse.Namespace) -> str:
     again += ["--data", options.data] if options.data else []
     again += ["--device", options.device] if options.device else []
     again += ["--budget", f"{options.budget:g}"] if options.budget else []
+    again += ["--save-every", f"{options.save_every:g}"] if options.save_every != SAVE_EVERY else []
     if options.command == "reproduce":
         again += ["--seed", str(options.seed)] if options.seed else []
         again += ["--tuned", str(options.tuned)] if options.tuned else []

@@ -6,8 +6,7 @@ each network, as `train` makes them. The same command again goes on where the la
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,6 @@ class Reproduction:
     deadline: float = inf
     save_every: float = SAVE_EVERY
     quiet: bool = False
-    spent: bool = field(default=False, init=False)
 
     @classmethod
     def begin(
@@ -89,11 +87,10 @@ class Reproduction:
                 for name in self.wanted:
                     self._make(name)
             except OutOfTime:
-                self.spent = True
+                return False
             finally:
-                with suppress(KeyboardInterrupt):
-                    self.write()
-        return not self.spent
+                self.write()
+        return True
 
     def _judge_baselines(self) -> None:
         for table in (self.tables[name] for name in self.wanted if name in self.tables):
@@ -141,20 +138,23 @@ class Reproduction:
                 self.record.add(recipe.name, judge(net, missing, self.material))
             self.write()
 
+    @property
+    def shown(self) -> list[Table]:
+        """The tables that are wanted, or have a figure already."""
+        return [table for name, table in self.tables.items() if name in self.wanted or self._has_begun(table)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The tables as JSON objects."""
+        return {
+            "tables": {table.name: rows(table, self.record) for table in self.shown},
+            initialisation.NAME: initialisation.rows(self.record.out / initialisation.NAME),
+            "claims": claims(self.tables, self.record),
+        }
+
     def write(self) -> None:
         """Write TABLE.md and TABLE.json as far as they are known."""
-        shown = [table for name, table in self.tables.items() if name in self.wanted or self._has_begun(table)]
-        found = claims(self.tables, self.record)
-        machine = asdict(Machine.this(self.device))
-        study = initialisation.rows(self.record.out / initialisation.NAME)
-        self.record.save(
-            {
-                "machine": machine,
-                "tables": {table.name: rows(table, self.record) for table in shown},
-                initialisation.NAME: study,
-                "claims": found,
-            }
-        )
+        machine, held = asdict(Machine.this(self.device)), self.as_dict()
+        self.record.save({"machine": machine, **held})
         lines = [
             "# The paper's tables, made again",
             "",
@@ -167,10 +167,10 @@ class Reproduction:
             "Hours are those of training alone.",
             "",
         ]
-        for table in shown:
+        for table in self.shown:
             lines += markdown(table, self.record)
-        lines += initialisation.markdown(study) if study else []
-        lines += ["## The paper's claims", "", *(f"- {line}" for line in found), ""] if found else []
+        lines += initialisation.markdown(held[initialisation.NAME]) if held[initialisation.NAME] else []
+        lines += ["## The paper's claims", "", *(f"- {line}" for line in held["claims"]), ""] if held["claims"] else []
         write_bytes(self.record.out / "TABLE.md", "\n".join(lines).encode())
 
     def _has_begun(self, table: Table) -> bool:

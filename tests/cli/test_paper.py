@@ -5,20 +5,20 @@ import json
 import pytest
 
 from scratchnet.cli import paper
-from scratchnet.paper import record
 from scratchnet.paper.tune import Search
 
 
 class Done:
-    """Stands for a reproduction; notes how it was begun."""
-
-    asked = None
+    """Stands for a reproduction without tables."""
 
     def __init__(self, finished=True, **_):
-        self.finished, self.tables = finished, {}
+        self.finished, self.shown = finished, []
 
     def run(self):
         return self.finished
+
+    def as_dict(self):
+        return {"tables": {}}
 
 
 @pytest.fixture
@@ -28,9 +28,7 @@ def begun(monkeypatch):
 
     def begin(wanted, out, scale, material, **options):
         found.update(wanted=wanted, out=out, scale=scale.name, place=material.place, **options)
-        done = Done(finished=options["deadline"] > 1e300)
-        done.record = record.Record(out, {})
-        return done
+        return Done(finished=options["deadline"] > 1e300)
 
     monkeypatch.setattr(paper.Reproduction, "begin", begin)
     return found
