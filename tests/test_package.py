@@ -63,8 +63,9 @@ layers.conv_pool_relu layers.norm_relu
 layers.fuse
 layers
 losses
-optim.penalty optim.schedules
+optim.schedules
 optim.sgd optim.averaging
+optim.penalty
 optim
 images.blocks images.strokes
 images.channels images.lines images.ink images.resize images.warp
@@ -137,18 +138,26 @@ bench.memory
 bench.measure bench.report
 bench.embedding bench.photos
 bench
+paper.scales paper.choices paper.ladder
+paper.method
+paper.cells paper.judge
+paper.record paper.search
+paper.table paper.initialisation paper.report
+paper.reproduce paper.tune
+paper
 __init__
 pytest_plugin
 cli.options
 cli.gradcheck_file
-cli.evaluation cli.exchange cli.explain cli.recognition cli.gradcheck cli.bench cli.index cli.info cli.plot
+cli.evaluation cli.exchange cli.explain cli.recognition cli.gradcheck cli.bench cli.index cli.info cli.paper cli.plot
 cli.training
 cli
 __main__
 """
 LINE_OF = {f"scratchnet.{name}": line for line, names in enumerate(LAYOUT.split("\n")) for name in names.split()}
 OPTIONAL = {
-    "cupy", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis", "safetensors", "onnx", "faiss",
+    "cupy", "optuna", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis", "safetensors", "onnx",
+    "faiss",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from scratchnet.backend import Params, thread_count, to_host
 from scratchnet.bench.peers import Embedder, Variant
 from scratchnet.bench.workload import Training
 from scratchnet.errors import ScratchnetError
-from scratchnet.exchange.state_dict import from_state_dict, in_single_layers, to_state_dict
+from scratchnet.exchange.state_dict import from_state_dict, to_state_dict
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
 from scratchnet.models.siamese import SiameseNet
 

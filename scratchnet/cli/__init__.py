@@ -7,7 +7,19 @@ number if stopped by a signal, so 130 for Ctrl-C; 141, silently, if the reader o
 from collections.abc import Sequence
 
 from scratchnet.backend import get_precision, set_precision
-from scratchnet.cli import bench, evaluation, exchange, explain, gradcheck, index, info, plot, recognition, training
+from scratchnet.cli import (
+    bench,
+    evaluation,
+    exchange,
+    explain,
+    gradcheck,
+    index,
+    info,
+    paper,
+    plot,
+    recognition,
+    training,
+)
 from scratchnet.cli.options import Commands, Parser
 from scratchnet.common.console import note
 from scratchnet.common.version import VERSION
@@ -46,6 +58,6 @@ def _parser() -> Parser:
     parser = Parser(prog="scratchnet", description="One-shot image recognition with a Siamese network from scratch.")
     parser.add_argument("--version", action="version", version=f"scratchnet {VERSION}")
     commands = Commands(parser)
-    for group in (training, evaluation, recognition, exchange, index, explain, plot, gradcheck, bench, info):
+    for group in (training, evaluation, recognition, exchange, index, explain, plot, gradcheck, bench, paper, info):
         group.add_to(commands)
     return parser

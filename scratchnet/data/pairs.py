@@ -20,16 +20,19 @@ class Pairs:
         return len(self.labels)
 
 
-def sample_pairs(numbers: Sequence[np.ndarray], count: int, *, rng: np.random.Generator) -> Pairs:
+def sample_pairs(numbers: Sequence[np.ndarray], count: int, *, rng: np.random.Generator, across: bool = False) -> Pairs:
     """Sample `count` random pairs, every other one of the same character, as many from each alphabet.
 
     numbers: for each alphabet, the numbers (characters, drawers) of its drawings, -1 after the last drawer of a
     character that has fewer than others. The drawers of the same character differ; different characters come from one
-    alphabet, by any two drawers. A character with one drawer is only in pairs of different ones. Raises DataError if
-    there is no alphabet, or if one has fewer than two characters or no character with two drawers.
+    alphabet or, with `across`, from two, by any two drawers. A character with one drawer is only in pairs of different
+    ones. Raises DataError if there is no alphabet, or only one to draw across, or if one has fewer than two characters
+    or no character with two drawers.
     """
     if not numbers:
         raise DataError("no alphabets to draw pairs from: expected at least one")
+    if across and len(numbers) < 2:
+        raise DataError("one alphabet makes no pairs across alphabets: expected two or more")
     tables = [table[np.argsort(_drawers(table) < 2, kind="stable")] for table in numbers]  # one drawer: at the end
     sizes = np.array([(len(table), np.count_nonzero(_drawers(table) > 1)) for table in tables])
     if sizes[:, 0].min() < 2 or sizes[:, 1].min() < 1:
@@ -41,7 +44,7 @@ def sample_pairs(numbers: Sequence[np.ndarray], count: int, *, rng: np.random.Ge
     alphabet = (pair // 2) % len(tables)
     characters, repeated = sizes[alphabet].T
 
-    def below(limit: np.ndarray) -> np.ndarray:
+    def below(limit: np.ndarray | int) -> np.ndarray:
         return (rng.random(count) * limit).astype(np.int64)
 
     character = below(np.where(same, repeated, characters))
@@ -49,14 +52,18 @@ def sample_pairs(numbers: Sequence[np.ndarray], count: int, *, rng: np.random.Ge
     drawer = below(drawers)
     another_character = (character + 1 + below(characters - 1)) % characters
     another_drawer = (drawer + 1 + below(drawers - 1)) % drawers
+    second_alphabet = alphabet
+    if across:
+        second_alphabet = np.where(same, alphabet, (alphabet + 1 + below(len(tables) - 1)) % len(tables))
+        another_character = below(sizes[second_alphabet, 0])
     second_character = np.where(same, character, another_character)
-    second_drawer = np.where(same, another_drawer, below(drawers_of[alphabet, second_character]))
+    second_drawer = np.where(same, another_drawer, below(drawers_of[second_alphabet, second_character]))
 
     first, second = np.empty(count, np.int64), np.empty(count, np.int64)
     for k, table in enumerate(tables):
-        here = alphabet == k
+        here, there = alphabet == k, second_alphabet == k
         first[here] = table[character[here], drawer[here]]
-        second[here] = table[second_character[here], second_drawer[here]]
+        second[there] = table[second_character[there], second_drawer[there]]
     return Pairs(first, second, same.astype(np.float32))
 
 

@@ -1,6 +1,6 @@
 """Which alphabets and drawers are used for training, for validation and for testing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,22 +61,25 @@ def mnist_digits(data: Path | str | None) -> Alphabet:
     return Alphabet("MNIST", np.stack([images[labels == digit][:drawings] for digit in range(10)]))
 
 
-def paper_split(background: list[Alphabet], evaluation: list[Alphabet], *, rng: np.random.Generator) -> Split:
+def paper_split(
+    background: list[Alphabet], evaluation: list[Alphabet], *, rng: np.random.Generator, test: Collection[str] = ()
+) -> Split:
     """The split of Koch et al. 2015 by alphabets and by drawers.
 
     Training uses the background alphabets and the first 12 drawers; validation one half of the evaluation alphabets and
     the next 4 drawers; testing the other half and the last 4. The paper does not say which ten of the twenty evaluation
-    alphabets form which half, so `rng` draws them.
+    alphabets form which half, so `rng` draws them, unless those for testing are named in `test`.
 
-    Raises DataError unless every alphabet has 20 drawers.
+    Raises DataError unless every alphabet has 20 drawers, and for an unknown name in `test`.
     """
     for alphabet in [*background, *evaluation]:
         if alphabet.drawers != PAPER_DRAWERS:
             raise DataError(f"{alphabet.name} has {alphabet.drawers} drawers, the paper's split needs {PAPER_DRAWERS}")
     order = rng.permutation(len(evaluation))
-    validation, test = np.array_split(order, 2)
+    drawn = [evaluation[i].name for i in sorted(np.array_split(order, 2)[1])]
+    tested = pick(evaluation, tuple(test) or drawn)
     return Split(
         train=[alphabet.drawn_by(slice(0, 12)) for alphabet in background],
-        validation=[evaluation[i].drawn_by(slice(12, 16)) for i in sorted(validation)],
-        test=[evaluation[i].drawn_by(slice(16, 20)) for i in sorted(test)],
+        validation=[a.drawn_by(slice(12, 16)) for a in without(evaluation, [b.name for b in tested])],
+        test=[alphabet.drawn_by(slice(16, 20)) for alphabet in tested],
     )

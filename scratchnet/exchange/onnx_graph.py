@@ -11,7 +11,7 @@ import numpy as np
 
 from scratchnet.common.version import VERSION
 from scratchnet.errors import ScratchnetError, install_extra
-from scratchnet.exchange.state_dict import in_single_layers, to_state_dict
+from scratchnet.exchange.state_dict import to_state_dict
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid
 from scratchnet.models.siamese import SiameseNet
 
@@ -27,7 +27,7 @@ def encoder_model(net: SiameseNet) -> bytes:
     """
     onnx = _library()
     params = to_state_dict(net, net.params)
-    encoder = in_single_layers(net).encoder
+    encoder = net.encoder
     if not isinstance(encoder, Sequential):
         raise ScratchnetError(f"{type(encoder).__name__} cannot be exported: only a Sequential of layers can")
     nodes, constants = [], {"channel_axis": np.array([1])}

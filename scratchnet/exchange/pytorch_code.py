@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from scratchnet.errors import ScratchnetError
-from scratchnet.exchange.state_dict import in_single_layers
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sigmoid
 from scratchnet.models.siamese import SiameseNet
 
@@ -52,7 +51,7 @@ def pytorch_code(net: SiameseNet, path: Path | str) -> str:
     path: a file with a suffix of LOADERS. Raises ScratchnetError for a layer that PyTorch has not.
     """
     import_line, tensors = LOADERS[Path(path).suffix.lower()]
-    layers = in_single_layers(net).encoder.layers
+    layers = net.encoder.layers
     return MODULE.format(
         import_line=import_line,
         S=net.image_size,

@@ -6,7 +6,6 @@ dense layer, with weight (1, D). The counters of batches that PyTorch keeps besi
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from scratchnet.backend import Params, to_host
 from scratchnet.checkpoint import fitting
 from scratchnet.errors import CheckpointError
 from scratchnet.exchange.channels_first import channels_first
-from scratchnet.layers.conv_pool_relu import unfuse
 from scratchnet.models.networks import describe
 from scratchnet.models.siamese import SiameseNet
 
@@ -26,22 +24,15 @@ FLOATS = ("float16", "float32", "float64")
 SHAPE = "it is of another architecture"
 
 
-def in_single_layers(net: SiameseNet) -> SiameseNet:
-    """The network with fused layers (as on a GPU) split into single ones. Parameters keep their names."""
-    return replace(net, encoder=unfuse(net.encoder))
-
-
 def to_state_dict(net: SiameseNet, params: Params) -> dict[str, np.ndarray]:
     """Parameters or gradients of a network, on any device, in PyTorch's shapes: copies on the host."""
-    there = channels_first(in_single_layers(net), {name: to_host(value) for name, value in params.items()})
+    there = channels_first(net, {name: to_host(value) for name, value in params.items()})
     return {name: _dense(name, value).copy() for name, value in there.items()}
 
 
 def from_state_dict(net: SiameseNet, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The inverse of `to_state_dict`."""
-    return channels_first(
-        in_single_layers(net), {name: _dense(name, value) for name, value in params.items()}, inverse=True
-    )
+    return channels_first(net, {name: _dense(name, value) for name, value in params.items()}, inverse=True)
 
 
 def network_of(tensors: Mapping[str, np.ndarray], architecture: Mapping[str, Any], path: Path | str) -> SiameseNet:

@@ -41,16 +41,22 @@ def recorded() -> dict[str, Any]:
 
 
 def replay(
-    alphabets: Sequence[Alphabet], seed: int = 0, *, steps: int = STEPS, network: Network = koch2015
+    alphabets: Sequence[Alphabet],
+    seed: int = 0,
+    *,
+    steps: int = STEPS,
+    network: Network = koch2015,
+    inits: Sequence[str] = INITS,
 ) -> dict[str, Any]:
-    """The first steps of training from both initialisations, on the same pairs of drawings from these alphabets.
+    """The first steps of training from several initialisations, on the same pairs of drawings from these alphabets.
 
-    network: a function like koch2015, of seed and init. For each init: "loss", of every step; and at every tenth step,
-    of 16 pairs that do not train, "saturated", the share of sigmoids whose input is beyond 4; "sigmoids", how many of
-    them answer 0 - 0.05, 0.05 - 0.1, ...; "same" and "different", the mean of |h1 - h2| over the features of pairs.
+    network: a function like koch2015, of seed and init, which is one of `inits`. For each init: "loss", of every step;
+    and at every tenth step, of 16 pairs that do not train, "saturated", the share of sigmoids whose input is beyond 4;
+    "sigmoids", how many of them answer 0 - 0.05, 0.05 - 0.1, ...; "same" and "different", the mean of |h1 - h2| over
+    the features of pairs.
     """
     result: dict[str, Any] = {"seed": seed, "steps": steps, "every": EVERY, "pairs": PAIRS, "rate": RATE}
-    for init in INITS:
+    for init in inits:
         net = network(seed, init)
         result["network"] = dict(net.architecture)
         rng = np.random.default_rng(seed)

@@ -4,6 +4,8 @@ A transform is T = (theta, rho_x, rho_y, s_x, s_y, t_x, t_y): rotation in degree
 pixels. The paper gives the ranges, but neither the order nor the centre. Here, about the centre of the image,
 
     output = rotation(theta) @ [[1, rho_x], [rho_y, 1]] @ diag(s_x, s_y) @ input + (t_x, t_y)
+
+or, with `as_listed`, the three one after the other as T lists them: rotation, shear, scale.
 """
 
 from dataclasses import dataclass
@@ -65,14 +67,17 @@ class ElasticRanges:
         return share * image_size * coefficients / np.sqrt(mean_square)
 
 
-def inverse_maps(transforms: np.ndarray, image_size: int) -> np.ndarray:
-    """Convert transforms (N, 7) to affine maps (N, 2, 3) from output to input pixels, for `warp`."""
+def inverse_maps(transforms: np.ndarray, image_size: int, *, as_listed: bool = False) -> np.ndarray:
+    """Convert transforms (N, 7) to affine maps (N, 2, 3) from output to input pixels, for `warp`.
+
+    as_listed: rotation first and scale last, where otherwise scale comes first.
+    """
     theta, rho_x, rho_y, s_x, s_y, t_x, t_y = transforms.T
     cos, sin, one = np.cos(np.deg2rad(theta)), np.sin(np.deg2rad(theta)), np.ones_like(theta)
     rotation = np.array([[cos, -sin], [sin, cos]]).transpose(2, 0, 1)
     shear = np.array([[one, rho_x], [rho_y, one]]).transpose(2, 0, 1)
     scale = np.array([[s_x, 0 * one], [0 * one, s_y]]).transpose(2, 0, 1)
-    linear = np.linalg.inv(rotation @ shear @ scale)
+    linear = np.linalg.inv(scale @ shear @ rotation if as_listed else rotation @ shear @ scale)
     centre = np.full(2, (image_size - 1) / 2)
     shift = np.stack([t_x, t_y], axis=1)
     # input = linear @ (output - centre - t) + centre
@@ -89,17 +94,19 @@ def elastic_shifts(coefficients: Array, image_size: int) -> Array:
     return B @ coefficients @ B.T  # (1)
 
 
-def distort(images: Array, transforms: np.ndarray, *, elastic: np.ndarray | None = None) -> Array:
+def distort(
+    images: Array, transforms: np.ndarray, *, elastic: np.ndarray | None = None, as_listed: bool = False
+) -> Array:
     """Apply to each of the square images (N, S, S), float, its own transform (N, 7). The identity is exact.
 
     elastic: coefficients (N, 2, K, K) of an additional elastic warp; zeros change nothing. The values of the images are
-    not restricted. Returns (N, S, S). Raises ShapeError for images that are not float.
+    not restricted. as_listed: as in `inverse_maps`. Returns (N, S, S). Raises ShapeError for images that are not float.
     """
     expect_floats("images", images)
     size, shifts = images.shape[-1], None
     if elastic is not None:
         shifts = elastic_shifts(device_of(images).upload(elastic.astype(images.dtype.name)), size)
-    return warp(images, inverse_maps(transforms, size), displacement=shifts)
+    return warp(images, inverse_maps(transforms, size, as_listed=as_listed), displacement=shifts)
 
 
 def thicken(images: Array, shares: np.ndarray) -> Array:

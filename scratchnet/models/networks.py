@@ -5,6 +5,7 @@ device: "cpu" or "cuda"; None, the default everywhere, asks SCRATCHNET_DEVICE, t
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,17 @@ def koch2015(
     image_size: int = 105,
     channels: Sequence[int] = (64, 128, 128, 256),
     features: int = 4096,
+    kernels: Sequence[int] = (10, 7, 4, 4),
+    norm: bool = False,
+    frame: str = "page",
     device: str | Device | None = None,
 ) -> SiameseNet:
     """The network of Koch et al. (2015), figure 4: 105 x 105 pixels, 38,951,745 parameters, float32.
 
     ReLU stands behind the pooling: the two commute, and there it has a quarter of the pixels to look at.
-    image_size (65 at least), channels and features make it smaller; the defaults are the paper's.
+    image_size (65 at least, or less with smaller kernels), channels, features and kernels change its size; the
+    defaults are the paper's. norm: batch norm behind each pooling, which the paper does not have. frame: what it looks
+    at of an image, as in SiameseNet.
 
     init: "corrected" (He and Glorot, biases 0) or "literal", the paper's N(0, 0.01) for convolutions and N(0, 0.2)
     for dense layers with every bias N(0.5, 0.01). Literally, 72 % of the sigmoids start saturated and the twins look
@@ -47,7 +53,7 @@ def koch2015(
 
     Raises ScratchnetError for another init, and for images that are too small.
     """
-    net = _koch2015(image_size, channels, features)
+    net = _koch2015(image_size, channels, features, kernels, norm, frame)
     rng = np.random.default_rng(seed)
     if init == "corrected":
         net.params = net.init(rng)
@@ -60,21 +66,41 @@ def koch2015(
     return net.to_device(device)
 
 
-def _koch2015(image_size: int = 105, channels: Sequence[int] = (64, 128, 128, 256), features: int = 4096) -> SiameseNet:
+def _koch2015(
+    image_size: int = 105,
+    channels: Sequence[int] = (64, 128, 128, 256),
+    features: int = 4096,
+    kernels: Sequence[int] = (10, 7, 4, 4),
+    norm: bool = False,
+    frame: str = "page",
+) -> SiameseNet:
     """Without parameters."""
     c1, c2, c3, c4 = channels
-    size = (((image_size - 9) // 2 - 6) // 2 - 3) // 2 - 3  # a valid k x k convolution takes k - 1 pixels
+    k1, k2, k3, k4 = kernels
+    size = pixels_after(image_size, kernels)
     if size < 1:
-        raise ScratchnetError(f"image_size {image_size} leaves no pixel after conv4: give 65 or more")
-    encoder = Sequential({
-        "conv1": Conv2d(1, c1, 10), "pool1": MaxPool2d(2), "relu1": ReLU(),     # 105 -> 96 -> 48
-        "conv2": Conv2d(c1, c2, 7), "pool2": MaxPool2d(2), "relu2": ReLU(),     #  48 -> 42 -> 21
-        "conv3": Conv2d(c2, c3, 4), "pool3": MaxPool2d(2), "relu3": ReLU(),     #  21 -> 18 ->  9
-        "conv4": Conv2d(c3, c4, 4), "relu4": ReLU(),                            #   9 ->  6
+        least = next(side for side in count(image_size) if pixels_after(side, kernels) == 1)
+        raise ScratchnetError(f"image_size {image_size} leaves no pixel after conv4: give {least} or more")
+    layers: dict[str, Layer] = {
+        "conv1": Conv2d(1, c1, k1), "pool1": MaxPool2d(2), "norm1": BatchNorm2d(c1), "relu1": ReLU(),   # 105, 96, 48
+        "conv2": Conv2d(c1, c2, k2), "pool2": MaxPool2d(2), "norm2": BatchNorm2d(c2), "relu2": ReLU(),  #  48, 42, 21
+        "conv3": Conv2d(c2, c3, k3), "pool3": MaxPool2d(2), "norm3": BatchNorm2d(c3), "relu3": ReLU(),  #  21, 18,  9
+        "conv4": Conv2d(c3, c4, k4), "norm4": BatchNorm2d(c4), "relu4": ReLU(),                         #   9,  6
         "flatten": Flatten(), "linear": Linear(size * size * c4, features), "sigmoid": Sigmoid(),
-    })  # fmt: skip
+    }  # fmt: skip
+    encoder = Sequential({name: layer for name, layer in layers.items() if norm or not name.startswith("norm")})
     architecture = {"name": "koch2015", "image_size": image_size, "channels": list(channels), "features": features}
-    return SiameseNet(encoder, WeightedL1(features), image_size, architecture=architecture)
+    given = {"kernels": (list(kernels), [10, 7, 4, 4]), "norm": (norm, False), "frame": (frame, "page")}
+    architecture |= _changed(given)
+    return SiameseNet(encoder, WeightedL1(features), image_size, architecture=architecture, frame=frame)
+
+
+def pixels_after(image_size: int, kernels: Sequence[int]) -> int:
+    """The side of koch2015's last feature map; a valid k x k convolution takes k - 1 pixels, a pooling half."""
+    *pooled, last = kernels
+    for k in pooled:
+        image_size = (image_size - (k - 1)) // 2
+    return image_size - (last - 1)
 
 
 def compact(
@@ -118,9 +144,13 @@ def _compact(
     size = image_size // 8
     layers |= {"flatten": Flatten(), "linear": Linear(size * size * widths[-1], features), "sigmoid": Sigmoid()}
     architecture = {"name": "compact", "image_size": image_size, "width": width, "features": features}
-    given = {"norm": (norm, True), "frame": (frame, "page")}  # named where they are not what they always were
-    architecture |= {name: value for name, (value, usual) in given.items() if value != usual}
+    architecture |= _changed({"norm": (norm, True), "frame": (frame, "page")})
     return SiameseNet(Sequential(layers), WeightedL1(features), image_size, architecture=architecture, frame=frame)
+
+
+def _changed(given: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """The options, each with its usual value, that are not what they always were: only these are named in files."""
+    return {name: value for name, (value, usual) in given.items() if value != usual}
 
 
 ARCHITECTURES: dict[str, Callable[..., SiameseNet]] = {"koch2015": koch2015, "compact": compact}
@@ -202,6 +232,8 @@ def _shapes(layer: Any) -> dict[str, Any]:
 
 def _literal(name: str, value: Any, rng: np.random.Generator) -> Any:
     """The initialisation of section 3.2: N(mean, standard deviation) by the kind of layer."""
+    if "norm" in name:  # the paper has no batch norm
+        return value
     if name.endswith("bias"):
         mean, deviation = 0.5, 0.01
     elif "conv" in name:

@@ -44,13 +44,21 @@ def best_threshold(similarity: np.ndarray, labels: np.ndarray) -> float:
 
 
 def verify(
-    net: Verifier, *, validation: Sequence[Alphabet], test: Sequence[Alphabet], pairs: int, rng: np.random.Generator
+    net: Verifier,
+    *,
+    validation: Sequence[Alphabet],
+    test: Sequence[Alphabet],
+    pairs: int,
+    rng: np.random.Generator,
+    threshold: float | None = None,
 ) -> Result:
     """Measure the accuracy on `pairs` random pairs of `test`, at the threshold that is best on as many of `validation`.
 
-    Raises DataError if there are no alphabets, or if one has fewer than two characters or two drawers.
+    threshold: another one, for the same pairs of `test`. Raises DataError if there are no alphabets, or if one has
+    fewer than two characters or two drawers.
     """
-    threshold = best_threshold(*_similarities(net, validation, pairs, rng))
+    best = best_threshold(*_similarities(net, validation, pairs, rng))
+    threshold = best if threshold is None else threshold
     similarity, labels = _similarities(net, test, pairs, rng)
     return Result(int(np.count_nonzero((similarity > threshold) == (labels > 0.5))), pairs)
 

@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "SGD", "Cosine", "Decay", "MomentumRise", "WarmUp", "WeightAverage", "averaging", "l2_penalty", "penalty",
-    "schedules", "sgd",
+    "SGD", "Cosine", "Decay", "MomentumRise", "PrintedSGD", "WarmUp", "WeightAverage", "averaging", "l2_penalty",
+    "penalty", "schedules", "sgd",
 ]  # fmt: skip
 
 
 if TYPE_CHECKING:
     from scratchnet.optim import averaging, penalty, schedules, sgd
     from scratchnet.optim.averaging import WeightAverage
-    from scratchnet.optim.penalty import l2_penalty
+    from scratchnet.optim.penalty import PrintedSGD, l2_penalty
     from scratchnet.optim.schedules import Cosine, Decay, MomentumRise, WarmUp
     from scratchnet.optim.sgd import SGD
 else:
@@ -19,5 +19,5 @@ else:
 
     __getattr__, __dir__ = lazily(__name__, __all__, {
         "SGD": "sgd", "Cosine": "schedules", "Decay": "schedules", "MomentumRise": "schedules", "WarmUp": "schedules",
-        "WeightAverage": "averaging", "l2_penalty": "penalty",
+        "WeightAverage": "averaging", "PrintedSGD": "penalty", "l2_penalty": "penalty",
     })  # fmt: skip

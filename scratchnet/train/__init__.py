@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "StoppedAtOnce", "batches", "diagnosis", "environment",
-    "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "norms", "own_split", "progress",
-    "queue_step", "read_log", "recipe", "recipes", "settings", "signals", "state", "step", "stepper", "synchronous",
-    "train", "train_step", "tuning", "watch",
+    "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "OutOfTime", "StoppedAtOnce", "batches", "diagnosis",
+    "environment", "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "norms", "own_split",
+    "progress", "queue_step", "read_log", "recipe", "recipes", "settings", "signals", "state", "step", "stepper",
+    "synchronous", "train", "train_step", "tuning", "watch",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from scratchnet.train.folder import LOG, RECIPE, STATE
     from scratchnet.train.loop import SAVE_EVERY, load_split, own_split, train
-    from scratchnet.train.signals import Interrupted, StoppedAtOnce, exit_code
+    from scratchnet.train.signals import Interrupted, OutOfTime, StoppedAtOnce, exit_code
     from scratchnet.train.state import read_log
     from scratchnet.train.step import queue_step
     from scratchnet.train.synchronous import train_step
@@ -25,6 +25,7 @@ else:
 
     __getattr__, __dir__ = lazily(__name__, __all__, {
         "LOG": "folder", "RECIPE": "folder", "STATE": "folder", "SAVE_EVERY": "loop", "load_split": "loop",
-        "own_split": "loop", "train": "loop", "Interrupted": "signals", "StoppedAtOnce": "signals",
-        "exit_code": "signals", "read_log": "state", "queue_step": "step", "train_step": "synchronous",
+        "own_split": "loop", "train": "loop", "Interrupted": "signals", "OutOfTime": "signals",
+        "StoppedAtOnce": "signals", "exit_code": "signals", "read_log": "state", "queue_step": "step",
+        "train_step": "synchronous",
     })  # fmt: skip

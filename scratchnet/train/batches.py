@@ -26,7 +26,7 @@ def stream(seed: int, purpose: int, epoch: int = 0, step: int = 0) -> np.random.
 
 
 class PairBatches:
-    """Batches of the paper's objective: a fixed set of pairs with their distorted copies, in a new order each epoch.
+    """Batches of the paper's objective: a fixed set of pairs with their distorted copies, in a new order each pass.
 
     The twins of a pair are distorted independently: by distortions drawn once where the recipe asks for fixed copies,
     by new ones for each batch otherwise. Raises DataError for a batch larger than the set.
@@ -37,13 +37,14 @@ class PairBatches:
     def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
         rng = stream(recipe.seed, PAIRS)
-        pairs = sample_pairs(drawings.numbers, recipe.pairs, rng=rng)
+        pairs = sample_pairs(drawings.numbers, recipe.pairs, rng=rng, across=recipe.negatives == "across")
         first, second = (drawn_again(numbers, drawings.repeats, rng) for numbers in (pairs.first, pairs.second))
         self.pairs = Pairs(first, second, pairs.labels)
         self.copies = 1 + recipe.fixed_distortions
         self._ordered: tuple[int, np.ndarray] | None = None
-        self.steps = len(self.pairs) * self.copies // recipe.batch_size
-        if self.steps == 0:
+        self.in_a_pass = len(self.pairs) * self.copies // recipe.batch_size
+        self.steps = recipe.epoch_pairs // recipe.batch_size or self.in_a_pass
+        if self.in_a_pass == 0:
             raise DataError(
                 f"a batch of {recipe.batch_size} is larger than the {len(self.pairs) * self.copies} pairs: "
                 "lower batch_size, or ask for more pairs"
@@ -59,22 +60,24 @@ class PairBatches:
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Batch number `step` of an epoch: a and b (N, S, S), target (N,), 1 for the same character."""
-        chosen = self._order(epoch)[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+        number, place = divmod(epoch * self.steps + step, self.in_a_pass)
+        chosen = self._order(number)[place * self.recipe.batch_size : (place + 1) * self.recipe.batch_size]
         pair, copy = np.divmod(chosen, self.copies)
         twins = np.concatenate([self.pairs.first[pair], self.pairs.second[pair]])
         images = self.drawings.ink(twins, self.device)
         if self.recipe.fixed_distortions:
-            images = distort(images, self.transforms[:, pair, copy].reshape(-1, 7))
+            transforms = self.transforms[:, pair, copy].reshape(-1, 7)
+            images = distort(images, transforms, as_listed=self.recipe.as_listed)
         else:
             images = distorted(self.recipe, epoch, step, images)
         n = len(chosen)
         return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
 
-    def _order(self, epoch: int) -> np.ndarray:
-        """The pairs and their copies in the order of this epoch, which leaves out those that fill no batch."""
-        if self._ordered is None or self._ordered[0] != epoch:
-            rng = stream(self.recipe.seed, ORDER, epoch)
-            self._ordered = epoch, rng.permutation(len(self.pairs) * self.copies)
+    def _order(self, number: int) -> np.ndarray:
+        """The pairs and their copies in the order of this pass, which leaves out those that fill no batch."""
+        if self._ordered is None or self._ordered[0] != number:
+            rng = stream(self.recipe.seed, ORDER, number)
+            self._ordered = number, rng.permutation(len(self.pairs) * self.copies)
         return self._ordered[1]
 
 
@@ -124,6 +127,7 @@ def distorted(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
             images,
             transforms,
             elastic=ElasticRanges(recipe.elastic).draw(N, image_size=S, rng=rng) if recipe.elastic else None,
+            as_listed=recipe.as_listed,
         )
     if recipe.stroke:
         shares = stream(recipe.seed, STROKES, epoch, step).uniform(-recipe.stroke, recipe.stroke, N)

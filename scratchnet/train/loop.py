@@ -42,7 +42,7 @@ from scratchnet.train.memory_plan import GIB, Plan, memory_advice, plan
 from scratchnet.train.norms import MEASURED_STEPS, expect_measured
 from scratchnet.train.progress import Display
 from scratchnet.train.recipe import Recipe
-from scratchnet.train.signals import Interrupted, Stop, stop_requests
+from scratchnet.train.signals import Stop, stop_requests
 from scratchnet.train.state import TrainingRun, expect_resumable
 from scratchnet.train.stepper import Stepper
 from scratchnet.train.watch import Watch
@@ -92,6 +92,7 @@ def train(
     start: SiameseNet | None = None,
     device: str | Device | None = None,
     max_minutes: float | None = None,
+    deadline: float = inf,
     resume: bool = False,
     quiet: bool = False,
     memory_gib: float | None = None,
@@ -106,7 +107,8 @@ def train(
     Without a validation, the validation alphabets of the split are not used.
 
     start: the network whose parameters to begin with, of the recipe's architecture; None for new ones.
-    max_minutes: stop after the epoch in which they run out. resume: go on where the run in `out` stopped, to the same
+    max_minutes: stop after the epoch in which they run out. deadline: on the clock of time.monotonic(); stop there,
+    within an epoch, by raising OutOfTime. resume: go on where the run in `out` stopped, to the same
     bits; a warning on stderr names threads, kernels or versions that differ and may change the rounding.
     memory_gib: a limit on the memory of the process; batches are split into as many pieces as that needs. None on a
     device with memory of its own means what is free there. The limit is no part of the recipe, and a run may be
@@ -122,7 +124,8 @@ def train(
     A run may be resumed with a recipe of more epochs, or more patience, than it began with. Where the schedule is a
     cosine, the learning rate goes on with that of the new number of epochs.
 
-    Raises Interrupted on SIGINT, SIGTERM or SIGHUP, once the current batch is finished and the state saved;
+    Raises Interrupted on SIGINT, SIGTERM or SIGHUP, and OutOfTime, which is one, at the deadline, once the current
+    batch is finished and the state saved;
     InUseError when another process trains in `out`; CheckpointError when `out` holds a run and `resume` is not given,
     or holds none and it is, or one with another recipe or on other data; DataError when there is nothing to train on
     or to validate by; NonFiniteError when a step gives a NaN or an infinity, with the last state kept; ScratchnetError
@@ -131,7 +134,7 @@ def train(
     """
     out = Path(out)
     expect_measured(measured_steps)
-    with stop_requests() as stop, run_folder(out):
+    with stop_requests(deadline) as stop, run_folder(out):
         place = get_device(device)
         if resume:
             expect_resumable(out, recipe)
@@ -193,8 +196,9 @@ def _train_epochs(
                 run.save()
                 saved = time.monotonic()
             if stop.requested:
-                message = f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved"
-                raise Interrupted(message, stop.number)
+                raise stop.interruption(
+                    f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved"
+                )
             display.batch(progress, images)
             watch.steps()
         stepper.expect_finite()
@@ -209,7 +213,7 @@ def _train_epochs(
         if max_minutes is not None and saved - started > 60 * max_minutes:
             break
         if stop.requested:
-            raise Interrupted(f"stopped after epoch {progress.epoch}, state saved", stop.number)
+            raise stop.interruption(f"stopped after epoch {progress.epoch}, state saved")
 
 
 def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory_gib: float | None) -> Batches:

@@ -35,19 +35,23 @@ def is_measured(step: int, steps: int, measured: int) -> bool:
 
 @dataclass
 class MeasuringSGD(SGD):
-    """SGD that keeps the squared norms () of the gradients of its last step, by parameter name."""
+    """Takes the steps of another optimiser, `inner`, and keeps the squared norms () of the gradients of its last step.
 
+    squares: by parameter name.
+    """
+
+    inner: SGD
     squares: Params = field(default_factory=dict)
 
     @classmethod
     def of(cls, optimiser: SGD) -> "MeasuringSGD":
         """The same optimiser: both hold the same velocities, so a step of either is a step of both."""
-        return cls(**vars(optimiser))
+        return cls(**vars(optimiser), inner=optimiser)
 
     def step(self, params: Params, grads: Params, *, failed: Array | None = None) -> None:
         """As SGD does."""
         self.squares = {name: _square(gradient) for name, gradient in grads.items()}
-        super().step(params, grads, failed=failed)
+        self.inner.step(params, grads, failed=failed)
 
 
 def layer_norms(names: Sequence[str], squares: np.ndarray) -> Norms:

@@ -13,6 +13,7 @@ from scratchnet.data.own import KEEP_OUT
 from scratchnet.errors import CheckpointError, ScratchnetError
 from scratchnet.files.reading import read_file, reason
 from scratchnet.images.frames import find_frame
+from scratchnet.optim.penalty import PrintedSGD
 from scratchnet.optim.schedules import Cosine, Decay, MomentumRise, WarmUp
 from scratchnet.optim.sgd import SETTINGS, SGD
 
@@ -21,11 +22,14 @@ CHOICES = {
     "data": ("glyphs", "omniglot", "own"),
     "keep_out": KEEP_OUT,
     "objective": ("pairs", "episodes"),
+    "negatives": ("within", "across"),
     "schedule": ("decay", "cosine"),
+    "penalty": ("read", "printed"),
     "keep": ("best", "last"),
 }
 LEAST: dict[str, float] = {
     "epochs": 1,
+    "epoch_pairs": 0,
     "batch_size": 1,
     "n_way": 2,
     "hands": 1,
@@ -47,6 +51,7 @@ LEAST: dict[str, float] = {
 MOST: dict[str, float] = {"elastic": 1.0, "stroke": 1.0, "weight_average": 1.0, "seed": math.inf}
 MOST_OTHERWISE = 1_000_000_000
 OF_EPISODES: dict[str, Any] = {"hands": 1, "symmetries": False, "both_ways": False}  # and their values for pairs
+OF_PAIRS: dict[str, Any] = {"negatives": "within", "epoch_pairs": 0}  # and their values for episodes
 OF_FRESH_COPIES = ("elastic", "stroke")
 KINDS: dict[Any, Any] = {  # for `notes.expect`, by the type of a field; any other field is an object
     str: str,
@@ -57,18 +62,16 @@ KINDS: dict[Any, Any] = {  # for `notes.expect`, by the type of a field; any oth
     tuple[str, ...]: [str],
 }
 MAX_BYTES = 1 << 20  # of a recipe in a file
-LATER = (
-    "keep_out",
-    "metric",
-    "start",
-)  # settings that JSON has only where they are not the default: older files have none
+# Settings that JSON has only where they are not the default: older files have none.
+LATER = ("keep_out", "metric", "start", "epoch_pairs", "negatives", "as_listed", "penalty")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train.
 
-    objective "pairs" is the paper's: epochs over a fixed set of `pairs` labelled pairs, in batches of `batch_size`.
+    objective "pairs" is the paper's: a fixed set of `pairs` labelled pairs, in batches of `batch_size`. An epoch is a
+    pass over them, or over the next `epoch_pairs` of them: it then begins in the pass where the last one stopped.
     objective "episodes" is one-shot choice: a batch is `batch_size` episodes of `n_way` characters, and an epoch is
     `steps` batches.
 
@@ -91,9 +94,12 @@ class Recipe:
     steps: int = 0  # per epoch of episodes
     n_way: int = 20
     hands: int = 1  # drawers per character of an episode, for queries and for supports
-    pairs: int = 0  # per epoch of pairs
+    pairs: int = 0  # in the set
+    epoch_pairs: int = 0  # how many an epoch takes of them and their copies; 0: all
+    negatives: str = "within"  # different characters of a pair are of one alphabet, or "across" two
     fixed_distortions: int = 0  # distorted copies of each pair, drawn once; 0 draws new ones for each batch
     distort: bool = True  # the paper's affine distortions
+    as_listed: bool = False  # ... in the order rotation, shear, scale
     elastic: float = 0.0  # elastic warps, by up to this share of the image
     stroke: float = 0.0  # thicker and thinner strokes, by up to this share of a 3 x 3 dilation or erosion
     symmetries: bool = False  # rotate and mirror each episode as a whole, which makes new characters
@@ -105,6 +111,7 @@ class Recipe:
     initial_momentum: float | None = None
     momentum_epochs: int = 1
     weight_decay: float = 0.0  # as in PyTorch: 2 lambda for the paper's penalty lambda |w|^2
+    penalty: str = "read"  # the gradient of that penalty; or "printed", the paper's formula as it stands (PrintedSGD)
     per_layer: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     weight_average: float = 0.0  # decay per step of a running average of the weights; 0: no average
     keep: str = "best"  # the epoch to keep: the best by validation, or the last
@@ -147,11 +154,18 @@ class Recipe:
                 raise ScratchnetError(
                     f"{name}={json.dumps(getattr(self, name))} is about whole episodes: it goes with objective=episodes"
                 )
+        for name, of_episodes in OF_PAIRS.items():
+            if self.objective == "episodes" and getattr(self, name) != of_episodes:
+                raise ScratchnetError(f"{name}={getattr(self, name)} is about pairs: it goes with objective=pairs")
         for name in OF_FRESH_COPIES:
             if self.fixed_distortions and getattr(self, name):
                 raise ScratchnetError(
                     f"{name}={getattr(self, name)} is drawn afresh for each batch: it goes with fixed_distortions=0"
                 )
+        if 0 < self.epoch_pairs < self.batch_size:
+            raise ScratchnetError(
+                f"epoch_pairs={self.epoch_pairs} fill no batch of batch_size={self.batch_size}: give more, or 0 for all"
+            )
         if self.objective == "episodes" and self.fixed_distortions:
             raise ScratchnetError(
                 f"fixed_distortions={self.fixed_distortions} are copies of a fixed set: it goes with objective=pairs"
@@ -196,7 +210,8 @@ class Recipe:
         """A new optimiser with the settings of this recipe."""
         schedule = Cosine(self.epochs) if self.schedule == "cosine" else Decay(self.lr_decay)
         rise = None if self.initial_momentum is None else MomentumRise(self.initial_momentum, self.momentum_epochs)
-        return SGD(
+        kind = PrintedSGD if self.penalty == "printed" else SGD
+        return kind(
             self.lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,

@@ -1,9 +1,11 @@
-"""Signals that ask a process to stop, at the next point where it can be resumed."""
+"""Signals and deadlines that ask a process to stop, at the next point where it can be resumed."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 # Ctrl-C, a request to end, and a closed terminal; Windows has no SIGHUP.
@@ -16,6 +18,10 @@ class Interrupted(Exception):
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         super().__init__(message)
         self.number = number
+
+
+class OutOfTime(Interrupted):
+    """The deadline has come, and the state is saved."""
 
 
 class StoppedAtOnce(KeyboardInterrupt):
@@ -33,27 +39,35 @@ def exit_code(stop: BaseException) -> int:
 
 @dataclass
 class Stop:
-    """The number of the first signal that asked to stop; 0 until then."""
+    """The number of the first signal that asked to stop, 0 until then; and when to stop without one.
+
+    deadline: on the clock of time.monotonic().
+    """
 
     number: int = 0
+    deadline: float = inf
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has asked to stop."""
-        return self.number != 0
+        """Whether a signal has asked to stop, or the deadline has come."""
+        return self.number != 0 or time.monotonic() >= self.deadline
+
+    def interruption(self, message: str) -> Interrupted:
+        """The exception that says so."""
+        return Interrupted(message, self.number) if self.number else OutOfTime(message)
 
 
 @contextmanager
-def stop_requests() -> Iterator[Stop]:
+def stop_requests(deadline: float = inf) -> Iterator[Stop]:
     """SIGINT, SIGTERM and SIGHUP set a flag for the caller to poll; a second one raises StoppedAtOnce.
 
     A signal that is ignored stays ignored: SIGHUP under nohup, SIGINT in the background of a script. Outside the main
     thread, where signals do not arrive, nothing changes.
     """
-    stop = Stop()
+    stop = Stop(deadline=deadline)
 
     def request(number: int, _frame: Any) -> None:
-        if stop.requested:
+        if stop.number:
             raise StoppedAtOnce(number)
         stop.number = number
 

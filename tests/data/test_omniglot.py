@@ -245,6 +245,14 @@ def test_the_seed_alone_decides_which_alphabets_validate():
     assert halves[0] == halves[1] != halves[2]
 
 
+def test_the_alphabets_to_test_on_can_be_named():
+    split = paper_split([], numbered("abcd"), rng=np.random.default_rng(0), test=("d", "b"))
+    assert [alphabet.name for alphabet in split.validation] == ["a", "c"]
+    assert [alphabet.name for alphabet in split.test] == ["d", "b"]
+    with pytest.raises(DataError, match="no alphabet called e"):
+        paper_split([], numbered("abcd"), rng=np.random.default_rng(0), test=("e",))
+
+
 def test_the_split_needs_twenty_drawers():
     with pytest.raises(DataError, match="a has 19 drawers"):
         paper_split(numbered("a", drawers=19), [], rng=np.random.default_rng(0))

@@ -102,3 +102,21 @@ def test_an_alphabet_of_one_character_or_one_drawer_is_refused(sizes):
 def test_no_alphabet_at_all_is_refused():
     with pytest.raises(DataError, match="at least one"):
         sample_pairs([], 10, rng=np.random.default_rng(0))
+
+
+def test_across_alphabets_different_characters_are_of_two_and_all_of_them_meet():
+    pairs = sample_pairs(tables(), COUNT, rng=np.random.default_rng(5), across=True)
+    (alphabet, character, _), (other, other_character, _) = read(pairs.first), read(pairs.second)
+    same = pairs.labels == 1
+    np.testing.assert_array_equal(alphabet == other, same)
+    np.testing.assert_array_equal(character[same], other_character[same])
+    assert set(zip(alphabet[~same].tolist(), other[~same].tolist(), strict=True)) == set(permutations(range(4), 2))
+    for k, (characters, drawers) in enumerate(SIZES):
+        numbers, counts = np.unique(pairs.second[~same & (other == k)], return_counts=True)
+        assert len(numbers) == characters * drawers
+        assert counts.min() > counts.max() / 3
+
+
+def test_one_alphabet_has_no_pairs_across():
+    with pytest.raises(DataError, match="one alphabet makes no pairs across alphabets"):
+        sample_pairs(tables()[:1], 10, rng=np.random.default_rng(0), across=True)

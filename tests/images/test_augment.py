@@ -317,3 +317,22 @@ def test_whatever_is_turned_together_is_turned_alike(device, shape, rng):
     turned = to_host(symmetry(to_device(images, device), 3, True))
     for index in np.ndindex(shape[:-2]):
         np.testing.assert_array_equal(turned[index], symmetry(images[index], 3, True))
+
+
+def test_as_listed_rotation_comes_first_and_scale_last(rng):
+    (transform,) = strong(rng, 1, 16)
+    theta, rho_x, rho_y, s_x, s_y, t_x, t_y = transform
+    parts = only(theta=theta), only(rho_x=rho_x, rho_y=rho_y), only(s_x=s_x, s_y=s_y), only(t_x=t_x, t_y=t_y)
+    listed, scale_first = (inverse_maps(transform[None], 16, as_listed=listed)[0] for listed in (True, False))
+    point = rng.uniform(0, 15, 2)
+
+    def moved(order):
+        found = point
+        for part in order:
+            found = forward(part[0], found, 16)
+        return found
+
+    np.testing.assert_allclose(listed @ [*moved(parts), 1], point, atol=1e-9)
+    rotation, shear, scale, shift = parts
+    np.testing.assert_allclose(scale_first @ [*moved((scale, shear, rotation, shift)), 1], point, atol=1e-9)
+    assert not np.allclose(listed, scale_first)

@@ -161,7 +161,7 @@ def test_too_few_pixels_for_the_papers_layers_are_an_error(image_size):
         ({"name": "compact", "depth": 3}, "architecture 'compact' does not take these options: .*depth"),
         ({"name": "koch2015", "channels": [2, 3]}, "architecture 'koch2015' has channels=.* which is of another kind"),
         ({"name": "compact", "frame": "box"}, "unknown frame 'box': choose one of page, ink"),
-        ({"name": "koch2015", "frame": "ink"}, "architecture 'koch2015' does not take these options: .*frame"),
+        ({"name": "koch2015", "width": 16}, "architecture 'koch2015' does not take these options: .*width"),
         ({"name": "koch2015", "image_size": 12}, "architecture 'koch2015' does not take these options: .*image_size"),
         ({"name": "compact", "width": "wide"}, "architecture 'compact' has width=32, which is of another kind than"),
         ({"name": "compact", "norm": "no"}, "architecture 'compact' has norm=True, which is of another kind than"),
@@ -235,3 +235,22 @@ def test_running_statistics_are_no_parameters_to_train():
 def test_too_few_pixels_for_three_poolings_are_an_error():
     with pytest.raises(ScratchnetError, match=r"image_size 7 .* 8 or more"):
         models.compact(image_size=7)
+
+
+def test_smaller_kernels_take_smaller_images():
+    net = koch2015(image_size=35, kernels=(4, 3, 2, 2), channels=(2, 3, 2, 3), features=4)
+    assert shapes(net)["encoder.conv2.weight"] == (3, 3, 2, 3)
+    assert shapes(net)["encoder.linear.weight"] == (2 * 2 * 3, 4)
+    assert models.pixels_after(35, (4, 3, 2, 2)) == 2
+    with pytest.raises(ScratchnetError, match="image_size 18 leaves no pixel after conv4: give 27 or more"):
+        koch2015(image_size=18, kernels=(4, 3, 2, 2))
+
+
+def test_batch_norm_and_frame_are_options_of_the_papers_network():
+    net = koch2015(norm=True, frame="ink", init="literal", **SMALL["koch2015"])
+    again = build(net.architecture)
+    assert (again.frame, shapes(again)) == ("ink", shapes(net))
+    assert set(net.architecture) == {"name", "image_size", "channels", "features", "norm", "frame"}
+    assert "encoder.norm4.running_var" in net.params
+    np.testing.assert_array_equal(net.params["encoder.norm1.weight"], 1)  # which the paper does not initialise
+    np.testing.assert_array_equal(net.params["encoder.norm1.running_var"], 1)

@@ -129,3 +129,13 @@ def test_calibration_moves_the_bias_to_where_one_half_divides_best_and_no_ranks(
     )
     assert found.params["head.bias"].dtype == np.float32
     np.testing.assert_allclose(np.diff(found.scores(a, b[:5])), np.diff(tiny_net.scores(a, b[:5])), atol=1e-5)
+
+
+def test_another_threshold_judges_the_same_pairs(generated):
+    net, options = Grey(), {"validation": generated[:1], "test": generated[1:], "pairs": 300}
+    chosen = verification.best_threshold(*verification._similarities(net, generated[:1], 300, np.random.default_rng(7)))
+    best, same, never = (
+        verify(net, rng=np.random.default_rng(7), threshold=threshold, **options) for threshold in (None, chosen, 1.0)
+    )
+    assert best == same
+    assert never.correct == 150, "where all are called different, half are right"

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers import copied
+from helpers import copied, same_bits
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.backend.threads import BLOCK_BYTES
 from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.ops.finite import new_flag
-from scratchnet.optim.penalty import l2_penalty
+from scratchnet.optim.penalty import PrintedSGD, l2_penalty
 from scratchnet.optim.schedules import Cosine, Decay, MomentumRise
 from scratchnet.optim.sgd import SGD
 
@@ -284,3 +284,24 @@ def test_only_what_is_called_weight_decays():
 def test_parameters_in_place_of_the_learning_rate_are_refused():
     with pytest.raises(ScratchnetError, match="takes no parameters: they go to step"):
         SGD({"head.weight": np.ones(2)})  # type: ignore[arg-type]
+
+
+def test_as_printed_every_weight_grows_by_a_share_of_its_size(params, device, rng):
+    """The penalty is beside the velocity, of the weight before the step, and unscaled by the learning rate."""
+    grads, expected, velocity = random_like(rng), copied(params), dict.fromkeys(SHAPES, 0.0)
+    there = {name: to_device(value.copy(), device) for name, value in params.items()}
+    optimiser = PrintedSGD(0.1, momentum=0.5, weight_decay=0.25, per_layer={"encoder.conv10": {"weight_decay": 0.5}})
+    for _ in range(3):
+        optimiser.step(there, {name: to_device(gradient, device) for name, gradient in grads.items()})
+        for name, gradient in grads.items():
+            decay = 0.0 if name.endswith("bias") else 0.5 if "conv10" in name else 0.25
+            velocity[name] = 0.5 * velocity[name] - 0.1 * gradient
+            expected[name] = expected[name] + velocity[name] + decay * np.abs(expected[name])
+    for name, value in there.items():
+        np.testing.assert_allclose(to_host(value), expected[name], rtol=1e-12)
+
+
+def test_as_printed_nothing_changes_once_a_step_has_failed(params, rng):
+    before, optimiser = copied(params), PrintedSGD(0.1, weight_decay=0.25)
+    optimiser.step(params, random_like(rng), failed=np.ones((), np.int32))
+    assert same_bits(params, before)

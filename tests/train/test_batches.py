@@ -58,11 +58,41 @@ def test_fixed_copies_come_once_per_epoch_and_are_the_same_in_each(split):
     assert sorted(shown(0)) == sorted(shown(1))
 
 
+def test_epochs_of_fewer_pairs_go_through_the_set_and_its_copies_once_a_pass(split):
+    whole = RUNS["pairs, fixed distortions"]  # 24 pairs and copies, in batches of 6
+    passes, parts = (
+        PairBatches(replace(whole, epoch_pairs=pairs), Drawings.of(split.train, 16), CPU) for pairs in (0, 19)
+    )
+    assert (passes.steps, parts.steps) == (4, 3)
+    for number in range(9):
+        one, other = passes.batch(*divmod(number, 4)), parts.batch(*divmod(number, 3))
+        assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+
+
+def test_different_pairs_across_alphabets_are_of_two(split):
+    recipe = replace(RUNS["pairs, fixed distortions"], negatives="across")
+    pairs = PairBatches(recipe, Drawings.of(split.train, 16), CPU).pairs
+    alphabets = [numbers // (6 * 4) for numbers in (pairs.first, pairs.second)]  # 6 characters by 4 drawers
+    np.testing.assert_array_equal(alphabets[0] == alphabets[1], pairs.labels == 1)
+
+
+def test_distortions_in_another_order_are_other_batches(split):
+    for name in ("pairs, fixed distortions", "pairs, fresh distortions", "episodes"):
+        recipe = RUNS[name]
+        first, other = (
+            OBJECTIVES[recipe.objective](replace(recipe, as_listed=listed), Drawings.of(split.train, 16), CPU)
+            for listed in (False, True)
+        )
+        a, b = first.batch(0, 0).a, other.batch(0, 0).a
+        assert a.shape == b.shape
+        assert not np.array_equal(a, b)
+
+
 @every_objective
 def test_distortions_are_fresh_in_every_batch_unless_they_are_fixed(recipe, split, monkeypatch):
     drawn = []
 
-    def shown(images, transforms, elastic=None):
+    def shown(images, transforms, **_):
         drawn.append(transforms)
         return images
 
@@ -89,7 +119,7 @@ def test_elastic_warps_and_strokes_are_new_in_every_batch_and_leave_other_random
 ):
     drawn = {"affine": [], "elastic": [], "stroke": []}
 
-    def distorted(images, transforms, elastic=None):
+    def distorted(images, transforms, elastic=None, **_):
         drawn["affine"].append(transforms)
         drawn["elastic"].append(elastic)
         return images
@@ -137,7 +167,7 @@ def test_elastic_warps_and_strokes_change_images_that_nothing_else_distorts(reci
 def test_an_elastic_warp_without_affine_distortions_comes_alone(split, monkeypatch):
     drawn = []
 
-    def shown(images, transforms, elastic=None):
+    def shown(images, transforms, **_):
         drawn.append(transforms)
         return images
 

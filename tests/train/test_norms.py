@@ -125,3 +125,15 @@ def test_a_device_that_works_ahead_is_not_waited_for_more_often_when_it_is_measu
     (here,), (there,) = logged(tmp_path / "host"), logged(tmp_path / "2")
     assert list(here) == list(there)
     assert list(there.values()) == pytest.approx(list(here.values()), rel=1e-3)
+
+
+def test_the_printed_penalty_is_in_measured_steps_too(split, tmp_path):
+    recipe = replace(PLAIN, epochs=1, penalty="printed", weight_decay=0.01)
+    ends = []
+    for measured in (0, 4):
+        out = tmp_path / str(measured)
+        train(recipe, split, out, quiet=True, measured_steps=measured)
+        ends.append(outcome(out)[1])
+    assert ends[0] == ends[1]
+    train(replace(recipe, penalty="read"), split, tmp_path / "read", quiet=True)
+    assert outcome(tmp_path / "read")[1] != ends[0]

@@ -33,6 +33,8 @@ RICH = replace(
         ({"both_ways": "true"}, "both_ways=true is about whole episodes: it goes with objective=episodes"),
         ({"hands": "2"}, "hands=2 is about whole episodes: it goes with objective=episodes"),
         ({"symmetries": "true"}, "symmetries=true is about whole episodes: it goes with objective=episodes"),
+        ({"epoch_pairs": "100"}, "epoch_pairs=100 fill no batch of batch_size=128: give more, or 0 for all"),
+        ({"negatives": "any"}, "negatives=any is none of within, across: choose one"),
         ({"elastic": "0.1"}, "elastic=0.1 is drawn afresh for each batch: it goes with fixed_distortions=0"),
         ({"stroke": "0.1"}, "stroke=0.1 is drawn afresh for each batch: it goes with fixed_distortions=0"),
         (

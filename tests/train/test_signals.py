@@ -12,7 +12,7 @@ from short_runs import RUN, TINY, outcome, stop_at
 
 from scratchnet.checkpoint import load_arrays
 from scratchnet.data.alphabets import digest
-from scratchnet.train import STATE, Interrupted, StoppedAtOnce, exit_code, signals, train
+from scratchnet.train import STATE, Interrupted, OutOfTime, StoppedAtOnce, exit_code, signals, train
 from scratchnet.train import state as state_module
 from scratchnet.train.folder import LOCK
 
@@ -118,4 +118,12 @@ def test_a_training_outside_of_the_main_thread_leaves_signals_alone(split, tmp_p
     thread.start()
     thread.join()
     assert {number: signal.getsignal(number) for number in signals.STOPPING} == before
+    assert outcome(tmp_path) == whole
+
+
+def test_a_deadline_stops_within_an_epoch_and_loses_nothing(split, tmp_path, steps, whole, monkeypatch):
+    monkeypatch.setattr(signals.time, "monotonic", lambda: float(len(steps)))  # a step a second
+    with pytest.raises(OutOfTime, match="stopped in epoch 2 after step 1, state saved"):
+        train(RUN, split, tmp_path, quiet=True, deadline=5)
+    train(RUN, split, tmp_path, quiet=True, resume=True)
     assert outcome(tmp_path) == whole
