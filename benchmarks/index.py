@@ -28,9 +28,9 @@ from scratchnet.exchange.index.search import Index
 
 DRAWINGS = 20  # of a character
 TOP = 10
-CHOICES = ((3, 32), (10, 64), (10, 200), (10, 400))  # candidates for each answer, and nodes searched at least
-BATCH = 64  # queries searched together
-ALONE = 7  # queries searched one at a time
+CHOICES = ((3, 32), (10, 100), (10, 200), (10, 400))  # candidates for each answer, and nodes searched at least
+BATCH = 16  # queries searched together
+ALONE = 5  # queries searched one at a time
 ROUNDS = 5
 QUERIES = BATCH * ROUNDS
 STEPS = ("generate", "build", "add", "exact", "faiss")

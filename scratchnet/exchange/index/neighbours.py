@@ -29,7 +29,7 @@ from scratchnet.files.reading import open_file, reason
 from scratchnet.models.siamese import SiameseNet
 
 EDGES = 16  # of a node of the graph, in each of its layers; twice as many in the lowest
-SEARCHED = 64  # nodes that a search keeps in view, at least
+SEARCHED = 200  # nodes that a search keeps in view, at least
 
 
 def library() -> Any:
