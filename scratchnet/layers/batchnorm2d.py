@@ -60,8 +60,7 @@ class BatchNorm2d:
         xp = expect("BatchNorm2d", shapes, x, weight, bias, mean, variance, C=self.num_features)
         updated: Params = {}
         if training:
-            M = x.size // self.num_features
-            if M < 2:
+            if (M := x.size // self.num_features) < 2:
                 raise ShapeError(f"BatchNorm2d: x has {M} pixels a channel (H W N), expected 2 or more to train")
             (old_mean, old_variance), (mean, variance) = (mean, variance), norm.statistics(x)
             updated = {

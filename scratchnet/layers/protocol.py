@@ -104,15 +104,6 @@ def strip_prefix(prefix: str, params: Mapping[str, Array]) -> Params:
     return {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}
 
 
-def by_prefix(params: Mapping[str, Array]) -> dict[str, Params]:
-    """`strip_prefix` for every part of a network."""
-    parts: dict[str, Params] = {}
-    for name, value in params.items():
-        prefix, _, own = name.partition(".")
-        parts.setdefault(prefix, {})[own] = value
-    return parts
-
-
 def add_prefix(prefix: str, params: Mapping[str, Array]) -> Params:
     """The inverse of `strip_prefix`: the parameters of a part, by their names in the whole."""
     return {f"{prefix}.{name}": value for name, value in params.items()}

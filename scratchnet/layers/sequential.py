@@ -8,7 +8,7 @@ import numpy as np
 
 from scratchnet.backend import Array, Params
 from scratchnet.errors import ScratchnetError
-from scratchnet.layers.protocol import CompleteLayer, Layer, add_prefix, by_prefix, complete
+from scratchnet.layers.protocol import CompleteLayer, Layer, add_prefix, complete, strip_prefix
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,12 @@ class Sequential:
     """
 
     layers: Mapping[str, Layer]
-    _layers: dict[str, CompleteLayer] = field(init=False, repr=False, compare=False)
+    _layers: dict[str, CompleteLayer] = field(init=False, repr=False, compare=False)  # signatures are read once
 
     def __post_init__(self) -> None:
-        if not isinstance(self.layers, Mapping) or not self.layers or any("." in name for name in self.layers):
-            raise ScratchnetError("Sequential takes layers by names without a dot: {'conv1': Conv2d(1, 8, 3), ...}")
-        complete_layers = {name: complete(layer) for name, layer in self.layers.items()}
-        object.__setattr__(self, "_layers", complete_layers)  # their signatures are read once, here
+        if not isinstance(self.layers, Mapping) or not self.layers:
+            raise ScratchnetError("Sequential takes one layer or more, by name: {'conv1': Conv2d(1, 8, 3), ...}")
+        object.__setattr__(self, "_layers", {name: complete(layer) for name, layer in self.layers.items()})
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """The parameters of every layer, drawn in order."""
@@ -36,9 +35,9 @@ class Sequential:
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, dict[str, Any]]:
         """The output of the last layer, and the caches by layer name."""
-        caches, own = {}, by_prefix(params)
+        caches = {}
         for name, layer in self._layers.items():
-            x, caches[name] = layer.forward(own.get(name, {}), x, training=training)
+            x, caches[name] = layer.forward(strip_prefix(name, params), x, training=training)
         return x, caches
 
     def backward(self, dy: Array, cache: dict[str, Any], needs_dx: bool = True) -> tuple[Array | None, Params]:

@@ -11,9 +11,7 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from scratchnet.ops import (  # isort: skip
-        accelerated, choose, conv, cuda, dense, fast, finite, norm, norm_relu, pixels, pool, update, windows,
-    )  # fmt: skip
+    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, norm_relu, pixels, pool, update, windows  # fmt: skip  # noqa: E501, I001
     from scratchnet.ops.accelerated import definitions
 else:
     from scratchnet.common.lazy import lazily

@@ -41,10 +41,10 @@ def test_every_layer_is_told_whether_it_is_training():
 
 
 def test_no_layers_are_refused():
-    with pytest.raises(ScratchnetError, match="takes layers by names without a dot"):
+    with pytest.raises(ScratchnetError, match="takes one layer or more, by name"):
         Sequential({})
 
 
 def test_layers_without_names_are_refused():
-    with pytest.raises(ScratchnetError, match="takes layers by names without a dot"):
+    with pytest.raises(ScratchnetError, match="takes one layer or more, by name"):
         Sequential([ReLU()])  # type: ignore[arg-type]
