@@ -32,8 +32,8 @@ class Conv2d:
 
         dbias[o] = sum over i, j, n of dy[i, j, n, o]                                    (4)
 
-    bias: whether there is one. algorithm: "auto", the fastest, or one of "offsets", "im2col", "bands" and "dft", which
-    all compute the same sums. Raises ShapeError when x is smaller than the kernel.
+    bias: whether there is one. algorithm: "auto", the fastest, or "offsets", "im2col", "bands", "dft" or "winograd",
+    which all compute the same sums. Raises ShapeError when x is smaller than the kernel.
     """
 
     in_channels: int
