@@ -71,19 +71,19 @@ def run(options: argparse.Namespace) -> int:
     if options.photos:
         if options.embed or options.memory_peak or options.against:
             raise ScratchnetError("--photos times reading alone: drop it, or --embed, --memory-peak and --against")
-        return _print(options, photos.sections(options.rounds))
+        return _show(options, photos.sections(options.rounds))
     size = {"image_size": options.image_size} if options.image_size else {}
     on_cpu = get_device(options.device) is CPU
     precision = options.precision or ("float32" if on_cpu else get_precision())  # SCRATCHNET_PRECISION is for GPUs
     workload = Workload(options.network, options.pairs, options.device, size, precision)
     if options.embed:
-        return _print(options, embedding.sections(workload, options.rounds, against=options.against))
-    return _print(
+        return _show(options, embedding.sections(workload, options.rounds, against=options.against))
+    return _show(
         options, measure.sections(workload, options.rounds, against=options.against, memory_peak=options.memory_peak)
     )
 
 
-def _print(options: argparse.Namespace, sections: Iterable[tuple[str, Any]]) -> int:
+def _show(options: argparse.Namespace, sections: Iterable[tuple[str, Any]]) -> int:
     figures: dict[str, Any] = {}
     try:
         for name, section in sections:

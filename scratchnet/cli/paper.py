@@ -108,14 +108,14 @@ def reproduce(options: argparse.Namespace) -> int:
     held = reproduction.as_dict()
     if not options.json:
         for table in reproduction.shown:
-            _print(table.title, held["tables"][table.name], table.figures[0])
+            _show(table.title, held["tables"][table.name], table.figures[0])
         if not done:
             note(f"the budget is spent; to go on: {_command(options)}")
         say(options.out / "TABLE.md")
     return finish(options, {"out": str(options.out), "finished": done, **held})
 
 
-def _print(title: str, table: Sequence[Mapping[str, Any]], figure: str) -> None:
+def _show(title: str, table: Sequence[Mapping[str, Any]], figure: str) -> None:
     lines = []
     for row in table:
         ours = row["figures"].get(figure)

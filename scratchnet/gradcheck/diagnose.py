@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.backend import Array, device_of, to_host
+from scratchnet.backend import Array, array_module, device_of, to_host
 from scratchnet.gradcheck.differences import STEPS, central
 from scratchnet.gradcheck.hints import SAME, hint, rearrangements, sums_of
 from scratchnet.gradcheck.nudges import is_rounding
@@ -60,7 +60,7 @@ class Suspect:
     def entry(self, index: tuple[int, ...]) -> float:
         """The derivative by one entry; a step that leaves the domain of forward is taken in proportion to the entry."""
         value = self.numeric(one_hot(self.tensor, index))
-        share = abs(float(self.tensor[index])) / scale_of(self.tensor)
+        share = abs(float(to_host(self.tensor[index]))) / scale_of(self.tensor)
         return value if np.isfinite(value) or not share else self.numeric(share * one_hot(self.tensor, index)) / share
 
     def gap(self, direction: Array) -> float:
@@ -201,8 +201,9 @@ def _is_round_off(suspect: Suspect, rng: np.random.Generator) -> bool:
     """
     if suspect.method.startswith("central"):
         return False
-    upwards = 2.0 * (suspect.gradient >= 0) - 1.0  # the gaps of a wrong factor add up, those of rounding do not
-    direction = upwards * abs(gaussian_like(suspect.tensor, rng))
+    lengths = abs(gaussian_like(suspect.tensor, rng))
+    # The gaps of a wrong factor add up in this direction, those of rounding do not.
+    direction = array_module(lengths).where(suspect.gradient >= 0, lengths, -lengths)
     if is_uneven(np.abs(to_host(suspect.gradient))):  # or the rounding of a few entries would excuse all others
         direction = direction * balance(suspect.gradient)
     gap = suspect.gap(direction)

@@ -62,5 +62,6 @@ def _modified_hausdorff(a: np.ndarray, b: np.ndarray) -> float:
     return max(float(distances.mean()) for distances in nearest)
 
 
+NEAREST = "pixel nearest neighbour"
 HAUSDORFF = "modified Hausdorff distance"
-BASELINES: dict[str, Scorer] = {"pixel nearest neighbour": PixelNearestNeighbour(), HAUSDORFF: ModifiedHausdorff()}
+BASELINES: dict[str, Scorer] = {NEAREST: PixelNearestNeighbour(), HAUSDORFF: ModifiedHausdorff()}

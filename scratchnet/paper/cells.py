@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from scratchnet.oneshot.baselines import BASELINES
+from scratchnet.oneshot.baselines import NEAREST
 from scratchnet.paper.choices import choices
 from scratchnet.paper.ladder import rungs
 from scratchnet.paper.method import training
@@ -15,7 +15,6 @@ from scratchnet.train.recipe import Recipe
 SETS = (30_000, 90_000, 150_000)  # pairs
 LARGEST = "150k distorted"  # the network that is judged by one-shot trials
 SEEDS = 3  # of each rung and choice
-NEAREST = next(iter(BASELINES))
 
 
 @dataclass(frozen=True)
