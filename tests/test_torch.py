@@ -29,6 +29,8 @@ def hwnc(x) -> np.ndarray:
     ("kernel_size", "stride", "padding"), [(3, 1, 0), (3, 1, 1), (2, 2, 0), (5, 3, 2), ((2, 3), 1, 1)]
 )
 def test_convolution(algorithm, kernel_size, stride, padding, rng):
+    if algorithm == "winograd" and kernel_size == 5:
+        pytest.skip("takes kernels of up to 4 pixels")
     layer = Conv2d(3, 4, kernel_size, stride=stride, padding=padding, algorithm=algorithm)
     params, (x,) = Case(layer, ((9, 8, 2, 3),)).draw(rng)
     weight = torch.from_numpy(np.ascontiguousarray(to_torch(params["weight"])))
