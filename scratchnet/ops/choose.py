@@ -1,7 +1,7 @@
 """Which function computes an operation: the one place that decides.
 
 Definitions are in `ops/`, and of images in `images/`. For real numbers there are functions of the same names that are
-faster: in `ops/fast/` (two convolutions there also serve a GPU), in `ops/cuda/`, and the products in
+faster: in `ops/fast/` (two convolutions there also run on a GPU, if asked for), in `ops/cuda/`, and the products in
 `backend/products.py`. All give the same results to rounding; the tests hold each to its definition. A new method is a
 file, and a line here.
 """
