@@ -43,11 +43,12 @@ gradcheck
 ops.accelerated ops.windows
 ops.conv ops.dense ops.finite ops.pixels ops.pool
 ops.norm ops.update
-ops.norm_relu
+ops.inference ops.norm_relu
 ops.fast.dft ops.fast.pixels ops.fast.small ops.fast.update ops.fast.winograd
 ops.fast.norm ops.fast.pool ops.fast.spectra
 ops.fast.conv_im2col ops.fast.conv_bands ops.fast.conv_dft ops.fast.conv_winograd ops.fast.norm_relu
 ops.fast.conv_cost
+ops.fast.inference
 ops.fast
 ops.cuda
 ops.cuda.conv_one_channel ops.cuda.dft ops.cuda.im2col ops.cuda.norm ops.cuda.pool ops.cuda.stroke ops.cuda.update
@@ -75,7 +76,7 @@ images.photo
 images.frames
 images
 photo
-models.pair_trace models.reading
+models.inference models.pair_trace models.reading
 models.siamese
 models.networks
 models
@@ -137,6 +138,7 @@ bench.torch_peer bench.jax_peer bench.dezero_peer
 bench.memory
 bench.measure bench.report
 bench.embedding bench.photos
+bench.apart
 bench
 paper.scales paper.choices paper.ladder
 paper.method

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import lru_cache
 from typing import Any
 
@@ -14,14 +14,19 @@ from scratchnet.errors import BackendError
 
 BLOCK_BYTES = 2**20  # of an array that is processed together with a few others of its size
 
+_one_of_many: ContextVar[bool] = ContextVar("one_of_many", default=False)  # whether this is a thread of `for_each`
+
 
 def thread_count() -> int:
     """How many threads to compute with on the host.
 
     One for each processor available to this process, unless SCRATCHNET_THREADS, OMP_NUM_THREADS or
     OPENBLAS_NUM_THREADS asks for fewer; the first of them that is a positive number counts, and of a list, such as
-    OMP_NUM_THREADS=4,2, its first number. Raises BackendError if SCRATCHNET_THREADS is set to anything else.
+    OMP_NUM_THREADS=4,2, its first number. Inside of `for_each`, the one that is there.
+    Raises BackendError if SCRATCHNET_THREADS is set to anything else.
     """
+    if _one_of_many.get():
+        return 1
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     ours = os.environ.get("SCRATCHNET_THREADS")
     if ours and not _positive(ours):
@@ -40,9 +45,9 @@ def _positive(text: str) -> int | None:
 def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array) -> None:
     """Call function(item) for every item: on all threads if `like` is on the host, else one after the other.
 
-    The calls must not depend on each other, and must not call for_each. NumPy releases Python's lock while it
-    computes, so Python threads do run in parallel; BLAS uses one thread in each of them, which for many products of
-    medium size is faster than all threads for one product at a time.
+    The calls must not depend on each other. NumPy releases Python's lock while it computes, so Python threads do run in
+    parallel; BLAS uses one thread in each of them, which for many products of medium size is faster than all threads
+    for one product at a time. A for_each inside of another stays on its thread.
     """
     left = deque(items)
     threads = min(thread_count(), len(left)) if len(left) > 1 and device_of(like) is CPU else 1
@@ -55,6 +60,10 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
                 return
             function(item)
 
+    def share() -> None:
+        _one_of_many.set(True)  # in this thread's copy of the context
+        take_turns()
+
     if threads < 2:
         take_turns()
         return
@@ -62,7 +71,7 @@ def for_each(function: Callable[[Any], None], items: Iterable[Any], like: Array)
         working: list[Future[None]] = []
         try:
             for _ in range(threads):  # NumPy's errstate is part of the caller's context
-                working.append(_pool(thread_count()).submit(copy_context().run, take_turns))
+                working.append(_pool(thread_count()).submit(copy_context().run, share))
         except RuntimeError:  # the system has no thread left, or Python is shutting down
             take_turns()
         try:

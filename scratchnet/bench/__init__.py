@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "child", "embedding", "machine", "measure", "memory", "peers", "photos", "profile", "report",
+    "apart", "child", "embedding", "machine", "measure", "memory", "peers", "photos", "profile", "report",
     "timing", "workload",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.bench import (
-        child, embedding, machine, measure, memory, peers, photos, profile, report, timing, workload,
+        apart, child, embedding, machine, measure, memory, peers, photos, profile, report, timing, workload,
     )  # fmt: skip
 else:
     from scratchnet.common.lazy import lazily

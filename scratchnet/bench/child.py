@@ -16,17 +16,27 @@ def run_module(module: str, argument: str) -> subprocess.CompletedProcess[str]:
 
     An exception here, such as KeyboardInterrupt, kills the child.
     """
-    search = os.pathsep.join([os.path.dirname(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
     with _lifeline() as end:
-        return subprocess.run(  # -P: the current folder may contain another json.py, or another scratchnet
-            [sys.executable, "-P", "-m", __name__, module, argument],
+        return subprocess.run(
+            command(__name__, module, argument),
             stdin=end,
             capture_output=True,
             check=False,
             encoding="utf-8",
             errors="replace",
-            env=os.environ | {"PYTHONPATH": search, "PYTHONIOENCODING": "utf-8"},
+            env=environment(),
         )
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """`python -m module arguments`; -P: the current folder may contain another json.py, or another scratchnet."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """An environment in which a child finds the code that is running here."""
+    search = os.pathsep.join([os.path.dirname(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": search, "PYTHONIOENCODING": "utf-8"}
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The speed of embedding: throughput for a batch on all threads, and latency for a single image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -61,16 +61,23 @@ def measure(
         )
         for count in (len(images), 1)
     )
-    for row in rows:
-        if (name := row["name"]) in embed:
-            row["images_per_second"] = Spread.of([len(images) / seconds for seconds in many[name]])._asdict()
-            row["single_ms"] = Spread.of([MILLI * seconds for seconds in one[name]])._asdict()
-            if name not in (OURS, FRAMED):
-                row["batch_ratio"] = ratio(many[OURS], many[name])._asdict()
-                row["single_ratio"] = ratio(one[OURS], one[name])._asdict()
-                if FRAMED in one:
-                    row["framed_ratio"] = ratio(one[FRAMED], one[name])._asdict()
-    return rows
+    return [row | timings(row["name"], many, one, len(images)) if row["name"] in embed else row for row in rows]
+
+
+def timings(
+    name: str, many: Mapping[str, Sequence[float]], one: Mapping[str, Sequence[float]], N: int
+) -> dict[str, Any]:
+    """What a row says of an embedder, by the seconds of each embedder for N images and for one; ours is among them."""
+    figures = {
+        "images_per_second": Spread.of([N / seconds for seconds in many[name]])._asdict(),
+        "single_ms": Spread.of([MILLI * seconds for seconds in one[name]])._asdict(),
+    }
+    if name not in (OURS, FRAMED):
+        figures["batch_ratio"] = ratio(many[OURS], many[name])._asdict()
+        figures["single_ratio"] = ratio(one[OURS], one[name])._asdict()
+        if FRAMED in one:
+            figures["framed_ratio"] = ratio(one[FRAMED], one[name])._asdict()
+    return figures
 
 
 def _verified_embedder(

@@ -36,7 +36,7 @@ def sections(
     yield (
         "step",
         {
-            **_milliseconds(seconds),
+            **milliseconds(seconds),
             "rounds": rounds,
             "images_per_second": 2 * workload.pairs / Spread.of(seconds).median,
             "peak_bytes": peak_memory_of(training.step, net.device),
@@ -116,15 +116,15 @@ def compare(
     for row in rows:
         if row["name"] in seconds:
             theirs = seconds[row["name"]]
-            row |= _milliseconds(theirs) | {"ratio": ratio(seconds[OURS], theirs)._asdict()}
-    return [{"name": OURS, "note": "", **_milliseconds(seconds[OURS])}, *rows]
+            row |= milliseconds(theirs) | {"ratio": ratio(seconds[OURS], theirs)._asdict()}
+    return [{"name": OURS, "note": "", **milliseconds(seconds[OURS])}, *rows]
 
 
 def _disagreement(off: peers.Difference) -> str:
     return f"computes something else: loss off by {off.loss:.0e}, gradients by {off.gradients:.0e}; not timed"
 
 
-def _milliseconds(seconds: Sequence[float]) -> dict[str, float]:
+def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
     return {f"{name}_ms": MILLI * value for name, value in Spread.of(seconds)._asdict().items()}
 
 

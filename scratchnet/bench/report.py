@@ -1,6 +1,7 @@
 """Renders the sections of a benchmark as text."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from scratchnet.common.version import VERSION
@@ -17,6 +18,8 @@ TURNS = """Steps are interleaved, A B C A B C, in one process. Ratios are our ti
 scratchnet is faster. All run with our allocator setting, which keeps freed memory and helps PyTorch as well."""
 IN_EVALUATION = """Batch norm in evaluation mode, no gradients, interleaved in one process; medians (range) over rounds.
 Ratios are our time over theirs, for the batch and for a single image: below 1, scratchnet is faster."""
+APART = """Each library in a process of its own, with its own allocator, in turns; medians (range) over rounds.
+Ratios are our time over theirs, round by round: below 1, scratchnet is faster."""
 ALONE = """Five steps, each library in a separate process with its default allocator: maximum resident set size, or on a
 GPU the peak device memory."""
 
@@ -105,12 +108,19 @@ def peers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         line = f"{row['name']:{width}}{_times(row)}"
         if "ratio" in row:
             ratio, note = row["ratio"], f"; {row['note']}" if row["note"] else ""
-            line += (
-                f"; ratio {ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['most']:.2f}); "
-                f"gradients within {row['gradient_difference']:.0e} of ours{note}"
-            )
+            line += f"; ratio {_spread(ratio, 2)}; gradients within {row['gradient_difference']:.0e} of ours{note}"
         yield line
     yield TURNS
+
+
+def steps_apart(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line for each variant: ms per step, and the ratio of our time to it."""
+    width = 2 + max(len(row["name"]) for row in rows)
+    yield ""
+    for row in rows:
+        against = f"; ratio {_spread(row['ratio'], 2)}" if "ratio" in row else ""
+        yield f"{row['name']:{width}}{_times(row)}{against}"
+    yield APART
 
 
 def memory(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -124,7 +134,7 @@ def memory(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield ALONE
 
 
-def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+def embedding(rows: Sequence[dict[str, Any]], footnote: str = IN_EVALUATION) -> Iterator[str]:
     """A line for each variant: images/s for the batch, and ms for a single image; or why it was not timed."""
     width = 2 + max(len(row["name"]) for row in rows)
     for row in rows:
@@ -140,7 +150,7 @@ def embedding(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         if "framed_ratio" in row:
             line += f", framed {_spread(row['framed_ratio'], 2)}"
         yield line
-    yield IN_EVALUATION
+    yield footnote
 
 
 def photos(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -194,5 +204,7 @@ SECTIONS: dict[str, Callable[[Any], Iterator[str]]] = {
     "peers": peers,
     "compiled peers": peers,
     "embedding": embedding,
+    "steps apart": steps_apart,
+    "embedding apart": partial(embedding, footnote=APART),
     "photos": photos,
 }

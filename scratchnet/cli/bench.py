@@ -7,7 +7,7 @@ from typing import Any
 
 from scratchnet import pretrained
 from scratchnet.backend import CPU, get_device, get_precision
-from scratchnet.bench import embedding, measure, peers, photos, report
+from scratchnet.bench import apart, embedding, measure, peers, photos, report
 from scratchnet.bench.workload import Workload
 from scratchnet.cli.options import Commands, add_device, at_least, finish
 from scratchnet.common.console import say
@@ -56,6 +56,12 @@ def add_to(commands: Commands) -> None:
         f"single image; compares with {' or '.join(peers.EMBEDDERS)} only",
     )
     added.add_argument(
+        "--apart",
+        action="store_true",
+        help="run each library in a process of its own, in turns, with its own allocator: only whole steps, or with "
+        "--embed embedding",
+    )
+    added.add_argument(
         "--photos",
         action="store_true",
         help="time reading and cleaning photos of 1, 3 and 12 megapixels instead, next to decoding their JPEGs; only "
@@ -68,6 +74,10 @@ def run(options: argparse.Namespace) -> int:
     """Print each section once measured; exit code 1 if a library disagrees. Raises ScratchnetError if options clash."""
     if options.embed and options.memory_peak:
         raise ScratchnetError("--memory-peak measures training steps: drop it, or --embed")
+    if options.apart and not options.against:
+        raise ScratchnetError("--apart compares: add --against torch, or drop it")
+    if options.apart and options.memory_peak:
+        raise ScratchnetError("--memory-peak has processes of its own: drop it, or --apart")
     if options.photos:
         if options.embed or options.memory_peak or options.against:
             raise ScratchnetError("--photos times reading alone: drop it, or --embed, --memory-peak and --against")
@@ -76,6 +86,8 @@ def run(options: argparse.Namespace) -> int:
     on_cpu = get_device(options.device) is CPU
     precision = options.precision or ("float32" if on_cpu else get_precision())  # SCRATCHNET_PRECISION is for GPUs
     workload = Workload(options.network, options.pairs, options.device, size, precision)
+    if options.apart:
+        return _show(options, apart.sections(workload, options.rounds, against=options.against, embed=options.embed))
     if options.embed:
         return _show(options, embedding.sections(workload, options.rounds, against=options.against))
     return _show(

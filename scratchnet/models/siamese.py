@@ -8,15 +8,27 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scratchnet.backend import Array, Device, Params, array_module, device_of, memory_errors, one_blas_thread, to_device
+from scratchnet.backend import (
+    CPU,
+    Array,
+    Device,
+    Params,
+    array_module,
+    device_of,
+    keep_freed_memory,
+    memory_errors,
+    one_blas_thread,
+    to_device,
+)
 from scratchnet.common.tables import Table
 from scratchnet.errors import DataError, ScratchnetError, ShapeError
 from scratchnet.images.frames import find_frame
 from scratchnet.images.ink import expect_images, is_wrong
-from scratchnet.layers import Siamese, WeightedL1, sigmoid
+from scratchnet.layers import Sequential, Siamese, WeightedL1, sigmoid
 from scratchnet.layers.fuse import fuse
 from scratchnet.layers.protocol import strip_prefix
 from scratchnet.layers.siamese import SiameseCache
+from scratchnet.models.inference import Inference
 from scratchnet.models.pair_trace import Pairs, PairTrace, summary, trace_pair
 from scratchnet.models.reading import Drawing, OnError, expect_range, read_drawings
 
@@ -54,6 +66,7 @@ class SiameseNet:
             raise ScratchnetError(f"embed_batch={self.embed_batch}: embed at least 1 image at a time")
         self.network = Siamese(self.encoder, self.head, self.image_size)
         self.fused = Siamese(fuse(self.encoder), self.head, self.image_size)
+        self._inference: Inference | None = None
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> Params:
         """Fresh parameters on the host."""
@@ -160,10 +173,19 @@ class SiameseNet:
         with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(images)))):
             x, wrong = self._prepare(name, images, on_error)
             xp = array_module(x)
-            h = xp.concatenate(
-                [self.fused.encode(self.params, x[i : i + step])[0] for i in range(0, max(1, len(x)), step)]
-            )
+            h = xp.concatenate([self._encode(x[i : i + step]) for i in range(0, max(1, len(x)), step)])
             return h if wrong is None else xp.where(wrong[:, None], xp.nan, h)
+
+    def _encode(self, x: Array) -> Array:
+        """The embeddings (N, D) of x (N, S, S); by an `Inference` where the network has one, on the host."""
+        if self.device is not CPU or not isinstance(self.encoder, Sequential):
+            return self.fused.encode(self.params, x)[0]
+        keep_freed_memory()
+        params = strip_prefix("encoder", self.params)
+        if self._inference is None or not self._inference.fits(params):
+            self.fused.encode(self.params, x[:1])  # whose layers refuse parameters and images that do not fit
+            self._inference = Inference(self.encoder, params)
+        return self._inference(params, x.transpose(1, 2, 0)[..., None])
 
     def _prepare(self, name: str, images: Images, on_error: OnError = "raise") -> tuple[Array, Array | None]:
         """Images as the encoder wants them, (N, size, size); and which of them are wrong, (N,) bool, None if none."""

@@ -6,12 +6,12 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "accelerated", "choose", "conv", "cuda", "definitions", "dense", "fast", "finite", "norm", "norm_relu",
-    "pixels", "pool", "update", "windows",
+    "accelerated", "choose", "conv", "cuda", "definitions", "dense", "fast", "finite", "inference", "norm",
+    "norm_relu", "pixels", "pool", "update", "windows",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, norm, norm_relu, pixels, pool, update, windows  # fmt: skip  # noqa: E501, I001
+    from scratchnet.ops import accelerated, choose, conv, cuda, dense, fast, finite, inference, norm, norm_relu, pixels, pool, update, windows  # fmt: skip  # noqa: E501, I001
     from scratchnet.ops.accelerated import definitions
 else:
     from scratchnet.common.lazy import lazily

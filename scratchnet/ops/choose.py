@@ -26,6 +26,7 @@ from scratchnet.ops.fast import (
     conv_dft,
     conv_im2col,
     conv_winograd,
+    inference,
     norm,
     norm_relu,
     pixels,
@@ -35,7 +36,10 @@ from scratchnet.ops.fast import (
 from scratchnet.ops.fast.conv_cost import Problem
 
 REAL = {"f", "d"}  # float32 and float64
-ON_CPU = {"dense": products, "norm": norm, "norm_relu": norm_relu, "pixels": pixels, "pool": pool, "update": update}
+ON_CPU = {
+    "dense": products, "inference": inference, "norm": norm, "norm_relu": norm_relu, "pixels": pixels, "pool": pool,
+    "update": update,
+}  # fmt: skip
 ON_GPU = {
     "augment": cuda_stroke, "dense": products, "finite": cuda_update, "norm": cuda_norm, "pool": cuda_pool,
     "update": cuda_update, "warp": cuda_warp,

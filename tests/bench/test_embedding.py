@@ -110,6 +110,6 @@ def test_a_peer_takes_its_images_from_the_host_once(monkeypatch, tiny_net, rng):
     monkeypatch.setattr(peers, "load_embedders", lambda name, device: [Embedder("peer", build, upload, download)])
     images = strict_array.upload(rng.random((3, 16, 16)).astype(np.float32))
     _, row = embedding.measure(tiny_net.to_device("strict"), images, 2, against=["torch"])
-    assert row["difference"] < 1e-6
+    assert row["difference"] < 1e-5
     assert row["images_per_second"]["median"] > 0
     assert taken == [np.ndarray]

@@ -13,7 +13,7 @@ from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.errors import BackendError, DataError, ScratchnetError, ShapeError
 from scratchnet.images.frames import FRAMES
 from scratchnet.images.resize import resize
-from scratchnet.layers import Siamese, sigmoid
+from scratchnet.layers import sigmoid
 from scratchnet.layers.protocol import strip_prefix
 from scratchnet.models import siamese
 from scratchnet.models.siamese import SiameseNet
@@ -200,13 +200,13 @@ def test_batches_and_blocks_do_not_change_the_answers(net, rng, monkeypatch):
     queries, supports = images(rng, 11), images(rng, 5)
     embedded, scores = net.embed(queries), net.scores(queries, supports)
     sizes = []
-    encode_whole = Siamese.encode
+    encode_whole = SiameseNet._encode
 
-    def watched(self: Siamese, params: Params, x: Array, training: bool = False) -> tuple[Array, object]:
+    def watched(self: SiameseNet, x: Array) -> Array:
         sizes.append(len(x))
-        return encode_whole(self, params, x, training)
+        return encode_whole(self, x)
 
-    monkeypatch.setattr(Siamese, "encode", watched)
+    monkeypatch.setattr(SiameseNet, "_encode", watched)
     net = replace(net, embed_batch=4)
     monkeypatch.setattr(siamese, "SCORE_ELEMENTS", 2 * supports.shape[0] * 8)  # two queries at a time
     np.testing.assert_allclose(net.embed(queries), embedded, rtol=0, atol=1e-6)

@@ -5,15 +5,15 @@ import pytest
 
 from scratchnet.backend import to_host
 from scratchnet.images import augment, warp
-from scratchnet.ops import choose, conv, dense, finite, norm, norm_relu, pixels, pool, update
+from scratchnet.ops import choose, conv, dense, finite, inference, norm, norm_relu, pixels, pool, update
 from scratchnet.ops.accelerated import definition_of
 from scratchnet.ops.update import Settings, Update
 from scratchnet.ops.windows import output_size
 
 DEFINITIONS = {
     "augment": augment, "warp": warp,
-    "conv": conv, "dense": dense, "finite": finite, "norm": norm, "norm_relu": norm_relu, "pixels": pixels,
-    "pool": pool, "update": update,
+    "conv": conv, "dense": dense, "finite": finite, "inference": inference, "norm": norm, "norm_relu": norm_relu,
+    "pixels": pixels, "pool": pool, "update": update,
 }  # fmt: skip
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
@@ -83,6 +83,18 @@ def _pool_bias_relu(rng):
     return x, rng.standard_normal(x.shape[3]), k, s
 
 
+def _convolve(rng):
+    """At stride 1 half of the time, where spectra are kept; here there are none yet."""
+    _, x, weight, stride, padding = convolution(rng)
+    return x, weight, [stride, (1, 1)][rng.integers(2)], padding, {}
+
+
+def _pool_scale_bias_relu(rng):
+    x, _, k, s = pooling(rng)
+    scale, bias = rng.standard_normal((2, x.shape[3]))
+    return x, [(k, s), (1, 1)][rng.integers(2)], [scale, None][rng.integers(2)], bias
+
+
 def _sgd(rng):
     arrays, settings = [rng.standard_normal((5, 700)) for _ in range(3)], Settings(*rng.random(3).tolist())
     return *arrays, settings, [None, np.array(0, np.int32), np.array(1, np.int32)][rng.integers(3)]
@@ -126,6 +138,8 @@ ARGUMENTS = {
     "warp.sample": _sample,
     "dense.product": lambda rng: [rng.standard_normal(shape) for shape in matrices(rng)],
     "finite.flag_not_finite": _flag,
+    "inference.convolve": _convolve,
+    "inference.pool_scale_bias_relu": _pool_scale_bias_relu,
     "norm.statistics": lambda rng: maps(rng, 1)[0],
     "norm.normalise": lambda rng: [array for part in maps(rng, 1) for array in part][:4],
     "norm.backward_sums": _backward_sums,

@@ -14,10 +14,10 @@ from scratchnet.ops.windows import Pair, output_size
 
 # Fitted to benchmarks/conv.json, in float32 with AVX-512; only their proportions matter.
 SECONDS = {
-    "im2col": (1.0e-11, 3.1e-10, 4.5e-10, 5.0e-10, 1.7e-06, 9.1e-06),
-    "bands": (9.7e-12, 1.4e-10, 2.6e-11, 2.3e-10, 1.8e-11, 0.0e00, 3.6e-07, 6.9e-06),
-    "dft": (2.0e-11, 4.2e-10, 5.0e-11, 1.6e-06, 6.5e-05),
-    "winograd": (1.0e-11, 2.5e-10, 5.3e-10, 2.7e-10, 1.0e-04),
+    "im2col": (9.8e-12, 3.6e-10, 3.6e-10, 3.0e-10, 1.6e-06, 1.4e-05),
+    "bands": (9.0e-12, 1.1e-10, 5.6e-11, 3.2e-10, 1.6e-11, 0.0e00, 1.6e-07, 9.5e-06),
+    "dft": (2.1e-11, 3.5e-10, 5.2e-11, 1.9e-06, 5.6e-05),
+    "winograd": (1.0e-11, 2.4e-10, 4.1e-10, 2.9e-10, 1.3e-04),
 }
 IMAGE_CHANNELS = 3  # a layer with this few channels is taken for the first of a network, which finds no dx
 FEWEST_IMAGES = 8  # for products with the images in rows

@@ -21,6 +21,8 @@ at a time, for what is between the steps to stay in the cache. Rounding errors a
 plain sum and up to twice PyTorch's (docs/speed.md); they grow fast with n, which limits kernel and tile.
 """
 
+from collections.abc import Iterator
+
 from scratchnet.backend import Array, array_module, for_each
 from scratchnet.errors import ScratchnetError
 from scratchnet.ops.conv import Saved
@@ -35,28 +37,32 @@ GROUPS = 8  # of blocks: each adds up a dweight of its own, always in the same o
 
 def forward(x: Array, weight: Array, stride: Pair, padding: Pair, algorithm: str = "winograd") -> tuple[Array, Saved]:
     """y (Ho, Wo, N, O). Raises ScratchnetError for a kernel of more than 4 pixels a side."""
-    xp = array_module(x, weight)
-    rows, columns = _axes(x, weight, padding)
-    N, (C, O) = x.shape[2], weight.shape[2:]
-    U = _spectra(weight, rows, columns)
+    rows, columns = axes(x, weight, padding)
+    y, (sh, sw) = convolve(x, spectra(weight, rows, columns), rows, columns), stride
+    return (y if sh == sw == 1 else array_module(y).ascontiguousarray(y[::sh, ::sw])), Saved("winograd")
+
+
+def convolve(x: Array, U: Array, rows: Axis, columns: Axis) -> Array:
+    """y (Ho, Wo, N, O) at stride 1, by the `spectra` U of the weight."""
+    xp, N, (C, O) = array_module(x, U), x.shape[2], U.shape[1:]
     y = xp.empty((rows.outputs, columns.outputs, N, O), dtype=x.dtype)
     back_rows, back_columns = (matrices(x, axis).A.T for axis in (rows, columns))
 
     def block(images: slice) -> None:
         T = _along_columns(x[:, :, images], rows, columns)
         here = y[:, :, images]
-        numbers = here.shape[2] * O
-        out = here.reshape(*here.shape[:2], numbers).swapaxes(0, 1)  # (Wo, Ho, N O), a view
-        for i in range(rows.tiles):
-            V = _along_rows(T, i, rows, columns)
-            M = multiply(V.reshape(rows.n * columns.n, -1, C), U).reshape(rows.n, columns.n, columns.tiles, numbers)
-            R = (back_columns @ M.swapaxes(1, 2)).reshape(rows.n, -1, numbers)[:, : columns.outputs]  # (n, Wo, N O)
-            top, bottom = rows.m * i, min(rows.m * (i + 1), rows.outputs)
-            xp.matmul(back_rows[: bottom - top], R.swapaxes(0, 1), out=out[:, top:bottom])  # (1)
+        out = here.reshape(*here.shape[:2], -1).swapaxes(0, 1)  # (Wo, Ho, N O), a view
+        for some, bottom in _rows_of_tiles(rows, here.shape[2]):
+            V = _along_rows(T, some, rows, columns)
+            M = multiply(V.reshape(rows.n * columns.n, -1, C), U).reshape(rows.n, columns.n, -1, out.shape[2])
+            R = (back_columns @ M.swapaxes(1, 2)).reshape(rows.n, len(some), -1, out.shape[2])
+            R = R[:, :, : columns.outputs].transpose(2, 1, 0, 3)  # (Wo, rows of tiles, n, N O)
+            pixels = out[:, rows.m * some.start : bottom]
+            pixels = pixels.reshape(columns.outputs, len(some), -1, out.shape[2])
+            xp.matmul(back_rows[: pixels.shape[2]], R, out=pixels)  # (1)
 
     for_each(block, _blocks(N), like=x)
-    sh, sw = stride
-    return (y if sh == sw == 1 else xp.ascontiguousarray(y[::sh, ::sw])), Saved("winograd")
+    return y
 
 
 def backward(
@@ -64,10 +70,10 @@ def backward(
 ) -> tuple[Array | None, Array]:
     """dx (H, W, N, C) and dweight (kh, kw, C, O)."""
     xp = array_module(dy, x, weight)
-    rows, columns = _axes(x, weight, padding)
+    rows, columns = axes(x, weight, padding)
     (C, O), blocks = weight.shape[2:], _blocks(x.shape[2])
     forth_rows, forth_columns = (matrices(x, axis).A for axis in (rows, columns))
-    turned = xp.ascontiguousarray(_spectra(weight, rows, columns).swapaxes(1, 2))  # (n n, O, C)
+    turned = xp.ascontiguousarray(spectra(weight, rows, columns).swapaxes(1, 2))  # (n n, O, C)
     dx = xp.empty(x.shape, dtype=dy.dtype)
     groups = [blocks[k::GROUPS] for k in range(min(GROUPS, len(blocks)))]
     dU = xp.zeros((max(1, len(groups)), rows.n * columns.n, C, O), dtype=dy.dtype)
@@ -79,7 +85,7 @@ def backward(
         for i in range(rows.tiles):
             Z = xp.empty((rows.n, columns.n, columns.tiles, S.shape[3]), dtype=dy.dtype)
             xp.matmul(forth_rows, S[rows.m * i : rows.m * (i + 1)].transpose(1, 2, 0, 3), out=Z.transpose(2, 1, 0, 3))
-            V = _along_rows(T, i, rows, columns)
+            V = _along_rows(T, range(i, i + 1), rows, columns)
             frequencies = rows.n * columns.n
             dU += V.reshape(frequencies, -1, C).swapaxes(1, 2) @ Z.reshape(frequencies, -1, O)  # (2)
             if overlap:
@@ -119,7 +125,7 @@ class _Overlap:
         _sum_overlapping(self.dT.swapaxes(0, 1), self.rows, out=self.out)
 
 
-def _axes(x: Array, weight: Array, padding: Pair) -> tuple[Axis, Axis]:
+def axes(x: Array, weight: Array, padding: Pair) -> tuple[Axis, Axis]:
     kernel_size = weight.shape[:2]
     if max(kernel_size) > LARGEST_KERNEL:
         kh, kw = kernel_size
@@ -149,12 +155,24 @@ def _along_columns(x: Array, rows: Axis, columns: Axis) -> Array:
     return matrices(x, columns).B.T @ windows
 
 
-def _along_rows(T: Array, i: int, rows: Axis, columns: Axis) -> Array:
-    """V = B' (d B) of the tiles in row i: (n, n, tiles, N C), the spectra of x."""
-    xp = array_module(T)
-    V = xp.empty((rows.n, columns.n, columns.tiles, T.shape[3]), dtype=T.dtype)
-    pixels = T[rows.m * i : rows.m * i + rows.n].transpose(1, 2, 0, 3)  # (tiles, n, n of rows, N C)
-    xp.matmul(matrices(T, rows).B.T, pixels, out=V.transpose(2, 1, 0, 3))
+def _rows_of_tiles(rows: Axis, N: int) -> Iterator[tuple[range, int]]:
+    """Rows of tiles to take together, and the outputs above the next: one row of IMAGES images, or more of fewer."""
+    whole, together = rows.outputs // rows.m, max(1, IMAGES // max(1, N))
+    for start in range(0, whole, together):
+        stop = min(start + together, whole)
+        yield range(start, stop), stop * rows.m
+    if whole < rows.tiles:
+        yield range(whole, rows.tiles), rows.outputs
+
+
+def _along_rows(T: Array, some: range, rows: Axis, columns: Axis) -> Array:
+    """V = B' (d B) of the tiles in some rows: (n, n, rows of tiles, tiles, N C), the spectra of x."""
+    xp, (row, *others) = array_module(T), T.strides
+    pixels = xp.lib.stride_tricks.as_strided(
+        T[rows.m * some.start :], (len(some), rows.n, *T.shape[1:]), (rows.m * row, row, *others)
+    )
+    V = xp.empty((rows.n, columns.n, len(some), columns.tiles, T.shape[3]), dtype=T.dtype)
+    xp.matmul(matrices(T, rows).B.T, pixels.transpose(0, 2, 3, 1, 4), out=V.transpose(2, 3, 1, 0, 4))
     return V
 
 
@@ -190,7 +208,7 @@ def _sum_overlapping(D: Array, axis: Axis, out: Array) -> None:
         out[...] = (matrix @ windows).reshape(out.shape[0], tiles * axis.m, -1)[:, skipped : skipped + axis.size]
 
 
-def _spectra(weight: Array, rows: Axis, columns: Axis) -> Array:
+def spectra(weight: Array, rows: Axis, columns: Axis) -> Array:
     """U = G w G' (n n, C, O) of the weight (kh, kw, C, O)."""
     kh, kw, C, O = weight.shape
     G_rows, G_columns = (matrices(weight, axis).G for axis in (rows, columns))
@@ -199,7 +217,7 @@ def _spectra(weight: Array, rows: Axis, columns: Axis) -> Array:
 
 
 def _weight_gradient(dU: Array, rows: Axis, columns: Axis) -> Array:
-    """dweight = G' dU G (kh, kw, C, O): the adjoint of `_spectra`."""
+    """dweight = G' dU G (kh, kw, C, O): the adjoint of `spectra`."""
     _, C, O = dU.shape
     G_rows, G_columns = (matrices(dU, axis).G for axis in (rows, columns))
     along_columns = G_columns.T @ dU.reshape(rows.n, columns.n, C * O)  # (n, kw, C O)
