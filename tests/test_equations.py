@@ -71,7 +71,7 @@ TESTED = {
         "(1 - share) - 1e-9", "(1 - 2 * share) - 1e-9",
         "tests/oneshot/test_rejection.py::test_the_threshold_is_the_lowest_that_the_share_allows",
     ),
-    "train/gradients.py (1)": ("value + add_piece", "0.5 * value + add_piece", IN_PIECES),
+    "train/gradients.py (1)": ("value + more", "0.5 * value + more", IN_PIECES),
     "train/gradients.py (2)": ("+= gradient", "-= gradient", IN_PIECES),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from scratchnet.train.batches import Batches
 from scratchnet.train.diagnosis import diagnosis
 from scratchnet.train.gradients import Batch
 from scratchnet.train.norms import MEASURED_STEPS, MeasuringSGD, is_measured, layer_norms
+from scratchnet.train.ranks import gradients_on
 from scratchnet.train.state import TrainingRun
 from scratchnet.train.step import queue_step
 from scratchnet.train.synchronous import train_step
@@ -23,7 +24,7 @@ READ_EVERY = 20  # steps, whose losses are read together on a device that comput
 
 @dataclass
 class Stepper:
-    """Takes the steps of a run.
+    """Takes the steps of a run, together with the other ranks.
 
     pieces: how many each batch is split into. measured: how many steps of an epoch have their gradients measured.
     unread: losses () that are still on their device, after those in `run.progress`; unread_squares: of the measured
@@ -38,6 +39,9 @@ class Stepper:
     unread: list[Array] = field(default_factory=list)
     unread_squares: list[Params] = field(default_factory=list)
     failed: Array | None = None
+
+    def __post_init__(self) -> None:
+        self._take_gradients = gradients_on(self.run.ranks, self.run.net)
 
     def step(self) -> int:
         """Take the next step; returns how many images its batch had. Raises NonFiniteError when a step failed."""
@@ -58,24 +62,25 @@ class Stepper:
         if run.average:
             run.average.update(run.net.params, progress.epoch * self.batches.steps + progress.step, failed=self.failed)
         progress.step += 1
-        progress.images += batch.images
-        return batch.images
+        images = batch.images * run.ranks.size
+        progress.images += images
+        return images
 
     def _take(self, batch: Batch, optimiser: SGD) -> None:
         net, progress = self.run.net, self.run.progress
+        loss, pieces, take = self.batches.loss, self.pieces, self._take_gradients
         try:
-            loss = train_step(
-                net, optimiser, batch.a, batch.b, batch.target, loss=self.batches.loss, pieces=self.pieces
-            )
+            value = train_step(net, optimiser, batch.a, batch.b, batch.target, loss=loss, pieces=pieces, take=take)
         except NonFiniteError as error:
             raise NonFiniteError(f"{_step_name(progress.epoch, progress.step)}: {error}") from error
-        progress.losses.append(loss)
+        progress.losses.append(value)
 
     def _queue(self, batch: Batch, optimiser: SGD) -> None:
         net = self.run.net
         if self.failed is None:
             self.failed = new_flag(net.params["head.weight"])
-        self.unread.append(queue_step(net, optimiser, batch, self.batches.loss, self.failed, pieces=self.pieces))
+        loss, pieces, take = self.batches.loss, self.pieces, self._take_gradients
+        self.unread.append(queue_step(net, optimiser, batch, loss, self.failed, pieces=pieces, take=take))
 
     def read(self) -> None:
         """Read the losses and norms that are still on their device, all at once.

