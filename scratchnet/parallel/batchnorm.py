@@ -60,8 +60,8 @@ class RanksBatchNorm2d(BatchNorm2d):
         xp = expect("BatchNorm2d", "x: H W N C, dy: H W N C", x, dy)
         dbias, dscale = norm.backward_sums(dy, x, mean)
         dweight = dscale / std
-        of_all_dbias, of_all_dweight = self.ranks.allreduce(xp.stack([dbias, dweight])) / self._pixels(x)
-        dx = norm.input_gradient(dy, x, mean, weight / std, of_all_dbias, of_all_dweight / std)  # (3)
+        of_all = self.ranks.allreduce(xp.stack([dbias, dweight])) / self._pixels(x)
+        dx = norm.input_gradient(dy, x, mean, weight / std, of_all[0], of_all[1] / std)  # (3)
         return dx, {"weight": dweight, "bias": dbias}
 
     def _pixels(self, x: Array) -> int:
