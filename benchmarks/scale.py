@@ -1,0 +1,219 @@
+"""Ranks and threads on one machine: the time of a training step, and what the model of its cost says of it.
+
+    python benchmarks/scale.py measure [NETWORK ...]     # one round; again for more rounds
+    python benchmarks/scale.py                           # the tables in scale.md, from scale.json
+
+A round starts each program once, in turns, so that what else the machine does meets all alike. A program makes batches
+and takes steps for SECONDS, as `scratchnet train` does, and reports the median; the tables have the medians over rounds
+and their range. It needs the extra mpi. Processors count as they are: hyperthreads are processors.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.backend import CPU, thread_count
+from scratchnet.bench.machine import Machine
+from scratchnet.data.drawings import Drawings
+from scratchnet.data.glyphs import generate_alphabets
+from scratchnet.files.atomic import write_bytes
+from scratchnet.models.networks import build
+from scratchnet.parallel.comm import ALONE
+from scratchnet.parallel.cost import StepCost
+from scratchnet.parallel.job import job
+from scratchnet.train import train_step
+from scratchnet.train.batches import OBJECTIVES
+from scratchnet.train.ranks import gradients_on
+from scratchnet.train.recipe import Recipe
+from scratchnet.train.recipes import RECIPES
+
+HERE = Path(__file__).parent
+SECONDS = 1.0  # of steps in each program
+PROCESSORS = len(os.sched_getaffinity(0))
+WAYS = ((1, 1), (1, 2), (2, 1), (4, 1))  # ranks and threads of each
+NETWORKS: dict[str, tuple[Recipe, tuple[int, int]]] = {  # and two sizes of a batch
+    "glyphs": (RECIPES["glyphs"], (4, 16)),
+    "quick": (replace(RECIPES["quick"], data="glyphs"), (4, 8)),
+    "koch2015": (replace(RECIPES["koch2015"], data="glyphs", fixed_distortions=0), (8, 32)),
+}
+SUMS = {"latency": 64, "bandwidth": 2**18, "bandwidth of a large one": 2**24}  # float32 numbers in a message
+
+
+class Counted:
+    """Ranks whose sums are counted: how many, and their bytes."""
+
+    def __init__(self, ranks: Any) -> None:
+        self.ranks, self.messages, self.bytes = ranks, 0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ranks, name)
+
+    def allreduce(self, array: Any) -> Any:
+        return self.start_allreduce(array)()
+
+    def start_allreduce(self, array: Any) -> Any:
+        self.messages, self.bytes = self.messages + 1, self.bytes + array.nbytes
+        return self.ranks.start_allreduce(array)
+
+
+def steps(name: str, batch_size: int) -> dict[str, Any]:
+    """The program of each rank: the median of the seconds of a step, and what a step sums."""
+    recipe = replace(NETWORKS[name][0], batch_size=batch_size, pairs=512)
+    with job() as ranks:
+        net, optimiser = build(recipe.architecture, seed=0), recipe.optimiser()
+        size = net.image_size
+        drawings = Drawings.of(generate_alphabets(4, characters=20, drawers=8, image_size=size, seed=1), size)
+        batches = OBJECTIVES[recipe.objective](recipe, drawings, CPU, ranks)
+
+        def step(number: int, take: Any) -> None:
+            a, b, target, _ = batches.batch(0, number)
+            train_step(net, optimiser, a, b, target, loss=batches.loss, take=take)
+
+        counted = Counted(ranks)
+        step(0, gradients_on(counted, net) if ranks is not ALONE else gradients_on(ALONE, net))
+        take, taken = gradients_on(ranks, net), []
+        enough = time.perf_counter() + SECONDS
+        while ranks.broadcast(np.array(time.perf_counter() < enough)) or len(taken) < 5:
+            started = time.perf_counter()
+            step(len(taken) % batches.steps, take)
+            taken.append(time.perf_counter() - started)
+        return {
+            "seconds": statistics.median(taken[1:]),
+            "messages": counted.messages,
+            "bytes": counted.bytes,
+            "threads": thread_count(),
+        }
+
+
+def sums() -> dict[str, float]:
+    """The program that measures sums alone: the latency in seconds, and bytes a second between two ranks of a ring."""
+    found = {}
+    with job() as ranks:
+        for name, count in SUMS.items():
+            array, times = np.ones(count, np.float32), []
+            for _ in range(50 if name == "latency" else 5):
+                ranks.barrier()
+                started = time.perf_counter()
+                ranks.allreduce(array)
+                times.append(time.perf_counter() - started)
+            seconds = statistics.median(times)
+            through = 2 * (ranks.size - 1) / ranks.size * array.nbytes / seconds
+            found[name] = seconds if name == "latency" else through
+    return found
+
+
+def started(ranks: int, threads: int, *arguments: object) -> Any:
+    """What rank 0 of a program reports."""
+    own = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    start = [str(own), "-n", str(ranks)] + (["--oversubscribe"] if ranks > PROCESSORS else []) if ranks > 1 else []
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    done = subprocess.run(
+        [*start, sys.executable, __file__, *map(str, arguments)],
+        env={**os.environ, **root, "SCRATCHNET_THREADS": str(threads)},
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(names: list[str]) -> None:
+    """Add a round to scale.json."""
+    path = HERE / "scale.json"
+    held = json.loads(path.read_text()) if path.exists() else {"steps": [], "sums": []}
+    held["machine"] = asdict(Machine.this(CPU))
+    for name in names:
+        if name == "sums":
+            held["sums"] += [{"ranks": ranks, **started(ranks, 1, "sums")} for ranks in (2, 4)]
+            continue
+        for size in NETWORKS[name][1]:
+            for ranks, threads in WAYS:
+                found = started(ranks, threads, "steps", name, size)
+                held["steps"].append({"network": name, "batch": size, "ranks": ranks, "asked": threads, **found})
+    write_bytes(path, (json.dumps(held, indent=1) + "\n").encode())
+
+
+def of_way(held: Any, name: str, size: int, ranks: int, threads: int) -> list[dict[str, Any]]:
+    """The rounds of one program."""
+    way = {"network": name, "batch": size, "ranks": ranks, "asked": threads}
+    return [each for each in held["steps"] if way.items() <= each.items()]
+
+
+def seconds(held: Any, *way: Any) -> float:
+    """The median over rounds of a program's step."""
+    return statistics.median(each["seconds"] for each in of_way(held, *way))
+
+
+def cost(held: Any, name: str, size: int, ranks: int) -> StepCost:
+    """The model of a network's step: two batch sizes of one rank give work and fixed, messages alone the others."""
+    few, many = NETWORKS[name][1]
+    each = (seconds(held, name, many, 1, 1) - seconds(held, name, few, 1, 1)) / (many - few)
+    (some, *_) = of_way(held, name, size, max(ranks, 2), 1)
+    alone = [found for found in held["sums"] if found["ranks"] == max(ranks, 2)]
+    large = some["bytes"] / some["messages"] > 2**22
+    return StepCost(
+        work=each * size,
+        fixed=max(0.0, seconds(held, name, few, 1, 1) - each * few),
+        messages=some["messages"],
+        bytes=some["bytes"],
+        latency=statistics.median(found["latency"] for found in alone),
+        bandwidth=statistics.median(found["bandwidth of a large one" if large else "bandwidth"] for found in alone),
+    )
+
+
+def table() -> Iterator[str]:
+    """The steps, and what the model says of them."""
+    held = json.loads((HERE / "scale.json").read_text())
+    machine = held["machine"]
+    yield f"{machine['processor']}, {PROCESSORS} processors, {machine['date']}."
+    yield ""
+    yield "| network, batch | ranks x threads | ms a step | against 1 x 1 | the model | error |"
+    yield "|---|---|---|---|---|---|"
+    for name, (_, sizes) in NETWORKS.items():
+        for size in sizes:
+            first = of_way(held, name, size, 1, 1)
+            if not first:
+                continue
+            for ranks, threads in WAYS:
+                rounds = [each["seconds"] for each in of_way(held, name, size, ranks, threads)]
+                pairs = zip(rounds, first, strict=False)
+                against = [one / other["seconds"] for one, other in pairs]
+                model = cost(held, name, size, ranks).step(ranks, PROCESSORS, threads)
+                now = statistics.median(rounds)
+                yield (
+                    f"| {name}, {size} | {ranks} x {threads} | {1e3 * now:.1f} ({1e3 * min(rounds):.1f} - "
+                    f"{1e3 * max(rounds):.1f}) | {statistics.median(against):.2f} | {1e3 * model:.1f} | "
+                    f"{model / now - 1:+.0%} |"
+                )
+    yield ""
+    for found in (2, 4):
+        alone = [each for each in held["sums"] if each["ranks"] == found]
+        latency, *through = (statistics.median(each[name] for each in alone) for name in SUMS)
+        yield f"{found} ranks: {1e6 * latency:.0f} us, " + ", ".join(f"{each / 1e9:.1f} GB/s" for each in through)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["table"])
+    what, *more = parser.parse_args().what
+    if what == "steps":
+        print(json.dumps(steps(more[0], int(more[1]))))
+    elif what == "sums":
+        print(json.dumps(sums()))
+    elif what == "measure":
+        measure(more or [*NETWORKS, "sums"])
+    else:
+        print("\n".join(table()))
+
+
+if __name__ == "__main__":
+    main()
