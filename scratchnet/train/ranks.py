@@ -61,6 +61,7 @@ class RanksGradients:
             value = value + more
         self._buckets.add(LOSS, value)
         sums = self._buckets.sums()
+        self._buckets = Buckets(self._ranks)  # lets go of the buffers
         return Gradients(sums.pop(LOSS), sums, statistics)
 
     def _receive(self, grads: Params) -> None:

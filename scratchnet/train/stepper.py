@@ -10,8 +10,9 @@ from scratchnet.backend import Array, Params, array_module, to_host
 from scratchnet.errors import NonFiniteError
 from scratchnet.ops.finite import new_flag
 from scratchnet.optim.sgd import SGD
+from scratchnet.parallel.comm import of_all_ranks, told_by
 from scratchnet.train.batches import Batches
-from scratchnet.train.diagnosis import diagnosis
+from scratchnet.train.diagnosis import UNSEEN, diagnosis
 from scratchnet.train.gradients import Batch
 from scratchnet.train.norms import MEASURED_STEPS, MeasuringSGD, is_measured, layer_norms
 from scratchnet.train.ranks import gradients_on
@@ -72,7 +73,7 @@ class Stepper:
         try:
             value = train_step(net, optimiser, batch.a, batch.b, batch.target, loss=loss, pieces=pieces, take=take)
         except NonFiniteError as error:
-            raise NonFiniteError(f"{_step_name(progress.epoch, progress.step)}: {error}") from error
+            raise self._failure(progress.step, str(error)) from error
         progress.losses.append(value)
 
     def _queue(self, batch: Batch, optimiser: SGD) -> None:
@@ -98,7 +99,7 @@ class Stepper:
             if not isfinite(loss):
                 batch = self.batches.batch(progress.epoch, step)
                 reason = diagnosis(net, optimiser, batch, self.batches.loss, self.pieces)
-                raise NonFiniteError(f"{_step_name(progress.epoch, step)}: {reason}")
+                raise self._failure(step, reason)
             progress.losses.append(loss)
         read = read[len(self.unread) :]
         for squares in self.unread_squares:
@@ -117,7 +118,14 @@ class Stepper:
             if not all_finite:
                 raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")
 
+    def _failure(self, step: int, reason: str) -> NonFiniteError:
+        """The error of a step, counted from 1 as in the log; of several ranks' reasons, the first that names a layer.
 
-def _step_name(epoch: int, step: int) -> str:
-    """Counted from 1, as in the log."""
-    return f"step {step + 1} of epoch {epoch + 1}"
+        All ranks know of the failure, for it is in the sums. What caused it may lie in the rows of one of them.
+        """
+        ranks = self.run.ranks
+        if ranks.size > 1:
+            knows = of_all_ranks(ranks, reason != UNSEEN)
+            first = knows.index(max(knows))
+            reason = f"rank {first}: {told_by(ranks, first, reason)}"
+        return NonFiniteError(f"step {step + 1} of epoch {self.run.progress.epoch + 1}: {reason}")

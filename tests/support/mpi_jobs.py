@@ -12,7 +12,8 @@ from typing import NamedTuple
 import pytest
 
 HERE = Path(sys.executable).parent  # where pip puts mpiexec, active environment or not
-MPIEXEC = shutil.which("mpiexec", path=f"{HERE}{os.pathsep}{os.environ.get('PATH', '')}")
+PATH = f"{HERE}{os.pathsep}{os.environ.get('PATH', '')}"
+MPIEXEC = shutil.which("mpiexec", path=PATH) or ""
 AS_IN_A_CONTAINER = {  # Open MPI refuses root, and more processes than processors, unless told otherwise
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -21,7 +22,7 @@ AS_IN_A_CONTAINER = {  # Open MPI refuses root, and more processes than processo
     "SCRATCHNET_THREADS": "1",
 }
 needs_mpi = pytest.mark.skipif(
-    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None,
+    not MPIEXEC or importlib.util.find_spec("mpi4py") is None,
     reason='needs mpi4py and mpiexec: in your clone, pip install -e ".[mpi]"',
 )
 

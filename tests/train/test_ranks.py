@@ -9,15 +9,17 @@ from short_runs import PLAIN, RUNS
 from tiny_batches import LOSSES, batch, both_kinds
 
 from scratchnet.backend import CPU
+from scratchnet.checkpoint import load_arrays
 from scratchnet.data.drawings import Drawings
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import NonFiniteError, ScratchnetError
 from scratchnet.models.networks import compact, koch2015
 from scratchnet.optim.sgd import SGD
-from scratchnet.parallel.comm import ALONE
-from scratchnet.train import train_step
-from scratchnet.train.batches import OBJECTIVES
+from scratchnet.parallel.comm import ALONE, told_by
+from scratchnet.train import STATE, train, train_step
+from scratchnet.train.batches import OBJECTIVES, PairBatches
 from scratchnet.train.gradients import gradients as gradients_alone
 from scratchnet.train.ranks import expect_to_divide, gradients_on
+from scratchnet.train.signals import Stop
 
 SIZES = [1, 2, 3, 4]
 
@@ -150,3 +152,59 @@ def test_ranks_that_do_not_divide_the_batch_are_told_what_does():
         expect_to_divide(8, Three)
     with pytest.raises(ScratchnetError, match=r"batch_size=3, or start"):
         expect_to_divide(2, Three)
+
+
+@pytest.mark.parametrize("name", ["pairs, fixed distortions", "episodes both ways, averaged"])
+def test_a_run_on_ranks_is_that_of_one_process_and_rank_0_writes_it(name, split, tmp_path):
+    """Averaged weights, validation, measured gradients and the log, of the paper's layers: few pixels pass a kink."""
+    recipe = replace(RUNS[name], architecture=PLAIN.architecture, lr=0.01, batch_size=6, epochs=2)
+    train(recipe, split, tmp_path / "one", quiet=True)
+    nets = on_ranks(3, lambda ranks: train(recipe, split, tmp_path / "three", ranks=ranks, quiet=True))
+    (arrays, notes), (expected, whole) = (load_arrays(tmp_path / out / STATE) for out in ("three", "one"))
+    assert arrays.keys() == expected.keys()
+    largest = max(np.abs(value).max() for value in expected.values())
+    for key, value in expected.items():
+        assert np.abs(arrays[key] - value).max() <= 1e-5 * largest, key
+    assert (notes["epoch"], notes["step"]) == (whole["epoch"], whole["step"])
+    for record, of_one in zip(notes["history"], whole["history"], strict=True):
+        assert (record["ranks"], of_one["ranks"]) == (3, 1)
+        for key in ("loss", "validation", "lr"):
+            assert record[key] == pytest.approx(of_one[key], rel=1e-5), key
+        assert record["gradient_norms"] == pytest.approx(of_one["gradient_norms"], rel=1e-3)
+    assert all(np.array_equal(net.params["head.weight"], nets[0].params["head.weight"]) for net in nets)
+
+
+def test_a_failure_on_one_rank_is_one_of_all_with_the_reason_of_that_rank(split, tmp_path, monkeypatch):
+    batch_of = PairBatches.batch
+
+    def spoilt(batches, epoch, step):
+        made = batch_of(batches, epoch, step)
+        if batches.rows.start > 0 and step == 2:
+            made.a[1, 0, 0] = np.nan
+        return made
+
+    monkeypatch.setattr(PairBatches, "batch", spoilt)
+    monkeypatch.setattr("scratchnet.train.synchronous.BatchLook.read", lambda look, loss, failed: (loss, bool(failed)))
+    errors = []
+
+    def run(ranks):
+        try:
+            train(PLAIN, split, tmp_path / "run", ranks=ranks, quiet=True)
+        except NonFiniteError as error:
+            errors.append(str(error))
+
+    on_ranks(2, run)
+    assert len(set(errors)) == 1
+    assert errors[0].startswith("step 3 of epoch 1: rank 1: encoder, forward: NaN or infinity in the images a[1]")
+
+
+def test_the_first_of_two_requests_to_stop_is_that_of_all(split):
+    def asked(ranks):
+        stop = Stop(number=15 if ranks.rank == 2 else 0)
+        return stop.agreed(ranks), stop.answer, Stop().agreed(ranks), Stop(deadline=0.0).agreed(ranks)
+
+    assert on_ranks(3, asked) == 3 * [(True, 15, False, True)]
+
+
+def test_a_text_of_one_rank_is_told_to_all():
+    assert on_ranks(3, lambda ranks: told_by(ranks, 1, f"äh, {ranks.rank}")) == 3 * ["äh, 1"]
