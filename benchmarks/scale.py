@@ -1,7 +1,7 @@
 """Ranks and threads on one machine: the time of a training step, and what the model of its cost says of it.
 
     python benchmarks/scale.py measure [NETWORK ...]     # one round; again for more rounds
-    python benchmarks/scale.py                           # the tables in scale.md, from scale.json
+    python benchmarks/scale.py                           # the tables in docs/scale.md, from scale.json
 
 A round starts each program once, in turns, so that what else the machine does meets all alike. A program makes batches
 and takes steps for SECONDS, as `scratchnet train` does, and reports the median; the tables have the medians over rounds
