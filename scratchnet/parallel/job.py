@@ -14,7 +14,7 @@ from scratchnet.backend import Device, get_device
 from scratchnet.common.console import note
 from scratchnet.errors import ScratchnetError
 from scratchnet.parallel.comm import Comm
-from scratchnet.parallel.mpi import Mpi, world
+from scratchnet.parallel.mpi import Mpi, started, world
 
 GRACE = 5.0  # seconds
 
@@ -22,14 +22,14 @@ GRACE = 5.0  # seconds
 @contextmanager
 def job() -> Iterator[Comm]:
     """The ranks of this process's job. Inside and afterwards, only rank 0 prints."""
+    spoken, (_, number) = sys.stderr, started()
+    if number:
+        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
     ranks = world()
     if not isinstance(ranks, Mpi):
         yield ranks
         return
     _share_processors(ranks)
-    spoken = sys.stderr
-    if ranks.rank:
-        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
     try:
         yield ranks
     except BaseException as error:

