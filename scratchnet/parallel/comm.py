@@ -1,4 +1,4 @@
-"""What the processes of a job say to each other: five methods, which a process that is alone has as well.
+"""What the processes of a job say to each other: a few methods, which a process that is alone has as well.
 
 A job is started by mpiexec or srun; its K processes are called ranks and counted from 0. Every method is called by all
 of them, in the same order, with arrays of the same shape and dtype.

@@ -33,7 +33,7 @@ def job() -> Iterator[Comm]:
     try:
         yield ranks
     except BaseException as error:
-        if not ranks.all_end(within=GRACE):
+        if not ranks.all_end(within=GRACE) or ranks.waits:  # it would wait for ever as it exits
             sys.stderr = spoken
             _tell(ranks, error)
             ranks.abort(2)

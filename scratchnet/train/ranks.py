@@ -62,7 +62,8 @@ class RanksGradients:
         self._buckets.add(LOSS, value)
         sums = self._buckets.sums()
         self._buckets = Buckets(self._ranks)  # lets go of the buffers
-        return Gradients(sums.pop(LOSS), sums, statistics)
+        in_order = {name: sums[name] for name in net.params if name in sums}
+        return Gradients(sums[LOSS], in_order, statistics)
 
     def _receive(self, grads: Params) -> None:
         """Take in the gradients of a layer in the last piece, with those of the pieces before it."""

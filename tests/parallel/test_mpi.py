@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from mpi_jobs import needs_mpi, run_job
 
@@ -17,7 +18,7 @@ from scratchnet.parallel.mpi import started, world
 STARTED = {
     "Open MPI's mpiexec": {"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "2"},
     "MPICH's or Intel's mpiexec": {"PMI_SIZE": "3", "PMI_RANK": "2"},
-    "srun": {"SLURM_NTASKS": "3", "PMIX_RANK": "2"},
+    "srun": {"SLURM_STEP_NUM_TASKS": "3", "SLURM_PROCID": "2"},
 }
 
 
@@ -28,7 +29,9 @@ def started_by_nobody(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "variables", [{}, {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}, {"SLURM_NTASKS": "4"}], ids=str
+    "variables",
+    [{}, {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}],
+    ids=str,
 )
 def test_a_process_that_is_alone_loads_no_mpi(variables, monkeypatch):
     for name, value in variables.items():
@@ -81,6 +84,25 @@ def test_each_rank_of_a_machine_has_a_gpu_of_its_own(visible, expected, monkeypa
     monkeypatch.setattr("scratchnet.parallel.job.get_device", lambda name: name)
     asked = [("cuda", Second()), ("cpu", Second()), ("cuda", ALONE)]
     assert [str(device_of_rank(name, ranks)) for name, ranks in asked] == [expected, "cpu", "cuda"]
+
+
+def test_an_mpi_for_one_thread_sums_at_once():
+    class Communicator(SimpleNamespace):
+        rank, size = 0, 1
+
+        def Dup(self):
+            return self
+
+        def Allreduce(self, _place, array):
+            array *= 2
+
+    for level, at_once in ((2, True), (3, False)):
+        single = SimpleNamespace(Query_thread=lambda level=level: level, THREAD_MULTIPLE=3, IN_PLACE=None)
+        ranks, array = mpi.Mpi(single, Communicator()), np.ones(3)
+        wait = ranks.start_allreduce(array)
+        assert (ranks._latest is None) is at_once
+        assert wait().tolist() == [2, 2, 2]
+        assert not ranks.waits
 
 
 SAY = """
