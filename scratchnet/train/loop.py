@@ -238,8 +238,9 @@ def _batches(run: TrainingRun, split: Split, memory_gib: float | None) -> Batche
 def _validated(run: TrainingRun, trials: list[oneshot.Run]) -> oneshot.Result:
     """The result of the network on the trials, of which each rank judges a share."""
     own = trials[run.ranks.rank :: run.ranks.size]
-    correct = sum(of_all_ranks(run.ranks, oneshot.evaluate(run.result, own).correct if own else 0))
-    return oneshot.Result(int(correct), sum(len(trial.query) for trial in trials), trials[0].scope)
+    found = oneshot.evaluate(run.result, own) if own else oneshot.Result(0, 0)
+    correct, judged = (int(sum(of_all_ranks(run.ranks, count))) for count in (found.correct, found.trials))
+    return oneshot.Result(correct, judged, trials[0].scope)
 
 
 def validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
