@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py measure [NETWORK ...]     # one round; again for more rounds
     python benchmarks/scale.py                           # the tables in docs/scale.md, from scale.json
+    python benchmarks/scale.py equality                  # the weights of 1, 2 and 4 ranks after a few steps
 
 A round starts each program once, in turns, so that what else the machine does meets all alike. A program makes batches
 and takes steps for SECONDS, as `scratchnet train` does, and reports the median; the tables have the medians over rounds
@@ -9,12 +10,14 @@ and their range. It needs the extra mpi. Processors count as they are: hyperthre
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -46,6 +49,23 @@ NETWORKS: dict[str, tuple[Recipe, tuple[int, int]]] = {  # and two sizes of a ba
     "glyphs": (RECIPES["glyphs"], (4, 16)),
     "quick": (replace(RECIPES["quick"], data="glyphs"), (4, 8)),
     "koch2015": (replace(RECIPES["koch2015"], data="glyphs", fixed_distortions=0), (8, 32)),
+}
+BITS = {"float64": 2.0**53, "float32": 2.0**24}  # 1 over half the last bit
+EQUAL: dict[str, Recipe] = {
+    "compact": replace(
+        RECIPES["glyphs"],
+        architecture={"name": "compact", "image_size": 28, "width": 16, "features": 32},
+        steps=20,
+        batch_size=8,
+        n_way=5,
+    ),
+    "koch2015": replace(
+        RECIPES["koch2015"],
+        architecture={"name": "koch2015", "image_size": 65, "channels": [4, 4, 4, 4], "features": 32},
+        pairs=64,
+        batch_size=16,
+        fixed_distortions=0,
+    ),
 }
 PROJECTED = (2, 4, 8, 16, 32, 64)
 LINKS = {"10 Gb/s, 50 us": (50e-6, 1.25e9), "100 Gb/s, 5 us": (5e-6, 12.5e9)}
@@ -113,6 +133,52 @@ def sums() -> dict[str, float]:
             through = 2 * (ranks.size - 1) / ranks.size * array.nbytes / seconds
             found[name] = seconds if name == "latency" else through
     return found
+
+
+def weights(kind: str, path: str) -> None:
+    """The program that takes so many steps in a precision and writes the weights.
+
+    kind: the network, its precision, the number of steps, and 1 over the share by which all weights are moved at first.
+    """
+    name, dtype, count, nudge = kind.split("-")
+    recipe = EQUAL[name]
+    with job() as ranks:
+        net, optimiser = build(recipe.architecture, seed=1), recipe.optimiser()
+        signs = np.random.default_rng(0)
+        net.params = {
+            key: (value * (1 + (1 / float(nudge) if float(nudge) else 0) * signs.choice([-1, 1], value.shape))).astype(
+                dtype
+            )
+            for key, value in net.params.items()
+        }
+        drawings = Drawings.of(generate_alphabets(4, characters=8, drawers=6, image_size=28, seed=3), net.image_size)
+        batches = OBJECTIVES[recipe.objective](recipe, drawings, CPU, ranks)
+        take = gradients_on(ranks, net)
+        for number in range(int(count)):
+            a, b, target, _ = batches.batch(0, number % batches.steps)
+            train_step(net, optimiser, a, b, target, loss=batches.loss, take=take)
+        if ranks.rank == 0:
+            np.savez(path, **net.params)
+            print(json.dumps(path))
+
+
+def equality() -> Iterator[str]:
+    """How far the weights of several ranks are from those of one process, as a share of the largest.
+
+    Beside it, how far one process is from itself if it starts with all weights moved by half their last bit.
+    """
+    yield "| network | precision | steps | 2 ranks | 4 ranks | 1, weights moved |"
+    yield "|---|---|---|---|---|---|"
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (dtype, bit), count in itertools.product(EQUAL, BITS.items(), (1, 5, 20)):
+            found = []
+            for number, (ranks, nudge) in enumerate(((1, 0.0), (2, 0.0), (4, 0.0), (1, bit))):
+                kind = f"{name}-{dtype}-{count}-{nudge}"
+                found.append(dict(np.load(started(ranks, 1, "weights", kind, f"{folder}/{number}.npz"))))
+            one, *others = found
+            largest = max(np.abs(value).max() for value in one.values())
+            gaps = [max(np.abs(other[key] - one[key]).max() for key in one) / largest for other in others]
+            yield f"| {name} | {dtype} | {count} | {' | '.join(f'{gap:.0e}' for gap in gaps)} |"
 
 
 def started(ranks: int, threads: int, *arguments: object) -> Any:
@@ -252,6 +318,10 @@ def main() -> None:
         print(json.dumps(steps(more[0], int(more[1]))))
     elif what == "sums":
         print(json.dumps(sums()))
+    elif what == "weights":
+        weights(*more)
+    elif what == "equality":
+        print("\n".join(equality()))
     elif what == "measure":
         measure(more or [*NETWORKS, "sums"])
     else:
