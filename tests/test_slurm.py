@@ -31,6 +31,7 @@ exec {mpiexec} -n 2 {python} -m scratchnet "$@"
 SCONTROL = """#!/usr/bin/env bash
 echo "$*" >>scontrol.log
 """
+TIMEOUT = 600  # seconds, not to wait for ever
 LONG = [*TINY, "--set", "epochs=40", "--set", "patience=40"]
 
 
@@ -70,29 +71,36 @@ def test_it_wants_a_folder(cluster, tmp_path):
     assert started.returncode != 0
 
 
-@needs_mpi
-@pytest.mark.parametrize(("number", "requeued"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)], ids=str)
-def test_a_job_that_is_stopped_saves_and_goes_on_to_the_same_bits(number, requeued, cluster, tmp_path):
-    """Out of time, it asks to be queued again; preempted, Slurm does so by itself."""
-    first = submitted(cluster, tmp_path, *LONG)
-    out = tmp_path / "run"
-    while not (out / STATE).exists():
-        assert first.poll() is None, first.communicate()[0]
+def stopped(cluster, folder, number):
+    """A job that gets the signal once it has saved: what it has printed."""
+    job = submitted(cluster, folder, *LONG)
+    while not (folder / "run" / STATE).exists():
+        assert job.poll() is None, job.communicate()[0]
         time.sleep(0.05)
-    for process in processes(tmp_path, number):
+    for process in processes(folder, number):
         os.kill(process, number)
-    printed = first.communicate(timeout=60)[0]
-    assert first.returncode == 128 + number, printed
+    printed = job.communicate(timeout=TIMEOUT)[0]
+    assert job.returncode == 128 + number, printed
     assert printed.count("state saved") == 1
-    assert (tmp_path / "scontrol.log").exists() is requeued
-    stopped_after = len((out / LOG).read_text().splitlines())
-    again = submitted(cluster, tmp_path, *LONG)
-    printed = again.communicate(timeout=60)[0]
-    assert again.returncode == 0, printed
-    assert stopped_after < len((out / LOG).read_text().splitlines()) == 40
-    whole = submitted({**cluster, "RUN": "whole"}, tmp_path, *LONG)
-    assert whole.communicate(timeout=60)[0].count("weights in whole") == 1
-    assert (out / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    return len((folder / "run" / LOG).read_text().splitlines())
+
+
+@needs_mpi
+def test_a_job_out_of_time_saves_asks_to_be_queued_again_and_ends_with_the_same_bits(cluster, tmp_path):
+    epochs = stopped(cluster, tmp_path, signal.SIGUSR1)
+    assert (tmp_path / "scontrol.log").read_text() == "requeue 17\n"
+    for run in ("run", "whole"):
+        job = submitted({**cluster, "RUN": run}, tmp_path, *LONG)
+        printed = job.communicate(timeout=TIMEOUT)[0]
+        assert job.returncode == 0, printed
+    assert epochs < len((tmp_path / "run" / LOG).read_text().splitlines()) == 40
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+
+
+@needs_mpi
+def test_a_job_that_is_preempted_or_cancelled_saves_and_leaves_the_rest_to_slurm(cluster, tmp_path):
+    assert stopped(cluster, tmp_path, signal.SIGTERM) < 40
+    assert not (tmp_path / "scontrol.log").exists()
 
 
 def processes(folder, number):

@@ -38,6 +38,7 @@ def job() -> Iterator[Comm]:
             _tell(ranks, error)
             ranks.abort(2)
         raise
+    ranks.all_end()  # a rank that is through leaves its processor to the others until they are
 
 
 def device_of_rank(name: str | None, ranks: Comm) -> Device:

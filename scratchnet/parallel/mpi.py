@@ -4,6 +4,7 @@ import importlib
 import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,8 @@ class Mpi:
         """Whether a sum that was started is not there yet."""
         return self._latest is not None and not self._latest.done()
 
-    def all_end(self, within: float) -> bool:
-        """Whether all ranks call this, for the one time, within so many seconds of each other."""
+    def all_end(self, within: float = inf) -> bool:
+        """Whether all ranks call this, for the one time, within so many seconds of each other. Waits without work."""
         request, latest = self._ends.Ibarrier(), time.monotonic() + within
         while not (done := request.Test()) and time.monotonic() < latest:
             time.sleep(POLL)

@@ -34,7 +34,7 @@ class Job(NamedTuple):
     err: str
 
 
-def run_job(ranks, *arguments, cwd=None, timeout=120):
+def run_job(ranks, *arguments, cwd=None, timeout=600):
     """Runs Python with these arguments on so many ranks."""
     done = subprocess.run(
         [MPIEXEC, "-n", str(ranks), sys.executable, *map(str, arguments)],
