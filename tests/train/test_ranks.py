@@ -170,6 +170,7 @@ def test_a_run_on_ranks_is_that_of_one_process_and_rank_0_writes_it(name, split,
         assert (record["ranks"], of_one["ranks"]) == (3, 1)
         for key in ("loss", "validation", "lr"):
             assert record[key] == pytest.approx(of_one[key], rel=1e-5), key
+        assert list(record["gradient_norms"]) == list(of_one["gradient_norms"])
         assert record["gradient_norms"] == pytest.approx(of_one["gradient_norms"], rel=1e-3)
     assert all(np.array_equal(net.params["head.weight"], nets[0].params["head.weight"]) for net in nets)
 
