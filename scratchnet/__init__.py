@@ -11,15 +11,15 @@ __all__ = [
     "SGD", "BackendError", "CheckpointError", "DataError", "InUseError", "NWayCrossEntropy", "NonFiniteError",
     "OutOfMemoryError", "PairCrossEntropy", "ScratchnetError", "ShapeError", "SiameseNet", "backend", "bench",
     "checkpoint", "common", "data", "errors", "exchange", "explain", "files", "gradcheck", "images", "layers",
-    "load_model", "losses", "models", "oneshot", "ops", "optim", "paper", "photo", "planted", "pretrained",
-    "save_model", "set_precision", "to_device", "to_host", "train", "train_step",
+    "load_model", "losses", "models", "oneshot", "ops", "optim", "paper", "parallel", "photo", "planted",
+    "pretrained", "save_model", "set_precision", "to_device", "to_host", "train", "train_step",
 ]  # fmt: skip
 
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes as long as all the rest
 if TYPE_CHECKING:
     from scratchnet import (
         backend, bench, checkpoint, common, data, errors, exchange, explain, files, gradcheck, images, layers, losses,
-        models, oneshot, ops, optim, paper, photo, planted, pretrained, train,
+        models, oneshot, ops, optim, paper, parallel, photo, planted, pretrained, train,
     )  # fmt: skip
     from scratchnet.backend import set_precision, to_device, to_host
     from scratchnet.checkpoint import load_model, save_model

@@ -36,6 +36,7 @@ FOLDED = "tests/models/test_inference.py::test_in_float64_to_the_last_digits"
 TF32 = "tests/gradcheck/test_precision.py::test_factors_of_eleven_bits_pass_as_such_and_not_as_float32"
 COSINES = "tests/images/test_augment.py::test_elastic_shifts_are_the_series_of_cosines_that_the_docstring_gives"
 STROKES = "tests/images/test_augment.py::test_strokes_move_by_their_share_towards_the_dilation_or_the_erosion"
+ON_RANKS = "tests/parallel/test_batchnorm.py::test_ranks_compute_what_one_process_does"
 TESTED = {
     "layers/batchnorm2d.py BatchNorm2d (3)": (
         "rescale(dy, weight / std)", "rescale(dy, std)", "tests/layers/test_batchnorm2d.py::test_evaluation_by_hand"
@@ -75,7 +76,17 @@ TESTED = {
         "(1 - share) - 1e-9", "(1 - 2 * share) - 1e-9",
         "tests/oneshot/test_rejection.py::test_the_threshold_is_the_lowest_that_the_share_allows",
     ),
-    "train/gradients.py (1)": ("value + add_piece", "0.5 * value + add_piece", IN_PIECES),
+    "parallel/batchnorm.py RanksBatchNorm2d (1)": ("own_mean / K", "own_mean", ON_RANKS),
+    "parallel/batchnorm.py RanksBatchNorm2d (2)": ("offset * offset", "0 * offset", ON_RANKS),
+    "parallel/batchnorm.py RanksBatchNorm2d (3)": ("of_all[1] / std", "of_all[1]", ON_RANKS),
+    "parallel/cost.py (1)": (
+        "self.work / ranks + self.fixed", "self.work + self.fixed",
+        "tests/parallel/test_cost.py::test_ranks_share_the_work_and_each_has_what_all_have",
+    ),
+    "parallel/cost.py (2)": (
+        "2 * (ranks - 1)", "(ranks - 1)", "tests/parallel/test_cost.py::test_a_ring_sends_almost_everything_twice"
+    ),
+    "train/gradients.py (1)": ("value + more", "0.5 * value + more", IN_PIECES),
     "train/gradients.py (2)": ("+= gradient", "-= gradient", IN_PIECES),
 }  # fmt: skip
 

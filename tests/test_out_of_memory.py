@@ -237,7 +237,7 @@ def test_a_single_image_that_runs_out_of_memory_has_no_smaller_batch(memory, rng
 
 def test_on_the_host_the_line_is_the_same_and_the_exit_code_2(tmp_path, monkeypatch, capsys, split):
     monkeypatch.setattr("scratchnet.cli.training.load_split", lambda *_: split)
-    monkeypatch.setattr("scratchnet.train.synchronous.gradients", lambda *_: np.empty(2**59))
+    monkeypatch.setattr("scratchnet.train.ranks.gradients", lambda *_: np.empty(2**59))
     settings = [f"--set={name}" for name in ("steps=2", "batch_size=8", "n_way=5", "architecture.image_size=16")]
     assert main(["train", *settings, "--out", str(tmp_path / "out"), "--json"]) == 2
     out, err = capsys.readouterr()

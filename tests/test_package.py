@@ -80,6 +80,10 @@ models.inference models.pair_trace models.reading
 models.siamese
 models.networks
 models
+parallel.comm parallel.cost
+parallel.mpi parallel.nccl parallel.batchnorm parallel.buckets
+parallel.job parallel.network
+parallel
 data.alphabets data.archive data.fetch data.locate
 data.uneven data.folders
 data.glyphs data.omniglot data.mnist data.drawings data.pairs data.episodes
@@ -104,7 +108,7 @@ planted.trials
 planted
 train.gradients train.norms
 train.diagnosis train.memory_plan train.step
-train.synchronous
+train.ranks train.synchronous
 train.recipe train.signals train.folder train.environment
 train.recipes train.settings train.batches train.progress
 train.state
@@ -159,7 +163,7 @@ __main__
 LINE_OF = {f"scratchnet.{name}": line for line, names in enumerate(LAYOUT.split("\n")) for name in names.split()}
 OPTIONAL = {
     "cupy", "optuna", "matplotlib", "torch", "jax", "dezero", "scipy", "pytest", "hypothesis", "safetensors", "onnx",
-    "faiss",
+    "faiss", "mpi4py",
 }  # fmt: skip
 
 

@@ -27,7 +27,10 @@ TRIALS = 40
 
 def add_to(commands: Commands) -> None:
     """Add `reproduce` and `tune`."""
-    text = "Make the paper's tables with its own network; the same command again goes on where it stopped."
+    text = (
+        "Make the paper's tables with its own network; the same command again goes on where it stopped, and several at "
+        "a time share the work."
+    )
     added = commands.add("reproduce", reproduce, text)
     added.add_argument(
         "tables",

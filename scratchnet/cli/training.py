@@ -22,6 +22,8 @@ from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
 from scratchnet.oneshot.baselines import BASELINES
 from scratchnet.oneshot.tasks import Task
+from scratchnet.parallel.comm import Comm
+from scratchnet.parallel.job import device_of_rank, job
 from scratchnet.train import RECIPE, SAVE_EVERY, Interrupted, load_split, own_split, read_log, train
 from scratchnet.train.norms import MEASURED_STEPS, MOST_STEPS
 from scratchnet.train.progress import best_of
@@ -33,7 +35,9 @@ from scratchnet.train.tuning import Comparison, keep_the_better
 
 def add_to(commands: Commands) -> None:
     """Add `train`."""
-    text = "Train a network, by default on generated alphabets, which need no download."
+    text = "Train a network, by default on generated alphabets, which need no download. " + (
+        "`mpiexec -n K scratchnet train ...` trains it by K processes together (extra mpi, docs/scale.md)."
+    )
     added = commands.add("train", run, text)
     added.add_argument(
         "--recipe",
@@ -71,8 +75,8 @@ def add_to(commands: Commands) -> None:
         "--memory",
         type=over_zero,
         metavar="GIB",
-        help="approximate memory limit, met by processing batches in pieces; the result is the same to rounding, and "
-        "the limit may change on --resume",
+        help="approximate memory limit of each process, met by taking batches in pieces; the result is the same to "
+        "rounding, and the limit may change on --resume",
     )
     added.add_argument(
         "--measured-steps",
@@ -102,7 +106,15 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, then test on `split.test` if any; exit code 0. Raises ScratchnetError for --resume without --out."""
+    """Train, then test on `split.test` if any; exit code 0. Raises ScratchnetError for --resume without --out.
+
+    The processes that mpiexec starts with this command train one network together.
+    """
+    with job() as ranks:
+        return _run(options, ranks)
+
+
+def _run(options: argparse.Namespace, ranks: Comm) -> int:
     recipe, own = _recipe(options), None
     if is_own(options.data):
         own = read_own_data(options, recipe.architecture.get("frame", "page"))
@@ -112,11 +124,14 @@ def run(options: argparse.Namespace) -> int:
     else:
         split = load_split(recipe, options.data)
     start = _start(options, recipe)
-    out, net = _trained(options, recipe, split, start)
+    out, net = _trained(options, recipe, split, start, ranks)
+    if ranks.rank:
+        return 0
     compared = keep_the_better(recipe, split, out, start, net) if start else None
     log = read_log(out)
     best = best_of(log) if recipe.keep == "best" else None
     figures: dict[str, Any] = {"run": str(out), "recipe": recipe.name, "epochs": len(log), "best": best}
+    figures["ranks"] = ranks.size
     if own:
         figures["data"] = own.as_dict()
     if not options.json:
@@ -142,29 +157,30 @@ def _start(options: argparse.Namespace, recipe: Recipe) -> SiameseNet | None:
 
 
 def _trained(
-    options: argparse.Namespace, recipe: Recipe, split: Split, start: SiameseNet | None
+    options: argparse.Namespace, recipe: Recipe, split: Split, start: SiameseNet | None, ranks: Comm
 ) -> tuple[Path, SiameseNet]:
     """The run folder and the trained network. Without --out, skips folders that another run has just claimed."""
-    for out in [options.out] if options.out else _fresh_folders(recipe.name):
+    for out in [options.out] if options.out else _fresh_folders(recipe.name, ranks):
         try:
             return out, train(
                 recipe,
                 split,
                 out,
                 start=start,
-                device=options.device,
+                device=device_of_rank(options.device, ranks),
                 max_minutes=options.minutes,
                 resume=options.resume,
                 quiet=options.json,
                 memory_gib=options.memory,
                 save_every=options.save_every,
                 measured_steps=options.measured_steps,
+                ranks=ranks,
             )
         except InUseError:
             if options.out:
                 raise
         except Interrupted as stop:
-            raise Interrupted(f"{stop}; to continue: {_resume_command(options, out)}", stop.number) from stop
+            raise Interrupted(f"{stop}; to continue: {_resume_command(options, out, ranks)}", stop.number) from stop
     raise AssertionError("there is always another folder")
 
 
@@ -182,8 +198,9 @@ def _outcome(epoch: Mapping[str, Any]) -> str:
     return f"epoch {epoch['epoch']}: {epoch['validation']:.1%} of validation trials correct"
 
 
-def _resume_command(options: argparse.Namespace, out: Path) -> str:
-    again = ["scratchnet", "train", "--resume", "--out", str(out)]
+def _resume_command(options: argparse.Namespace, out: Path, ranks: Comm) -> str:
+    again = ["mpiexec", "-n", str(ranks.size)] if ranks.size > 1 else []
+    again += ["scratchnet", "train", "--resume", "--out", str(out)]
     again += ["--data", options.data] if options.data else []
     again += ["--writers", options.writers] if options.writers else []
     again += ["--skip-damaged"] if options.skip_damaged else []
@@ -226,7 +243,14 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _fresh_folders(name: str) -> Iterator[Path]:
-    """Those of runs/NAME, runs/NAME-2, runs/NAME-3, ... that do not exist yet."""
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return (folder for folder in map(Path("runs").joinpath, names) if not folder.exists())
+def _fresh_folders(name: str, ranks: Comm) -> Iterator[Path]:
+    """Those of runs/NAME, runs/NAME-2, runs/NAME-3, ... that do not exist yet, as rank 0 finds them."""
+    number = 0
+    while True:
+        number = next(n for n in itertools.count(number + 1) if not _numbered(name, n).exists())
+        number = int(ranks.broadcast(np.array(number)).item())
+        yield _numbered(name, number)
+
+
+def _numbered(name: str, number: int) -> Path:
+    return Path("runs") / (name if number == 1 else f"{name}-{number}")

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def error_numbers(names: str) -> set[int]:
 HELD = error_numbers("EAGAIN EWOULDBLOCK EACCES EDEADLK")
 UNSUPPORTED = error_numbers("ENOLCK ENOSYS ENOTSUP EOPNOTSUPP EINVAL")
 LOCKED_BYTE = 2**30  # Windows denies others access to locked bytes, so lock one that is never written
+TURN = 0.1  # seconds between two tries
 
 _held: set[int] = set()  # descriptors of the locks of this process
 
@@ -92,6 +93,19 @@ def locked(path: Path, what: str, remedy: str) -> Iterator[None]:
     finally:
         if os.getpid() == owner:  # not in a forked child, which has closed its copy and does not own the lock
             _release(descriptor, path)
+
+
+@contextmanager
+def in_turn(path: Path, what: str) -> Iterator[None]:
+    """As `locked`, for what takes a moment: waits while others hold the lock."""
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(locked(path, what, "wait until it is done"))
+                break
+            except InUseError:
+                time.sleep(TURN)
+        yield
 
 
 def _open_locked(path: Path, what: str, remedy: str) -> int | None:

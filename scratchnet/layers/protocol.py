@@ -87,12 +87,10 @@ class _Completed:
         return {name: value.astype(dtype, copy=False) for name, value in params.items()}
 
     def forward(self, params: Params, x: Array, training: bool = False) -> tuple[Array, Any]:
-        y, cache = self.layer.forward(params, x, **self._passed_on(training=training))
-        return y, cache
+        return self.layer.forward(params, x, **self._passed_on(training=training))
 
     def backward(self, dy: Array, cache: Any, needs_dx: bool = True) -> tuple[Any, Params]:
-        dx, grads = self.layer.backward(dy, cache, **self._passed_on(needs_dx=needs_dx))
-        return dx, grads
+        return self.layer.backward(dy, cache, **self._passed_on(needs_dx=needs_dx))
 
     def _passed_on(self, **options: Any) -> dict[str, Any]:
         return {name: value for name, value in options.items() if name in self.takes}

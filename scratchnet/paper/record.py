@@ -60,6 +60,12 @@ class Record:
                 )
         return cls(out, settings, held["runs"])
 
+    def refresh(self) -> None:
+        """Take in what other processes have measured since. Raises CheckpointError when the file is damaged."""
+        for run, held in Record.open(self.out, self.settings).runs.items():
+            own = self.runs.setdefault(run, held)
+            own["figures"] = held["figures"] | own["figures"]
+
     def save(self, more: Mapping[str, Any]) -> None:
         """Write TABLE.json; more: what else stands in it, for readers."""
         held = {"format": FORMAT, "settings": self.settings, **more, "runs": self.runs}
@@ -87,9 +93,17 @@ class Record:
 
     def folder(self, recipe: Recipe) -> Path:
         """The run folder of a network."""
-        return self.out / "runs" / recipe.name.replace(",", "").replace(" ", "-")
+        return self.out / "runs" / _as_file(recipe.name)
+
+    def lock(self, run: str) -> Path:
+        """The lock of who makes this run."""
+        return self.out / f".{_as_file(run)}.lock"
 
     def log(self, recipe: Recipe) -> list[dict[str, Any]]:
         """The epochs of a network so far."""
         folder = self.folder(recipe)
         return read_log(folder) if (folder / LOG).exists() else []
+
+
+def _as_file(name: str) -> str:
+    return name.replace(",", "").replace(" ", "-")

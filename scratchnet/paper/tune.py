@@ -8,8 +8,7 @@ whose process was killed or lost does so after GRACE seconds without a sign of l
 import importlib
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from scratchnet.backend import Device
 from scratchnet.common.console import note
 from scratchnet.errors import InUseError, NonFiniteError, ScratchnetError, install_extra
-from scratchnet.files.locks import locked
+from scratchnet.files.locks import in_turn
 from scratchnet.paper.method import Material
 from scratchnet.paper.report import write_report
 from scratchnet.paper.scales import Scale
@@ -86,7 +85,8 @@ class Search:
         """The study in the folder, new or begun before."""
         sampler = optuna.samplers.TPESampler(constant_liar=True)  # processes keep apart from trials that others run
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
-        with _alone(self.out), warnings.catch_warnings():
+        # Two processes that create the tables of a new storage together would fail.
+        with in_turn(self.out / ".study.lock", str(self.out)), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = optuna.storages.RDBStorage(
                 f"sqlite:///{self.out / STORAGE}",
@@ -163,15 +163,3 @@ class Search:
     def _finished(self, study: Any) -> int:
         """How many trials are complete or pruned, over all processes."""
         return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.get_trials(deepcopy=False))
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """One process at a time: two that create the tables of a new storage together fail."""
-    while True:
-        try:
-            with locked(out / ".study.lock", str(out), "wait until it is done"):
-                yield
-                return
-        except InUseError:
-            time.sleep(0.1)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING  # isort: skip_file
 __all__ = [
     "LOG", "RECIPE", "SAVE_EVERY", "STATE", "Interrupted", "OutOfTime", "StoppedAtOnce", "batches", "diagnosis",
     "environment", "exit_code", "folder", "gradients", "load_split", "loop", "memory_plan", "norms", "own_split",
-    "progress", "queue_step", "read_log", "recipe", "recipes", "settings", "signals", "state", "step", "stepper",
-    "synchronous", "train", "train_step", "tuning", "watch",
+    "progress", "queue_step", "ranks", "read_log", "recipe", "recipes", "settings", "signals", "state", "step",
+    "stepper", "synchronous", "train", "train_step", "tuning", "watch",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.train import (
-        batches, diagnosis, environment, folder, gradients, loop, memory_plan, norms, progress, recipe, recipes,
+        batches, diagnosis, environment, folder, gradients, loop, memory_plan, norms, progress, ranks, recipe, recipes,
         settings, signals, state, step, stepper, synchronous, tuning, watch,
     )  # fmt: skip
     from scratchnet.train.folder import LOG, RECIPE, STATE

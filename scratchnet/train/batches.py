@@ -1,4 +1,8 @@
-"""The batches of a run by number: the same seed, epoch and step give the same batch."""
+"""The batches of a run by number: the same seed, epoch and step give the same batch.
+
+Where several ranks train, each makes its rows of a batch, as many as the others. Random numbers are drawn for the whole
+batch by all of them, so that it is the same batch whatever their number.
+"""
 
 import numpy as np
 
@@ -10,6 +14,7 @@ from scratchnet.data.uneven import drawn_again
 from scratchnet.errors import DataError
 from scratchnet.images.augment import IDENTITY, SYMMETRIES, AffineRanges, ElasticRanges, distort, symmetry, thicken
 from scratchnet.losses import NWayCrossEntropy, PairCrossEntropy
+from scratchnet.parallel.comm import ALONE, Comm
 from scratchnet.train.gradients import Batch
 from scratchnet.train.recipe import Recipe
 
@@ -34,8 +39,9 @@ class PairBatches:
 
     loss = PairCrossEntropy()
 
-    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
+    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device, ranks: Comm = ALONE) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
+        self.rows = _own_rows(recipe.batch_size, ranks)
         rng = stream(recipe.seed, PAIRS)
         pairs = sample_pairs(drawings.numbers, recipe.pairs, rng=rng, across=recipe.negatives == "across")
         first, second = (drawn_again(numbers, drawings.repeats, rng) for numbers in (pairs.first, pairs.second))
@@ -59,9 +65,10 @@ class PairBatches:
             self.transforms = np.concatenate([plain, copies], axis=2)  # (twin, pair, copy, 7)
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Batch number `step` of an epoch: a and b (N, S, S), target (N,), 1 for the same character."""
+        """Our rows of batch number `step` of an epoch: a and b (N, S, S), target (N,), 1 for the same character."""
         number, place = divmod(epoch * self.steps + step, self.in_a_pass)
-        chosen = self._order(number)[place * self.recipe.batch_size : (place + 1) * self.recipe.batch_size]
+        size = self.recipe.batch_size
+        chosen = self._order(number)[place * size : (place + 1) * size][self.rows]
         pair, copy = np.divmod(chosen, self.copies)
         twins = np.concatenate([self.pairs.first[pair], self.pairs.second[pair]])
         images = self.drawings.ink(twins, self.device)
@@ -69,7 +76,8 @@ class PairBatches:
             transforms = self.transforms[:, pair, copy].reshape(-1, 7)
             images = distort(images, transforms, as_listed=self.recipe.as_listed)
         else:
-            images = distorted(self.recipe, epoch, step, images)
+            own = np.arange(2 * size).reshape(2, size)[:, self.rows].ravel()
+            images = distorted(self.recipe, epoch, step, images, own=own, total=2 * size)
         n = len(chosen)
         return Batch(images[:n], images[n:], self.device.upload(self.pairs.labels[pair]), 2 * n)
 
@@ -89,23 +97,26 @@ class EpisodeBatches:
     when no alphabet is large enough for an episode.
     """
 
-    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device) -> None:
+    def __init__(self, recipe: Recipe, drawings: Drawings, device: Device, ranks: Comm = ALONE) -> None:
         self.recipe, self.drawings, self.device = recipe, drawings, device
+        self.rows = _own_rows(recipe.batch_size, ranks)
         self.loss = NWayCrossEntropy(recipe.both_ways)
         self.steps = recipe.steps
         self._sample(1, np.random.default_rng(0))  # fails now if no alphabet is large enough
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Batch number `step` of an epoch, with target (E, D, D, Q, n_way) one-hot."""
+        """Our episodes of batch number `step` of an epoch, with target (E, D, D, Q, n_way) one-hot."""
         recipe, rng = self.recipe, stream(self.recipe.seed, EPISODES, epoch, step)
-        numbers = np.stack(self._sample(recipe.batch_size, rng))  # (2, E, D, n_way)
+        whole = np.stack(self._sample(recipe.batch_size, rng))  # (2, all episodes, D, n_way)
+        numbers = whole[:, self.rows]  # (2, E, D, n_way)
         queries, supports = self.drawings.labels[numbers]
         target = queries[:, :, None, :, None] == supports[:, None, :, None, :]
         images = self.drawings.ink(numbers.reshape(-1), self.device)
-        images = distorted(recipe, epoch, step, images)
+        own = np.arange(whole.size).reshape(whole.shape)[:, self.rows].ravel()
+        images = distorted(recipe, epoch, step, images, own=own, total=whole.size)
         twins = images.reshape(*numbers.shape, *images.shape[1:])
         if recipe.symmetries:
-            twins = _turned(twins, stream(recipe.seed, TURNS, epoch, step))
+            twins = _turned(twins, _turns(recipe.batch_size, stream(recipe.seed, TURNS, epoch, step))[self.rows])
         uploaded = self.device.upload(target.astype(np.float32))
         return Batch(twins[0][:, :, None, :, None], twins[1][:, None, :, None], uploaded, images.shape[0])
 
@@ -116,30 +127,50 @@ class EpisodeBatches:
         return queries, supports
 
 
-def distorted(recipe: Recipe, epoch: int, step: int, images: Array) -> Array:
-    """Images (N, S, S), each with new distortions of every kind that the recipe asks for."""
-    N, S = images.shape[:2]
+def distorted(
+    recipe: Recipe,
+    epoch: int,
+    step: int,
+    images: Array,
+    *,
+    own: slice | np.ndarray = slice(None),
+    total: int | None = None,
+) -> Array:
+    """Images (N, S, S), each with new distortions of every kind that the recipe asks for.
+
+    own: their numbers in a batch of `total` images, for all of which random numbers are drawn; None: they are all.
+    """
+    N, S = total or images.shape[0], images.shape[1]
     if recipe.distort or recipe.elastic:
         affine = AffineRanges() if recipe.distort else AffineRanges(probability=0)
-        transforms = affine.draw(N, image_size=S, rng=stream(recipe.seed, FRESH_DISTORTIONS, epoch, step))
+        transforms = affine.draw(N, image_size=S, rng=stream(recipe.seed, FRESH_DISTORTIONS, epoch, step))[own]
         rng = stream(recipe.seed, ELASTIC, epoch, step)
         images = distort(
             images,
             transforms,
-            elastic=ElasticRanges(recipe.elastic).draw(N, image_size=S, rng=rng) if recipe.elastic else None,
+            elastic=ElasticRanges(recipe.elastic).draw(N, image_size=S, rng=rng)[own] if recipe.elastic else None,
             as_listed=recipe.as_listed,
         )
     if recipe.stroke:
-        shares = stream(recipe.seed, STROKES, epoch, step).uniform(-recipe.stroke, recipe.stroke, N)
+        shares = stream(recipe.seed, STROKES, epoch, step).uniform(-recipe.stroke, recipe.stroke, N)[own]
         images = thicken(images, shares)
     return images
 
 
-def _turned(twins: Array, rng: np.random.Generator) -> Array:
-    """Queries and supports (2, E, D, n_way, S, S), each episode under a symmetry; all eight come before one recurs."""
-    E = twins.shape[1]
-    dealt = np.concatenate([rng.permutation(len(SYMMETRIES)) for _ in range(0, E, len(SYMMETRIES))])
-    return array_module(twins).stack([symmetry(twins[:, e], *SYMMETRIES[dealt[e]]) for e in range(E)], axis=1)
+def _own_rows(size: int, ranks: Comm) -> slice:
+    """The rows of a batch of this size that are this rank's."""
+    return slice(size * ranks.rank // ranks.size, size * (ranks.rank + 1) // ranks.size)
+
+
+def _turns(E: int, rng: np.random.Generator) -> np.ndarray:
+    """A symmetry (E,) for each episode; all eight come before one recurs."""
+    return np.concatenate([rng.permutation(len(SYMMETRIES)) for _ in range(0, E, len(SYMMETRIES))])[:E]
+
+
+def _turned(twins: Array, turns: np.ndarray) -> Array:
+    """Queries and supports (2, E, D, n_way, S, S), each episode under its symmetry (E,)."""
+    turned = [symmetry(twins[:, e], *SYMMETRIES[turn]) for e, turn in enumerate(turns)]
+    return array_module(twins).stack(turned, axis=1)
 
 
 Batches = PairBatches | EpisodeBatches

@@ -5,8 +5,7 @@ The loss of a batch is a mean over its N pairs or episodes. Split into pieces k 
     L     = sum over k of (n_k / N) L_k             (1)
     dL/dw = sum over k of (n_k / N) dL_k/dw         (2)
 
-so memory for one piece suffices, and the result is the same up to rounding. Batch norm is an exception: it normalises
-by the mean and variance of the whole batch, and pieces would compute another function.
+so memory for one piece suffices, with the same result up to rounding. But batch norm averages over the whole batch.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -54,20 +53,17 @@ def gradients(net: Trainable, loss: Loss, a: Array, b: Array, target: Array, pie
     N = target.shape[0]
     if not 1 <= pieces <= max(1, N):
         raise ScratchnetError(f"pieces={pieces} of a batch of {N}: give 1 to {max(1, N)}")
-    total: Params = {}
-    if pieces == 1:
-        whole, statistics = add_piece(total, net, loss, a, b, target, share=1.0)
-        return Gradients(whole, total, statistics)
-    value: Any = 0.0
+    value, total, statistics = Gradients(0.0, {}, {})  # type: ignore[arg-type]
     for rows, share in pieces_of(N, pieces):
-        value = value + add_piece(total, net, loss, a[rows], b[rows], target[rows], share)[0]  # (1)
-    return Gradients(value, total, {})
+        more, statistics = add_piece(total, net, loss, a[rows], b[rows], target[rows], share)
+        value = value + more  # (1)
+    return Gradients(value, total, statistics)
 
 
 def pieces_of(N: int, pieces: int) -> list[tuple[slice, float]]:
     """The rows of each piece of a batch of N pairs or episodes, and its share n_k / N."""
     cuts = [slice(N * k // pieces, N * (k + 1) // pieces) for k in range(pieces)]
-    return [(rows, (rows.stop - rows.start) / N) for rows in cuts]
+    return [(rows, (rows.stop - rows.start) / max(1, N)) for rows in cuts]
 
 
 def add_piece(

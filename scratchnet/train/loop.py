@@ -15,9 +15,9 @@ the same file, as only the log holds times. Under a memory limit they agree up t
 depend on how much memory the process holds when it starts.
 """
 
-import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -32,15 +32,17 @@ from scratchnet.data.own import OwnData, split_own
 from scratchnet.data.splits import Split, background_split, glyph_split
 from scratchnet.data.uneven import uneven
 from scratchnet.errors import CheckpointError, DataError
-from scratchnet.files.atomic import write_bytes
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot import trials as oneshot
+from scratchnet.parallel.comm import ALONE, Comm, of_all_ranks
+from scratchnet.parallel.nccl import on_device
 from scratchnet.train.batches import OBJECTIVES, VALIDATION, Batches, stream
 from scratchnet.train.environment import differences
-from scratchnet.train.folder import RECIPE, STATE, run_folder
+from scratchnet.train.folder import STATE, run_folder
 from scratchnet.train.memory_plan import GIB, Plan, memory_advice, plan
 from scratchnet.train.norms import MEASURED_STEPS, expect_measured
 from scratchnet.train.progress import Display
+from scratchnet.train.ranks import expect_to_divide
 from scratchnet.train.recipe import Recipe
 from scratchnet.train.signals import Stop, stop_requests
 from scratchnet.train.state import TrainingRun, expect_resumable
@@ -100,6 +102,7 @@ def train(
     measured_steps: int = MEASURED_STEPS,
     on_step: Callable[[dict[str, Any]], None] | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    ranks: Comm = ALONE,
 ) -> SiameseNet:
     """Train by the recipe, keeping everything in the folder `out`; returns the best network.
 
@@ -120,35 +123,39 @@ def train(
     on_step: called after each step with {"epoch", "step", "loss", "lr"}, epoch and step counted from 1; on a GPU, whose
     losses are read together, for several steps at once. on_epoch: called after each epoch, once its state is saved,
     with its record in the log. What they raise ends the run, which can be resumed.
+    ranks: the processes that train this network together, each of which calls `train` alike (`parallel.world`): the
+    batch of the recipe is that of them all. Rank 0 writes; `out` is a folder that all can read. A run may be resumed by
+    another number of ranks.
 
     A run may be resumed with a recipe of more epochs, or more patience, than it began with. Where the schedule is a
     cosine, the learning rate goes on with that of the new number of epochs.
 
-    Raises Interrupted on SIGINT, SIGTERM or SIGHUP, and OutOfTime, which is one, at the deadline, once the current
-    batch is finished and the state saved;
-    InUseError when another process trains in `out`; CheckpointError when `out` holds a run and `resume` is not given,
-    or holds none and it is, or one with another recipe or on other data; DataError when there is nothing to train on
-    or to validate by; NonFiniteError when a step gives a NaN or an infinity, with the last state kept; ScratchnetError
-    for `measured_steps` out of range and when the memory is too small for any piece; BackendError when memory runs out
-    anyway, with the last state kept.
+    Raises Interrupted on SIGINT, SIGTERM, SIGHUP or SIGUSR1, and OutOfTime, which is one, at the deadline, once the
+    current batch is finished and the state saved; InUseError when another process trains in `out`; CheckpointError when
+    `out` holds a run and `resume` is not given, or holds none and it is, or one with another recipe or on other data;
+    DataError when there is nothing to train on or to validate by; NonFiniteError when a step gives a NaN or an
+    infinity, with the last state kept; ScratchnetError for `measured_steps` out of range, ranks that do not divide a
+    batch, and too little memory for any piece; BackendError when memory runs out anyway, with the last state kept.
     """
     out = Path(out)
     expect_measured(measured_steps)
-    with stop_requests(deadline) as stop, run_folder(out):
+    expect_to_divide(recipe.batch_size, ranks)
+    with stop_requests(deadline) as stop, nullcontext() if ranks.rank else run_folder(out):
         place = get_device(device)
+        ranks = on_device(ranks, place)
         if resume:
             expect_resumable(out, recipe)
         elif (out / STATE).exists():
             raise CheckpointError(f"{out} holds a run already: go on with --resume, or name another folder with --out")
-        run = TrainingRun.start(out, recipe, split, place, start)
+        run = TrainingRun.start(out, recipe, split, place, start, ranks)
         before = run.load() if resume else {}
-        batches = _batches(recipe, split, run.net, memory_gib)
+        batches = _batches(run, split, memory_gib)
         trials = validation_runs(recipe, split)
         planned = _plan_pieces(run, batches, memory_gib)
         stepper = Stepper(run, batches, planned.pieces if planned else 1, measured_steps)
         run.environment["pieces of a batch"] = str(stepper.pieces)
 
-        write_bytes(out / RECIPE, json.dumps(recipe.as_dict(), indent=2).encode())
+        run.save_recipe()
         if not quiet:
             _announce(run, split, planned if memory_gib is not None or stepper.pieces > 1 else None)
         if changed := differences(before, run.environment):
@@ -165,6 +172,7 @@ def train(
                 run, stepper, split, trials, display, stop, watch, max_minutes=max_minutes, save_every=save_every
             )
     del run, stepper  # makes room for the network to return
+    ranks.barrier()  # until it is written
     return load_model(out, device=place)
 
 
@@ -191,11 +199,13 @@ def _train_epochs(
             now = time.monotonic()
             progress.seconds += now - clock
             clock = now
-            if stop.requested or now - saved >= 60 * save_every:
+            stopping, due = stop.agreed(run.ranks), any(of_all_ranks(run.ranks, now - saved >= 60 * save_every))
+            if stopping or due:
                 stepper.expect_finite()
                 run.save()
                 saved = time.monotonic()
-            if stop.requested:
+            if stopping:
+                run.ranks.barrier()  # until it is saved
                 raise stop.interruption(
                     f"stopped in epoch {progress.epoch + 1} after step {progress.step}, state saved"
                 )
@@ -203,24 +213,34 @@ def _train_epochs(
             watch.steps()
         stepper.expect_finite()
         watch.steps()
-        validation = oneshot.evaluate(run.result, trials) if trials else None
+        validation = _validated(run, trials) if trials else None
         if run.record(validation) or run.recipe.keep == "last":
             run.save_result(split)
         run.save()
         saved = time.monotonic()
         display.epoch(progress)
         watch.epoch()
-        if max_minutes is not None and saved - started > 60 * max_minutes:
+        if max_minutes is not None and any(of_all_ranks(run.ranks, saved - started > 60 * max_minutes)):
             break
-        if stop.requested:
+        if stop.agreed(run.ranks):
+            run.ranks.barrier()
             raise stop.interruption(f"stopped after epoch {progress.epoch}, state saved")
 
 
-def _batches(recipe: Recipe, split: Split, net: SiameseNet, memory_gib: float | None) -> Batches:
+def _batches(run: TrainingRun, split: Split, memory_gib: float | None) -> Batches:
     """The batches of a run; its drawings live where the network does, if there is room."""
+    net = run.net
     drawings = Drawings.of(split.train, net.image_size, frame=net.frame)
     drawings = drawings.to_device(net.device, memory=inf if memory_gib is None else GIB * memory_gib)
-    return OBJECTIVES[recipe.objective](recipe, drawings, net.device)
+    return OBJECTIVES[run.recipe.objective](run.recipe, drawings, net.device, run.ranks)
+
+
+def _validated(run: TrainingRun, trials: list[oneshot.Run]) -> oneshot.Result:
+    """The result of the network on the trials, of which each rank judges a share."""
+    own = trials[run.ranks.rank :: run.ranks.size]
+    found = oneshot.evaluate(run.result, own) if own else oneshot.Result(0, 0)
+    correct, judged = (int(sum(of_all_ranks(run.ranks, count))) for count in (found.correct, found.trials))
+    return oneshot.Result(correct, judged, trials[0].scope)
 
 
 def validation_runs(recipe: Recipe, split: Split) -> list[oneshot.Run]:
@@ -244,13 +264,16 @@ def _plan_pieces(run: TrainingRun, batches: Batches, memory_gib: float | None) -
         return None
     cap = None if memory_gib is None else GIB * memory_gib
     planned = plan(net, run.optimiser, batches.loss, batches.batch(0, 0), cap=cap)
+    pieces = int(max(of_all_ranks(run.ranks, planned.pieces)))  # of each rank's share of a batch
+    planned = planned._replace(pieces=pieces)
     net.embed_batch = min(net.embed_batch, planned.images)
     return planned
 
 
 def _announce(run: TrainingRun, split: Split, planned: Plan | None) -> None:
     recipe = run.recipe
-    note(f"recipe {recipe.name}, seed {recipe.seed}, run folder {run.out}")
+    ranks = f", {run.ranks.size} ranks" if run.ranks.size > 1 else ""
+    note(f"recipe {recipe.name}, seed {recipe.seed}, run folder {run.out}{ranks}")
     if not recipe.validates:
         note(f"no validation: all {len(split.train)} alphabets train, and the network of the last epoch is the result")
     if planned:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-# Ctrl-C, a request to end, and a closed terminal; Windows has no SIGHUP.
-STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+from scratchnet.parallel.comm import ALONE, Comm, of_all_ranks
+
+# Ctrl-C, a request to end, a closed terminal, and what job schedulers and mpiexec pass on; Windows lacks the last two.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
 
 class Interrupted(Exception):
@@ -41,25 +44,28 @@ def exit_code(stop: BaseException) -> int:
 class Stop:
     """The number of the first signal that asked to stop, 0 until then; and when to stop without one.
 
-    deadline: on the clock of time.monotonic().
+    deadline: on the clock of time.monotonic(). answer: the signal that all ranks stop for, 0 for the deadline.
     """
 
     number: int = 0
     deadline: float = inf
+    answer: int = 0
 
-    @property
-    def requested(self) -> bool:
-        """Whether a signal has asked to stop, or the deadline has come."""
-        return self.number != 0 or time.monotonic() >= self.deadline
+    def agreed(self, ranks: Comm = ALONE) -> bool:
+        """Whether to stop now: if a signal has asked a rank to, or its deadline has come, all do so together."""
+        asked = self.number or (-1 if time.monotonic() >= self.deadline else 0)
+        of_all = of_all_ranks(ranks, asked)
+        self.answer = int(max(0, *of_all))
+        return any(of_all)
 
     def interruption(self, message: str) -> Interrupted:
-        """The exception that says so."""
-        return Interrupted(message, self.number) if self.number else OutOfTime(message)
+        """The exception that says why."""
+        return Interrupted(message, self.answer) if self.answer else OutOfTime(message)
 
 
 @contextmanager
 def stop_requests(deadline: float = inf) -> Iterator[Stop]:
-    """SIGINT, SIGTERM and SIGHUP set a flag for the caller to poll; a second one raises StoppedAtOnce.
+    """SIGINT, SIGTERM, SIGHUP and SIGUSR1 set a flag for the caller to poll; a second one raises StoppedAtOnce.
 
     A signal that is ignored stays ignored: SIGHUP under nohup, SIGINT in the background of a script. Outside the main
     thread, where signals do not arrive, nothing changes.

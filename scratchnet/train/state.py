@@ -24,16 +24,17 @@ from scratchnet.oneshot import trials as oneshot
 from scratchnet.oneshot import verification
 from scratchnet.optim.averaging import WeightAverage
 from scratchnet.optim.sgd import SGD
+from scratchnet.parallel.comm import ALONE, Comm
 from scratchnet.train.batches import CALIBRATION, stream
 from scratchnet.train.environment import environment
-from scratchnet.train.folder import LOG, STATE, TABLE
+from scratchnet.train.folder import LOG, RECIPE, STATE, TABLE
 from scratchnet.train.norms import mean_norms
 from scratchnet.train.progress import CLOCK_TICK, Progress
 from scratchnet.train.recipe import Recipe
 
 CALIBRATION_PAIRS = 500  # for the bias of a network trained on episodes
 # What is in the log only, so that the same run writes the same weights file, timed and measured or not.
-LOG_ONLY = ("seconds", "images_per_second", "gradient_norms")
+LOG_ONLY = ("seconds", "images_per_second", "gradient_norms", "ranks")
 EPOCH = {  # those with a question mark are missing in logs of 0.1
     "epoch": int,
     "loss": float,
@@ -42,6 +43,7 @@ EPOCH = {  # those with a question mark are missing in logs of 0.1
     "seconds?": float,
     "images_per_second": float,
     "gradient_norms?": ({str: float}, None),
+    "ranks?": int,
 }
 COLUMNS = (  # of the log as a table
     *("epoch", "loss", "validation", "interval_low", "interval_high", "lr", "seconds", "images_per_second"),
@@ -67,7 +69,7 @@ class TrainingRun:
     """A run, and the folder `out` that keeps it.
 
     average: None where the recipe averages no weights. data: the digest of its drawings; it is not resumed on others.
-    environment: what else its bits depend on.
+    environment: what else its bits depend on. ranks: the processes that train together.
     """
 
     out: Path
@@ -77,13 +79,16 @@ class TrainingRun:
     average: WeightAverage | None
     data: str
     environment: dict[str, str]
+    ranks: Comm = ALONE
     progress: Progress = field(default_factory=Progress)
 
-    @classmethod
+    @staticmethod
     def start(
-        cls, out: Path, recipe: Recipe, split: Split, device: Device, start: SiameseNet | None = None
+        out: Path, recipe: Recipe, split: Split, device: Device, start: SiameseNet | None = None, ranks: Comm = ALONE
     ) -> "TrainingRun":
         """A run before its first step, with new parameters or with copies of those of the network `start`.
+
+        All ranks begin with those of rank 0, and all but this one have a run that writes nothing.
 
         Raises ScratchnetError when the recipe does not match its architecture; CheckpointError when `start` does not.
         """
@@ -92,9 +97,11 @@ class TrainingRun:
             given = {name: to_host(value) for name, value in start.params.items()}
             fitted = fitting(given, net.params, "the network to start from", shape="take its architecture")
             net.params = {name: to_device(value.copy(), device) for name, value in fitted.items()}
+        net.params = {name: ranks.broadcast(value) for name, value in net.params.items()}
         optimiser.expect_prefixes_to_match(net.params)
         data = digest([*split.train, *(split.validation if recipe.validates else [])])
-        run = cls(out, recipe, net, optimiser, None, data, environment(device))
+        kind = SilentRun if ranks.rank else TrainingRun
+        run = kind(out, recipe, net, optimiser, None, data, environment(device) | {"ranks": str(ranks.size)}, ranks)
         run.project()
         if recipe.weight_average:
             run.average = WeightAverage.starting_at(net.params, decay=recipe.weight_average)
@@ -126,6 +133,7 @@ class TrainingRun:
                 "seconds": round(seconds, 2),
                 "images_per_second": round(progress.images / seconds, 1),
                 "gradient_norms": mean_norms(progress.norms),
+                "ranks": self.ranks.size,
             }
         )
         self._write_log()
@@ -142,6 +150,10 @@ class TrainingRun:
             net = verification.calibrated(net, alphabets, pairs=CALIBRATION_PAIRS, rng=stream(recipe.seed, CALIBRATION))
         notes = {name: value for name, value in self.progress.history[-1].items() if name not in LOG_ONLY}
         save_model(self.out / WEIGHTS, net, recipe=recipe.as_dict(), **notes)
+
+    def save_recipe(self) -> None:
+        """Write the recipe."""
+        write_bytes(self.out / RECIPE, json.dumps(self.recipe.as_dict(), indent=2).encode())
 
     def save(self) -> None:
         """Write the state, from which the run goes on to the same bits."""
@@ -208,6 +220,22 @@ class TrainingRun:
         lines = "".join(json.dumps(record) + "\n" for record in self.progress.history)
         write_bytes(self.out / LOG, lines.encode())
         write_bytes(self.out / TABLE, _as_csv(self.progress.history).encode())
+
+
+class SilentRun(TrainingRun):
+    """The run on a rank other than 0, which writes nothing."""
+
+    def save_recipe(self) -> None:
+        """Nothing."""
+
+    def save_result(self, split: Split) -> None:
+        """Nothing."""
+
+    def save(self) -> None:
+        """Nothing."""
+
+    def _write_log(self) -> None:
+        """Nothing."""
 
 
 def _as_csv(history: Sequence[Mapping[str, Any]]) -> str:

@@ -10,10 +10,12 @@ from scratchnet.backend import Array, Params, array_module, to_host
 from scratchnet.errors import NonFiniteError
 from scratchnet.ops.finite import new_flag
 from scratchnet.optim.sgd import SGD
+from scratchnet.parallel.comm import of_all_ranks, told_by
 from scratchnet.train.batches import Batches
-from scratchnet.train.diagnosis import diagnosis
+from scratchnet.train.diagnosis import UNSEEN, diagnosis
 from scratchnet.train.gradients import Batch
 from scratchnet.train.norms import MEASURED_STEPS, MeasuringSGD, is_measured, layer_norms
+from scratchnet.train.ranks import gradients_on
 from scratchnet.train.state import TrainingRun
 from scratchnet.train.step import queue_step
 from scratchnet.train.synchronous import train_step
@@ -23,7 +25,7 @@ READ_EVERY = 20  # steps, whose losses are read together on a device that comput
 
 @dataclass
 class Stepper:
-    """Takes the steps of a run.
+    """Takes the steps of a run, together with the other ranks.
 
     pieces: how many each batch is split into. measured: how many steps of an epoch have their gradients measured.
     unread: losses () that are still on their device, after those in `run.progress`; unread_squares: of the measured
@@ -38,6 +40,9 @@ class Stepper:
     unread: list[Array] = field(default_factory=list)
     unread_squares: list[Params] = field(default_factory=list)
     failed: Array | None = None
+
+    def __post_init__(self) -> None:
+        self._take_gradients = gradients_on(self.run.ranks, self.run.net)
 
     def step(self) -> int:
         """Take the next step; returns how many images its batch had. Raises NonFiniteError when a step failed."""
@@ -58,24 +63,25 @@ class Stepper:
         if run.average:
             run.average.update(run.net.params, progress.epoch * self.batches.steps + progress.step, failed=self.failed)
         progress.step += 1
-        progress.images += batch.images
-        return batch.images
+        images = batch.images * run.ranks.size
+        progress.images += images
+        return images
 
     def _take(self, batch: Batch, optimiser: SGD) -> None:
         net, progress = self.run.net, self.run.progress
+        loss, pieces, take = self.batches.loss, self.pieces, self._take_gradients
         try:
-            loss = train_step(
-                net, optimiser, batch.a, batch.b, batch.target, loss=self.batches.loss, pieces=self.pieces
-            )
+            value = train_step(net, optimiser, batch.a, batch.b, batch.target, loss=loss, pieces=pieces, take=take)
         except NonFiniteError as error:
-            raise NonFiniteError(f"{_step_name(progress.epoch, progress.step)}: {error}") from error
-        progress.losses.append(loss)
+            raise self._failure(progress.step, str(error)) from error
+        progress.losses.append(value)
 
     def _queue(self, batch: Batch, optimiser: SGD) -> None:
         net = self.run.net
         if self.failed is None:
             self.failed = new_flag(net.params["head.weight"])
-        self.unread.append(queue_step(net, optimiser, batch, self.batches.loss, self.failed, pieces=self.pieces))
+        loss, pieces, take = self.batches.loss, self.pieces, self._take_gradients
+        self.unread.append(queue_step(net, optimiser, batch, loss, self.failed, pieces=pieces, take=take))
 
     def read(self) -> None:
         """Read the losses and norms that are still on their device, all at once.
@@ -93,7 +99,7 @@ class Stepper:
             if not isfinite(loss):
                 batch = self.batches.batch(progress.epoch, step)
                 reason = diagnosis(net, optimiser, batch, self.batches.loss, self.pieces)
-                raise NonFiniteError(f"{_step_name(progress.epoch, step)}: {reason}")
+                raise self._failure(step, reason)
             progress.losses.append(loss)
         read = read[len(self.unread) :]
         for squares in self.unread_squares:
@@ -112,7 +118,14 @@ class Stepper:
             if not all_finite:
                 raise NonFiniteError(f"{name} has a NaN or an infinity after the last step: lower the learning rate")
 
+    def _failure(self, step: int, reason: str) -> NonFiniteError:
+        """The error of a step, counted from 1 as in the log; of several ranks' reasons, the first that names a layer.
 
-def _step_name(epoch: int, step: int) -> str:
-    """Counted from 1, as in the log."""
-    return f"step {step + 1} of epoch {epoch + 1}"
+        All ranks know of the failure, for it is in the sums. What caused it may lie in the rows of one of them.
+        """
+        ranks = self.run.ranks
+        if ranks.size > 1:
+            knows = of_all_ranks(ranks, reason != UNSEEN)
+            first = knows.index(max(knows))
+            reason = f"rank {first}: {told_by(ranks, first, reason)}"
+        return NonFiniteError(f"step {step + 1} of epoch {self.run.progress.epoch + 1}: {reason}")

@@ -12,18 +12,27 @@ from scratchnet.optim.sgd import SGD
 from scratchnet.train.diagnosis import diagnosis
 from scratchnet.train.gradients import Batch, gradients
 from scratchnet.train.memory_plan import memory_advice
-from scratchnet.train.step import flag_step
+from scratchnet.train.step import Take, flag_step
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the step reports what is not finite
 def train_step(
-    net: SiameseNet, optimiser: SGD, a: Array, b: Array, target: Array, *, loss: Loss | None = None, pieces: int = 1
+    net: SiameseNet,
+    optimiser: SGD,
+    a: Array,
+    b: Array,
+    target: Array,
+    *,
+    loss: Loss | None = None,
+    pieces: int = 1,
+    take: Take = gradients,
 ) -> float:
     """One forward, backward and update on a batch; returns the loss before the update.
 
     Pairs: a and b (N, H, W), target (N,) labels, with PairCrossEntropy, the default. Episodes: a (E, Q, 1, H, W),
     b (E, 1, S, H, W), target (E, Q, S) one-hot, with NWayCrossEntropy. All on the network's device, bool or float.
     pieces: split the batch into this many, one after the other, for less memory and the same result up to rounding.
+    take: takes the gradients; of a batch that lies on several ranks, what `ranks.gradients_on` returns.
 
     Raises DataError for images that are not ink 1 and paper 0 (`images/ink.py`). Raises NonFiniteError, before anything
     changes, when the loss, a gradient, a statistic of batch norm or an updated parameter has a NaN or an infinity; a
@@ -39,7 +48,7 @@ def train_step(
             expect_images("a", a)  # says how (N, C, H, W) loses its channels
         images = BatchLook(a, b)
         a, b, target = (array.astype(net.dtype, copy=False) for array in (a, b, target))
-        grads = gradients(net, objective, a, b, target, pieces)
+        grads = take(net, objective, a, b, target, pieces)
         failed = new_flag(grads.loss)
         flag_step(net, optimiser, grads, failed)
         loss_value, raised = images.read(grads.loss, failed.astype(grads.loss.dtype))  # the one synchronisation

@@ -1,21 +1,26 @@
 """A reproduction makes its tables, stops at the end of its budget and on signals, and goes on to the same figures."""
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from short_runs import stop_at
 
-from scratchnet.errors import CheckpointError, InUseError, NonFiniteError, ScratchnetError
-from scratchnet.files.locks import locked
+from scratchnet.errors import CheckpointError, NonFiniteError, ScratchnetError
 from scratchnet.models.networks import compact
 from scratchnet.oneshot.trials import Result
 from scratchnet.paper import cells, reproduce
 from scratchnet.paper.choices import choices
 from scratchnet.paper.reproduce import ALL
 from scratchnet.train import Interrupted, train
+
+HERE = Path(__file__).parent
 
 
 def text(out):
@@ -132,11 +137,56 @@ def test_a_damaged_record_is_one_line(begin, tmp_path, spoilt):
     assert "\n" not in str(refusal.value)
 
 
-def test_one_process_at_a_time(begin, tmp_path):
-    begun = begin("mnist")
-    begun.record.out.mkdir()
-    with locked(tmp_path / "out" / ".lock", "it", "wait"), pytest.raises(InUseError, match="in use by process"):
-        begun.run()
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+
+sys.path[:0] = {path!r}
+import pytest
+from conftest import begin_tiny
+from scratchnet.paper import cells, judge, reproduce
+from scratchnet.train import stepper
+
+cells.SETS, judge.PAIRS, reproduce.LOOK_EVERY = (130, 150, 200), 50, 0.1
+taken, step = [], stepper.train_step
+
+
+def counted(*arguments, **options):
+    taken.append(step(*arguments, **options))
+    if len(taken) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return taken[-1]
+
+
+stepper.train_step = counted
+print(begin_tiny("oneshot", "verification", out=Path(sys.argv[1]), save_every=1e-9).run(), len(taken))
+"""
+
+
+def process(out, killed_at=0):
+    code = CHILD.format(path=[str(HERE), str(HERE.parent / "support")])
+    arguments = [sys.executable, "-c", code, str(out), str(killed_at)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_processes_share_the_tables_and_go_on_with_what_a_killed_one_has_begun(whole, tmp_path):
+    out = tmp_path / "out"
+    killed = process(out, killed_at=3)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    taken = []
+    for child in [process(out) for _ in range(2)]:
+        answer, err = child.communicate()
+        assert child.returncode == 0, err
+        done, steps = answer.split()
+        assert done == "True", "each ends when all is there"
+        taken.append(int(steps))
+    assert sum(taken) == 6 * 4 - 2, "no step is taken twice but the last of the killed process"
+    assert min(taken) > 0
+    for run, found in figures(out).items():
+        assert found.items() <= figures(whole)[run].items()
+    assert not list(out.glob(".*")), "no lock is left"
 
 
 def test_the_ladder_is_a_step_of_each_rung_and_names_the_largest(begin, tmp_path, monkeypatch):

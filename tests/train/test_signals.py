@@ -73,8 +73,9 @@ def test_a_signal_during_data_preparation_stops_after_the_first_step(split, tmp_
     assert len(steps) == 1
 
 
-def test_a_system_without_sighup_has_the_other_two(monkeypatch):
-    monkeypatch.delattr(signal, "SIGHUP", raising=False)
+def test_a_system_without_sighup_and_sigusr1_has_the_other_two(monkeypatch):
+    for name in ("SIGHUP", "SIGUSR1"):
+        monkeypatch.delattr(signal, name, raising=False)
     assert runpy.run_path(signals.__file__)["STOPPING"] == (signal.SIGINT, signal.SIGTERM)
 
 
