@@ -9,7 +9,16 @@ import numpy as np
 
 from scratchnet.backend import get_device
 from scratchnet.checkpoint import load_model_with_notes
-from scratchnet.cli.options import Commands, add_device, add_pictures, at_least, finish, read_own_data
+from scratchnet.cli.options import (
+    Commands,
+    add_device,
+    add_pictures,
+    add_scoring,
+    at_least,
+    finish,
+    read_own_data,
+    scoring_in_words,
+)
 from scratchnet.common.console import say
 from scratchnet.data.locate import is_own
 from scratchnet.errors import ScratchnetError
@@ -82,6 +91,7 @@ def add_to(commands: Commands) -> None:
         metavar="K",
         help="also evaluate with scores averaged over each query and K small affine distortions of it",
     )
+    add_scoring(added)
     added.add_argument("--no-baselines", action="store_true", help="skip the baselines")
     add_device(added)
 
@@ -92,8 +102,11 @@ def run(options: argparse.Namespace) -> int:
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
     if options.pictures:
         loaded = {model: (replace(net, frame=options.pictures), notes) for model, (net, notes) in loaded.items()}
-    networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
+    ways = {"views": options.views, "align": options.align}
+    words = scoring_in_words(options)
+    networks = _with_ensemble({model: Embedded(net, **ways) for model, (net, _) in loaded.items()}, words)
     figures: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
+    figures |= ways
     if options.on is None and is_own(options.data):
         return finish(options, figures | _own_figure(options, networks, {net.frame for net, _ in loaded.values()}))
     recipes = [tasks.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]
@@ -114,11 +127,12 @@ def evaluate_scorers(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) 
     return {name: result.as_dict() for name, result in results.items()}
 
 
-def _with_ensemble(networks: dict[str, Embedded]) -> Networks:
-    """The networks by row name, with their ensemble if there are several."""
-    if len(networks) == 1:
-        return dict(zip([OURS], networks.values(), strict=True))
-    return {**networks, f"ensemble of {len(networks)}": Ensemble(tuple(networks.values()))}
+def _with_ensemble(networks: dict[str, Embedded], words: str) -> Networks:
+    """The networks by row name, which says how they score, with their ensemble if there are several."""
+    members = tuple(networks.values())
+    several = {**networks, f"ensemble of {len(networks)}": Ensemble(members)}
+    rows: Networks = several if len(networks) > 1 else {OURS: members[0]}
+    return {f"{name}, {words}" if words else name: scorer for name, scorer in rows.items()}
 
 
 def _scorers(options: argparse.Namespace, networks: Networks, baselines: bool = True) -> dict[str, Scorer]:
@@ -148,7 +162,7 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
             if not alphabets.threshold:
                 raise ScratchnetError(f"--pairs needs alphabets to choose a threshold on, which {on} does not have")
             accuracies = _verify_networks(options, networks, alphabets, options.pairs)
-            figures["verification"] = accuracies.get(OURS, accuracies)
+            figures["verification"] = accuracies if len(accuracies) > 1 else next(iter(accuracies.values()))
     return figures | {"results": evaluate_scorers(_scorers(options, networks), task, quiet=options.json)}
 
 

@@ -1,6 +1,6 @@
 """Scorers made of networks judge each query alone, and embed each image once."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from helpers import one_by_one
 
 from scratchnet.backend import device_of, to_device, to_host
 from scratchnet.models.networks import compact
+from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.baselines import PixelNearestNeighbour
 from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
 from scratchnet.oneshot.trials import Scorer, evaluate, sample_runs
@@ -29,23 +30,21 @@ def test_a_network_judges_a_query_without_a_look_at_the_others(tiny_net, generat
         np.testing.assert_allclose(tiny_net.scores(each.query, each.support)[0], together[q], rtol=1e-4)
 
 
-class Counted:
-    """A network that counts the images that it embeds."""
+class Counted(SiameseNet):
+    """A network that counts the images that it looks at."""
 
-    def __init__(self, net):
-        self.net, self.device, self.head, self.params = net, net.device, net.head, net.params
-        self.embedded = 0
+    embedded = 0
 
-    def embed(self, images):
+    def look(self, images, **options):
         assert device_of(images) is self.device
         self.embedded += len(images)
-        return self.net.embed(images)
+        return super().look(images, **options)
 
 
 def test_every_distinct_image_is_embedded_once_and_scored_as_ever(tiny_net, generated, device):
     net = tiny_net.to_device(device)
     runs = sample_runs(generated, 12, rng=np.random.default_rng(0), n_way=8, k_shot=2)
-    counted = Counted(net)
+    counted = Counted(**{each.name: getattr(net, each.name) for each in fields(net)})
     scorer = Embedded(counted)
     for run in runs:
         found = to_host(scorer.scores(run.query, run.support))

@@ -1,0 +1,143 @@
+"""Compare ways of scoring on the same random trials, within alphabets that the networks have not seen.
+
+    python benchmarks/scorings.py MODEL... --ways views=8 align=5 views=8,align=5 [--alphabets validation] [--data DIR]
+
+Each way is compared with scoring by one look at each image. --alphabets: `validation`, the five to choose by;
+`confirmation`, five others, to confirm by what was chosen; `evaluation`, Lake's evaluation set; `glyphs`, generated
+ones; or names, with commas between. Alphabets that a network was trained on are refused. With several networks (twins
+of other seeds), the last rows have the mean of their gains, trial by trial. --json FILE keeps which trials were right,
+and what is kept there is not computed again.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchnet.checkpoint import load_model_with_notes
+from scratchnet.data.alphabets import Alphabet, pick
+from scratchnet.data.locate import find_data
+from scratchnet.data.omniglot import load_omniglot
+from scratchnet.data.splits import BACKGROUND_FILES, CONFIRMATION_ALPHABETS, VALIDATION_ALPHABETS
+from scratchnet.errors import DataError, ScratchnetError
+from scratchnet.files.atomic import write_bytes
+from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot.comparison import Comparison, paired, right
+from scratchnet.oneshot.scorers import Embedded
+from scratchnet.oneshot.tasks import kept_out, random_task, recipe_of, unseen
+
+SETS = {"validation": VALIDATION_ALPHABETS, "confirmation": CONFIRMATION_ALPHABETS}
+PLAIN = "views=1"
+
+
+def parsed(way: str) -> dict[str, int]:
+    """ "views=8,align=5" as the options of `Embedded`."""
+    try:
+        options = {name: int(number) for name, number in (part.split("=") for part in way.split(","))}
+        Embedded(None, **options)
+    except (TypeError, ValueError) as cause:
+        raise ScratchnetError(f"--ways {way}: write views=N, align=N or both with a comma between") from cause
+    return options
+
+
+def alphabets_called(chosen: str, data: str | None, recipes: dict[str, Any]) -> list[Alphabet]:
+    """The alphabets. Raises DataError for one that a network has seen."""
+    if chosen in ("evaluation", "glyphs"):
+        return unseen(chosen, data=data, recipes=list(recipes.values())).trials
+    names = SETS.get(chosen, tuple(chosen.split(",")))
+    for model, recipe in recipes.items():
+        if seen := [name for name in names if name not in kept_out([recipe])]:
+            raise DataError(f"{model} was trained on {', '.join(seen)}: a gain on what it knows says little")
+    return pick(load_omniglot(find_data(data, *BACKGROUND_FILES)), names)
+
+
+def digest(net: SiameseNet) -> str:
+    """What tells the weights of a network from those that it had earlier in its training."""
+    return sha256(b"".join(value.tobytes() for value in net.params.values())).hexdigest()[:12]
+
+
+def mean_row(comparisons: Sequence[Comparison]) -> str:
+    """The mean gain of several networks on the same trials, with its standard errors."""
+    difference = np.mean([each.difference for each in comparisons], axis=0)
+    one = comparisons[0]
+
+    def error(values: np.ndarray) -> float:
+        return 100 * float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+    by_run, by_alphabet = (
+        np.array([difference[groups == group].mean() for group in np.unique(groups)])
+        for groups in (one.run, one.alphabet)
+    )
+    before, after = (100 * np.mean([share.mean() for share in shares]) for shares in
+                     ([each.first for each in comparisons], [each.second for each in comparisons]))  # fmt: skip
+    return (
+        f"{before:.2f} % -> {after:.2f} %, {100 * difference.mean():+.2f} points (standard error "
+        f"{error(difference):.2f} over trials, {error(by_run):.2f} over runs, {error(by_alphabet):.2f} over alphabets, "
+        f"{error(np.array([each.gain for each in comparisons])):.2f} over networks)"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare ways of scoring on the same random trials.")
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--ways", nargs="+", default=["views=8", "align=5", "views=8,align=5"], metavar="WAY")
+    parser.add_argument("--alphabets", default="validation")
+    parser.add_argument("--trials", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--way", type=int, default=20)
+    parser.add_argument("--shot", type=int, default=1)
+    parser.add_argument("--across", action="store_true")
+    parser.add_argument("--data")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    try:
+        return measured(options)
+    except ScratchnetError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+
+
+def measured(options: argparse.Namespace) -> int:
+    ways = {way: parsed(way) for way in dict.fromkeys([PLAIN, *options.ways])}
+    loaded = {model: load_model_with_notes(model) for model in options.models}
+    recipes = {model: recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()}
+    alphabets = alphabets_called(options.alphabets, options.data, recipes)
+    task = random_task(
+        options.alphabets, alphabets, trials=options.trials, seed=options.seed, way=options.way, shot=options.shot,
+        across=options.across,
+    )  # fmt: skip
+    title = f"{task}, {sum(len(run.query) for run in task.runs)} trials, seed {options.seed}"
+    print(title, flush=True)
+    kept = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    found: dict[str, list[Comparison]] = {}
+    for model, (net, _) in loaded.items():
+        for way, settings in ways.items():
+            key = f"{title}; {model} {digest(net)}; {way}"
+            if key not in kept:
+                start = time.perf_counter()
+                scored = right(Embedded(net, **settings), task.runs)
+                seconds = time.perf_counter() - start
+                kept[key] = {"right": "".join("01"[each] for each in scored.tolist()), "seconds": seconds}
+                if options.json:
+                    write_bytes(options.json, json.dumps(kept, indent=1).encode())
+        rows = {way: np.array(list(kept[f"{title}; {model} {digest(net)}; {way}"]["right"])) == "1" for way in ways}
+        for way in ways:
+            if way != PLAIN:
+                found.setdefault(way, []).append(paired(rows[PLAIN], rows[way], task.runs))
+                print(f"  {model}, {way}: {found[way][-1]}", flush=True)
+                each = found[way][-1].gains(found[way][-1].alphabet)
+                print("    " + ", ".join(f"{name} {100 * gain:+.1f}" for name, gain in each.items()), flush=True)
+    if len(loaded) > 1:
+        for way, comparisons in found.items():
+            print(f"  mean of {len(loaded)}, {way}: {mean_row(comparisons)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
