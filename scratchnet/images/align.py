@@ -176,7 +176,7 @@ def _simplified(images: Array) -> tuple[Array, Array]:
     xp = array_module(images)
     blur, at_pixels = _upload(_blur(images.shape[-1]), images), _upload(_at_pixels(), images)
     weights = blur @ images @ blur.T
-    values = (at_pixels @ weights @ at_pixels).reshape(len(images), -1)
+    values = (at_pixels @ weights @ at_pixels).reshape(len(images), SIDE * SIDE)
     size = xp.sqrt((values * values).mean(axis=1, keepdims=True))
     scale = 0.5 / xp.where(size > 0, size, 1)
     return weights * scale[:, :, None], values * scale

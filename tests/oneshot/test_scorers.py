@@ -7,6 +7,7 @@ import pytest
 from helpers import one_by_one
 
 from scratchnet.backend import device_of, to_device, to_host
+from scratchnet.layers import sigmoid
 from scratchnet.models.networks import compact
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.baselines import PixelNearestNeighbour
@@ -56,6 +57,17 @@ def test_every_distinct_image_is_embedded_once_and_scored_as_ever(tiny_net, gene
     pairs = shown[:40].astype(np.float32), shown[40:80].astype(np.float32)
     expected = to_host(net.similarity(*(to_device(images, device) for images in pairs)))
     np.testing.assert_allclose(to_host(scorer.similarity(*pairs)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ways", [{"views": 2}, {"align": 3}, {"views": 8, "align": 2}])
+def test_other_ways_of_scoring_are_those_of_the_network(tiny_net, generated, rng, ways):
+    (run,) = sample_runs(generated, 1, rng=rng, n_way=8)
+    scorer = Embedded(tiny_net, **ways)
+    for _ in range(2):  # the second time from the cache
+        found = scorer.scores(run.query, run.support)
+        np.testing.assert_allclose(found, tiny_net.scores(run.query, run.support, **ways), rtol=1e-3, atol=1e-3)
+    same = np.diag(tiny_net.scores(run.query, run.support, **ways | ({"align": 8} if "align" in ways else {})))
+    np.testing.assert_allclose(scorer.similarity(run.query, run.support), sigmoid(same), rtol=1e-3, atol=1e-3)
 
 
 def test_images_with_the_same_bytes_but_another_shape_or_type_are_told_apart(tiny_net, rng):
