@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,11 @@ from scratchnet.cli.options import (
 from scratchnet.common.console import say
 from scratchnet.data.locate import is_own
 from scratchnet.errors import ScratchnetError
+from scratchnet.explain.plots.atlas import atlas, survey
+from scratchnet.explain.plots.page import expect_format, expect_matplotlib, save, shortened
 from scratchnet.oneshot import tasks, trials
 from scratchnet.oneshot.baselines import BASELINES, HAUSDORFF
-from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
+from scratchnet.oneshot.scorers import Embedded, Ensemble, Recorded, WarpedQueries
 from scratchnet.oneshot.tasks import Task, Unseen
 from scratchnet.oneshot.trials import Scorer
 from scratchnet.oneshot.verification import verify
@@ -92,12 +95,24 @@ def add_to(commands: Commands) -> None:
         help="also evaluate with scores averaged over each query and K small affine distortions of it",
     )
     add_scoring(added)
+    added.add_argument(
+        "--atlas",
+        type=Path,
+        metavar="FILE",
+        help="draw the most confused pairs of characters and the clearest mistakes of these trials, by the network, or "
+        "by the ensemble of several, as .png or .svg",
+    )
     added.add_argument("--no-baselines", action="store_true", help="skip the baselines")
     add_device(added)
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the networks; exit code 0. Raises ScratchnetError if options clash."""
+    if options.atlas:
+        if options.figures:
+            raise ScratchnetError("--atlas draws the trials of one kind: leave --figures out")
+        expect_matplotlib()
+        expect_format(options.atlas)
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
     if options.pictures:
@@ -112,6 +127,24 @@ def run(options: argparse.Namespace) -> int:
     recipes = [tasks.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]
     evaluate = _all_figures if options.figures else _one_figure
     return finish(options, figures | evaluate(options, networks, recipes))
+
+
+def _evaluate_with_atlas(
+    options: argparse.Namespace, scorers: dict[str, Scorer], networks: Networks, task: Task
+) -> dict[str, Any]:
+    """`evaluate_scorers`, and the atlas of the network's errors if it is asked for: "results" and "atlas"."""
+    if not options.atlas:
+        return {"results": evaluate_scorers(scorers, task, quiet=options.json)}
+    name, net = list(networks.items())[-1]  # of several, the ensemble
+    record = Recorded(net)
+    results = evaluate_scorers(scorers | {name: record}, task, quiet=options.json)
+    found = survey(record.given, task.runs)
+    frame = (net if isinstance(net, Embedded) else net.members[0]).net.frame
+    title = options.models[0] + name.removeprefix(OURS) if len(networks) == 1 else name
+    save(atlas(found, name=shortened(title, 50), task=f"{task}", frame=frame), options.atlas)
+    if not options.json:
+        say(options.atlas)
+    return {"results": results, "atlas": {"picture": str(options.atlas), **found.as_dict()}}
 
 
 def evaluate_scorers(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) -> dict[str, dict[str, Any]]:
@@ -163,7 +196,7 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
                 raise ScratchnetError(f"--pairs needs alphabets to choose a threshold on, which {on} does not have")
             accuracies = _verify_networks(options, networks, alphabets, options.pairs)
             figures["verification"] = accuracies if len(accuracies) > 1 else next(iter(accuracies.values()))
-    return figures | {"results": evaluate_scorers(_scorers(options, networks), task, quiet=options.json)}
+    return figures | _evaluate_with_atlas(options, _scorers(options, networks), networks, task)
 
 
 def _own_figure(options: argparse.Namespace, networks: Networks, frames: Collection[str]) -> dict[str, Any]:
@@ -189,8 +222,8 @@ def _own_figure(options: argparse.Namespace, networks: Networks, frames: Collect
     scorers = _scorers(options, networks)
     if frame == "grey":  # of which no pixel is ink
         scorers.pop(HAUSDORFF, None)
-    results = evaluate_scorers(scorers, task, quiet=options.json)
-    return {"on": "own", "data": own.as_dict(), "way": way, "shot": shot, "results": results}
+    figures = {"on": "own", "data": own.as_dict(), "way": way, "shot": shot}
+    return figures | _evaluate_with_atlas(options, scorers, networks, task)
 
 
 def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:

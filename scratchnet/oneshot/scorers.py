@@ -1,4 +1,4 @@
-"""Scorers made of networks: one that caches its embeddings, an ensemble, and one that also sees warped queries."""
+"""Scorers made of networks: one that caches what it sees, an ensemble, one that also sees warped queries, and a record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -100,3 +100,21 @@ class WarpedQueries(Scorer):
         ink = queries.astype(np.float32)
         seen = [queries, *(distort(ink, np.tile(transform, (len(ink), 1))) for transform in transforms)]
         return np.mean([to_host(self.scorer.scores(images, supports)) for images in seen], axis=0)
+
+
+@dataclass(frozen=True)
+class Recorded(Scorer):
+    """A scorer that keeps the scores it gives, in order, for whoever asks more of them than how many were right."""
+
+    scorer: Scorer
+    given: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def device(self) -> Device:
+        """The device of the scorer."""
+        return self.scorer.device
+
+    def scores(self, queries: Array, supports: Array) -> np.ndarray:
+        """The scores (Q, S) of queries (Q, H, W) against supports (S, H, W), on the host."""
+        self.given.append(to_host(self.scorer.scores(queries, supports)))
+        return self.given[-1]
