@@ -163,7 +163,7 @@ def evaluate_scorers(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) 
 def _with_ensemble(networks: dict[str, Embedded], words: str) -> Networks:
     """The networks by row name, which says how they score, with their ensemble if there are several."""
     members = tuple(networks.values())
-    several = {**networks, f"ensemble of {len(networks)}": Ensemble(members)}
+    several: dict[str, Embedded | Ensemble] = {**networks, f"ensemble of {len(networks)}": Ensemble(members)}
     rows: Networks = several if len(networks) > 1 else {OURS: members[0]}
     return {f"{name}, {words}" if words else name: scorer for name, scorer in rows.items()}
 

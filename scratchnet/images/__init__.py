@@ -9,8 +9,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scratchnet.images import (
-        align, augment, blocks, channels, contrast, frames, framing, ink, lines, photo, pictures, resize, ruling, strokes,
-        warp,
+        align, augment, blocks, channels, contrast, frames, framing, ink, lines, photo, pictures, resize, ruling,
+        strokes, warp,
     )  # fmt: skip
     from scratchnet.images.frames import find_frame
     from scratchnet.images.photo import read_character

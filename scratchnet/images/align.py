@@ -84,7 +84,7 @@ def align(moving: Array, fixed: Array) -> Fit:
 def residuals(p: Array, q: Array, s: Array) -> tuple[Array, Array]:
     """r (N, P) under the fields p (N, 2, K), and its Jacobian J (N, P, 2 K), where P = S S.
 
-    q: (N, S, S), the weights of the B-splines of the images that are moved. s: (N, P), the others' values at the pixels.
+    q: (N, S, S), the weights of the B-splines of the images that are moved. s: (N, P), the others at the pixels.
     """
     xp = array_module(p, q, s)
     B = _upload(basis(q.shape[-1]), p)
@@ -154,12 +154,17 @@ def _read(images: Array, u: Array) -> tuple[Array, Array]:
     (across, across_slopes), (down, down_slopes) = (_splines(p - n) for p, n in zip(pixels, nearest, strict=True))
     column, row = (pixel.astype(xp.int64) + paper for pixel in nearest)
     corner = xp.arange(N)[:, None] * (pitch * pitch) + (row - 1) * pitch + column - 1
+    value: Any
     value, slope_x, slope_y = 0, 0, 0
     for j in range(3):
         ink = [padded[corner + (j * pitch + i)] for i in range(3)]
         line = sum(share * each for share, each in zip(across, ink, strict=True))
         line_slope = sum(share * each for share, each in zip(across_slopes, ink, strict=True))
-        value, slope_x, slope_y = value + down[j] * line, slope_x + down[j] * line_slope, slope_y + down_slopes[j] * line
+        value, slope_x, slope_y = (
+            value + down[j] * line,
+            slope_x + down[j] * line_slope,
+            slope_y + down_slopes[j] * line,
+        )
     return value, xp.stack([slope_x, slope_y], axis=1) * (side / 2)
 
 

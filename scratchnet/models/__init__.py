@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "SiameseNet", "build", "compact", "describe", "koch2015", "networks", "options_of", "parameter_count", "scoring", "siamese",
+    "SiameseNet", "build", "compact", "describe", "koch2015", "networks", "options_of", "parameter_count", "scoring",
+    "siamese",
 ]  # fmt: skip
 
 if TYPE_CHECKING:

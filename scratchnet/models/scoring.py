@@ -40,6 +40,17 @@ class Look(NamedTuple):
     embeddings: Array
     framed: Array | None
 
+    @property
+    def kept(self) -> Array:
+        """The framed images. Raises ScratchnetError where they were not kept."""
+        if self.framed is None:
+            raise ScratchnetError("these images were looked at without being kept: net.look(images, keep=True)")
+        return self.framed
+
+    def rows(self, some: Any) -> "Look":
+        """Those of the images with these numbers, (M,) or a slice; they may repeat."""
+        return Look(self.embeddings[some], None if self.framed is None else self.framed[some])
+
 
 class Aligned(NamedTuple):
     """N pairs after alignment, (N,) each: their score by (1), and T, W, r and e, which it is made of.
@@ -71,12 +82,10 @@ def in_views(images: Array, views: int) -> list[Array]:
 
 def align_pairs(a: Look, b: Look, logits: Array, *, embed: Embed, compare: Compare) -> Aligned:
     """Align N pairs, whose `logits` (N,) as they are is T."""
-    if a.framed is None or b.framed is None:
-        raise ScratchnetError("these images were looked at without being kept: net.look(images, keep=True)")
-    forth, back = align(a.framed, b.framed), align(b.framed, a.framed)
+    forth, back = align(a.kept, b.kept), align(b.kept, a.kept)
     warped_logit = (
-        compare(embed(warped(a.framed, forth.field)), b.embeddings)
-        + compare(a.embeddings, embed(warped(b.framed, back.field)))
+        compare(embed(warped(a.kept, forth.field)), b.embeddings)
+        + compare(a.embeddings, embed(warped(b.kept, back.field)))
     ) / 2
     r, e = (forth.residual + back.residual) / 2, (forth.energy + back.energy) / 2
     evidence = PLAIN * logits + WARPED * warped_logit
@@ -84,9 +93,7 @@ def align_pairs(a: Look, b: Look, logits: Array, *, embed: Embed, compare: Compa
     return Aligned(evidence / (PLAIN + WARPED), logits, warped_logit, r, e, forth, back)  # (1)
 
 
-def align_best(
-    queries: Look, supports: Look, logits: Array, count: int, *, embed: Embed, compare: Compare
-) -> Array:
+def align_best(queries: Look, supports: Look, logits: Array, count: int, *, embed: Embed, compare: Compare) -> Array:
     """The scores (Q, S) of queries against supports, given their logits as they are, after aligning the best `count`
     supports of each query; the other logits remain."""
     xp, (Q, S) = array_module(logits), logits.shape
@@ -97,10 +104,6 @@ def align_best(
         best = order[start : start + step, :count]  # (q, count)
         i = xp.arange(start, start + len(best))[:, None] + xp.zeros_like(best)
         i, j = i.reshape(-1), best.reshape(-1)
-        a, b = _chosen(queries, i), _chosen(supports, j)
-        scores[i, j] = align_pairs(a, b, logits[i, j], embed=embed, compare=compare).score
+        pairs = queries.rows(i), supports.rows(j)
+        scores[i, j] = align_pairs(*pairs, logits[i, j], embed=embed, compare=compare).score
     return scores
-
-
-def _chosen(look: Look, rows: Array) -> Look:
-    return Look(look.embeddings[rows], None if look.framed is None else look.framed[rows])

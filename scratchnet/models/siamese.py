@@ -106,9 +106,9 @@ class SiameseNet:
     ) -> Array:
         """The logits (Q, S) of each query against each support; every image is embedded once, or once in each view.
 
-        views: 1, 2 or 8 symmetries in which queries and supports are seen. align: how many of the supports that match a
-        query best are compared with it again, each warped onto the other (`models/scoring.py`). Both chosen for networks
-        like the bundled one. Raises as `prepare` does, and ScratchnetError for other numbers of views.
+        views: 1, 2 or 8 symmetries in which queries and supports are seen. align: how many of the supports that match
+        a query best are compared with it again, each warped onto the other (`models/scoring.py`), which is measured for
+        networks like the bundled one. Raises as `prepare` does, and ScratchnetError for other numbers.
         """
         named = (("queries", queries), ("supports", supports))
         seen, known = (self._look(name, images, views, align, on_error) for name, images in named)
@@ -128,7 +128,7 @@ class SiameseNet:
         return align_best(queries, supports, logits, align, embed=self._encode_like(h1), compare=self._compare)
 
     def match_pairs(self, a: Look, b: Look, *, align: bool = False) -> Array:
-        """The logits (N,) of pairs a[i] and b[i], or, with `align`, their scores after each is warped onto the other."""
+        """The logits (N,) of pairs a[i] and b[i]; with `align`, their scores after each is warped onto the other."""
         return self.align_pairs(a, b).score if align else self._compare(a.embeddings, b.embeddings)
 
     def align_pairs(self, a: Look, b: Look) -> Aligned:
@@ -208,7 +208,9 @@ class SiameseNet:
         step, xp = self.embed_batch, array_module(x)
         with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(x)))):
             by_view = [
-                xp.concatenate([self.fused.encode(self.params, y[i : i + step])[0] for i in range(0, len(y) or 1, step)])
+                xp.concatenate(
+                    [self.fused.encode(self.params, y[i : i + step])[0] for i in range(0, len(y) or 1, step)]
+                )
                 for y in in_views(x, views)
             ]
             return by_view[0][:, None] if views == 1 else xp.stack(by_view, axis=1)

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "BASELINES", "Comparison", "Embedded", "Ensemble", "ModifiedHausdorff", "PixelNearestNeighbour", "Result", "Run", "Scorer",
-    "Verifier", "WarpedQueries", "baselines", "best_threshold", "calibrated", "compare", "comparison", "count_correct", "evaluate",
-    "official_runs", "sample_runs", "scorers", "tasks", "trials", "verification", "verify", "wilson_interval",
+    "BASELINES", "Comparison", "Embedded", "Ensemble", "ModifiedHausdorff", "PixelNearestNeighbour", "Result",
+    "Run", "Scorer", "Verifier", "WarpedQueries", "baselines", "best_threshold", "calibrated", "compare",
+    "comparison", "count_correct", "evaluate", "official_runs", "sample_runs", "scorers", "tasks", "trials",
+    "verification", "verify", "wilson_interval",
 ]  # fmt: skip
 
 if TYPE_CHECKING:

@@ -103,7 +103,10 @@ def right(scorer: Scorer, runs: Sequence[Run]) -> np.ndarray:
     """Which of the trials of these runs, (T,) bool, one run after the other, a scorer has right."""
     scored = [scorer.scores(to_device(run.query, scorer.device), to_device(run.support, scorer.device)) for run in runs]
     return np.concatenate(
-        [correct_trials(to_host(each), run.support_labels, run.query_labels) for each, run in zip(scored, runs, strict=True)]
+        [
+            correct_trials(to_host(each), run.support_labels, run.query_labels)
+            for each, run in zip(scored, runs, strict=True)
+        ]
     )
 
 

@@ -1,4 +1,4 @@
-"""Scorers made of networks: one that caches what it sees, an ensemble, one that also sees warped queries, and a record."""
+"""Scorers made of networks: one that caches what it sees, an ensemble, one that also sees warped queries, a record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,11 +51,11 @@ class Embedded(Scorer):
         if new:
             unseen = to_device(images[list(new.values())], self.net.device)
             seen = self.net.look(unseen, views=self.views, keep=self.align > 0)
-            self._cache |= {key: Look(*(part if part is None else part[i : i + 1] for part in seen))
-                            for i, key in enumerate(new)}  # fmt: skip
-        embeddings, framed = zip(*(self._cache[key] for key in keys), strict=True)
-        xp = array_module(*embeddings)
-        return Look(xp.concatenate(embeddings), xp.concatenate(framed) if self.align else None)
+            self._cache |= {key: seen.rows(slice(i, i + 1)) for i, key in enumerate(new)}
+        kept = [self._cache[key] for key in keys]
+        xp = array_module(*(look.embeddings for look in kept))
+        embeddings = xp.concatenate([look.embeddings for look in kept])
+        return Look(embeddings, xp.concatenate([look.kept for look in kept]) if self.align else None)
 
 
 @dataclass(frozen=True)

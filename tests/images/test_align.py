@@ -1,4 +1,4 @@
-"""A smooth field warps one drawing onto another: its Jacobian is right, its steps go down, and what is moved comes back."""
+"""A smooth field warps one drawing onto another: its Jacobian is right, its steps go down, what is moved comes back."""
 
 from itertools import pairwise
 

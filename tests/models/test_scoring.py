@@ -66,7 +66,9 @@ def test_a_query_is_aligned_without_a_look_at_the_others(net, drawn):
     queries, supports = drawn
     together = net.scores(queries, supports, align=3)
     for q in range(6):
-        np.testing.assert_allclose(net.scores(queries[q : q + 1], supports, align=3)[0], together[q], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            net.scores(queries[q : q + 1], supports, align=3)[0], together[q], rtol=1e-3, atol=1e-3
+        )
 
 
 def test_a_picture_and_itself_need_no_warping(net, drawn):
@@ -91,7 +93,9 @@ def test_what_was_skipped_is_never_among_the_best(net, drawn):
     given = [supports[0], b"no picture", *supports[1:]]
     found = net.scores(list(queries), given, align=6, on_error="skip")
     assert np.isnan(found[:, 1]).all()
-    np.testing.assert_allclose(np.delete(found, 1, axis=1), net.scores(queries, supports, align=6), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        np.delete(found, 1, axis=1), net.scores(queries, supports, align=6), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_every_device_scores_alike(net, drawn, device):

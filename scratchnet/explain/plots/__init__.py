@@ -7,7 +7,8 @@ is drawn. No picture touches pyplot, its backend or its settings.
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "alignment", "atlas", "confusions", "curves", "embedding", "filters", "gradients", "page", "pictures", "subjects", "warps",
+    "alignment", "atlas", "confusions", "curves", "embedding", "filters", "gradients", "page", "pictures", "subjects",
+    "warps",
 ]  # fmt: skip
 
 if TYPE_CHECKING:

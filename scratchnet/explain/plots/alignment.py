@@ -5,13 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchnet.backend import array_module, to_host
-from scratchnet.errors import ScratchnetError
+from scratchnet.backend import to_host
 from scratchnet.explain.plots.page import (
     BLUE,
     GREEN,
     GREY,
-    LIGHT,
     RED,
     WIDTH,
     Axes,
@@ -48,17 +46,12 @@ class Fitted(NamedTuple):
 def fitted(net: SiameseNet, query: Look, supports: Look, names: Sequence[str], count: int) -> list[Fitted]:
     """The `count` supports that match one query best, as the network sees them, the best after aligning first.
 
-    query and supports: kept by `net.look(..., keep=True)`. names: of all supports. Raises ScratchnetError otherwise.
+    query and supports: of `net.look(..., keep=True)`, or ScratchnetError is raised. names: of all supports.
     """
-    if query.framed is None or supports.framed is None:
-        raise ScratchnetError("these images were looked at without being kept: net.look(images, keep=True)")
     best = np.argsort(-to_host(net.match(query, supports))[0])[:count]
-    xp = array_module(query.framed)
-    some = net.device.upload(best)
-    chosen = Look(supports.embeddings[some], supports.framed[some])
-    repeated = Look(*(xp.repeat(part, len(best), axis=0) for part in query))
+    repeated, chosen = query.rows(net.device.upload(0 * best)), supports.rows(net.device.upload(best))
     made = net.align_pairs(repeated, chosen)
-    pictures = repeated.framed, chosen.framed, warped(repeated.framed, made.forth.field), made.forth.field
+    pictures = repeated.kept, chosen.kept, warped(repeated.kept, made.forth.field), made.forth.field
     arrays = [to_host(each) for each in (*pictures, *made[:5])]
     fits = [
         Fitted(names[number], *(array[n] for array in arrays[:4]), *(float(array[n]) for array in arrays[4:]))
@@ -99,7 +92,9 @@ def _draw_grid(axes: Axes, field: np.ndarray, side: int) -> None:
     for place in places:
         for x, y in ((along, np.full(FINE, place)), (np.full(FINE, place), along)):
             u = field @ basis_at(x, y).T
-            axes.plot((x + u[0] + 1) * side / 2 - 0.5, (y + u[1] + 1) * side / 2 - 0.5, color=BLUE, linewidth=0.5, alpha=0.7)
+            axes.plot(
+                (x + u[0] + 1) * side / 2 - 0.5, (y + u[1] + 1) * side / 2 - 0.5, color=BLUE, linewidth=0.5, alpha=0.7
+            )
     axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
 
 

@@ -5,7 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet.explain.plots.confusions import ACROSS, Choice, best_example, draw_choices, framed, made_choices, names_of
+from scratchnet.explain.plots.confusions import (
+    ACROSS,
+    Choice,
+    best_example,
+    draw_choices,
+    framed,
+    made_choices,
+    names_of,
+)
 from scratchnet.explain.plots.page import (
     BLACK,
     BLUE,
@@ -67,7 +75,7 @@ def survey(scored: Sequence[np.ndarray], runs: Sequence[Run]) -> Atlas:
 
 def _confused(scored: Sequence[np.ndarray], runs: Sequence[Run]) -> list[Pair]:
     compared: dict[tuple[str, str, str], int] = {}
-    lost: dict[tuple[str, str, str], list[tuple[np.ndarray, ...]]] = {}  # of each loss: drawings of one, of the other
+    lost: dict[tuple[str, str, str], list[tuple[list[Any], list[Any]]]] = {}  # drawings of the one, of the other
     for scores, run in zip(scored, runs, strict=True):
         of_character, characters = class_scores(scores, run.support_labels), np.unique(run.support_labels)
         names, alphabet = names_of(run), run.alphabet or run.name
@@ -83,10 +91,11 @@ def _confused(scored: Sequence[np.ndarray], runs: Sequence[Run]) -> list[Pair]:
                     support, rival = (
                         run.support[best_example(scores[n], run.support_labels, each)] for each in (label, other)
                     )
-                    drawn = [run.query[n], support], [rival]
-                    lost.setdefault(key, []).append(drawn if one == names[label] else drawn[::-1])
+                    own_drawn, other_drawn = [run.query[n], support], [rival]
+                    first = one == names[label]
+                    lost.setdefault(key, []).append((own_drawn, other_drawn) if first else (other_drawn, own_drawn))
     pairs = [
-        Pair(key[0], key[1:], len(losses), compared[key], tuple(_distinct(losses, side) for side in (0, 1)))
+        Pair(key[0], key[1:], len(losses), compared[key], (_distinct(losses, 0), _distinct(losses, 1)))
         for key, losses in lost.items()
     ]
     return sorted(pairs, key=lambda pair: (-pair.lost, -pair.lost / pair.compared, pair.alphabet, pair.names))

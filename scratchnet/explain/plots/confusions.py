@@ -6,17 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchnet.backend import to_host
-from scratchnet.explain.plots.page import (
-    GREEN,
-    GREY,
-    RED,
-    WIDTH,
-    Figure,
-    in_our_style,
-    new_figure,
-    shortened,
-    show_ink,
-)
+from scratchnet.explain.plots.page import GREEN, GREY, RED, WIDTH, Figure, in_our_style, new_figure, shortened, show_ink
 from scratchnet.images.frames import find_frame
 from scratchnet.layers import sigmoid
 from scratchnet.models.siamese import SiameseNet
@@ -72,10 +62,18 @@ def made_choices(scored: Sequence[np.ndarray], runs: Sequence[Run]) -> list[Choi
         for n, label in enumerate(run.query_labels):
             right = int(np.searchsorted(characters, label))
             other = int(np.where(characters == label, -np.inf, of_character[n]).argmax())
-            shown = (run.support[best_example(scores[n], run.support_labels, characters[k])] for k in (right, other))
-            logits = (float(of_character[n, k]) for k in (right, other))
+            shown = [best_example(scores[n], run.support_labels, characters[k]) for k in (right, other)]
             found.append(
-                Choice(run.query[n], *shown, *logits, names[label], names[characters[other]], run.alphabet or run.name)
+                Choice(
+                    run.query[n],
+                    right=run.support[shown[0]],
+                    other=run.support[shown[1]],
+                    right_logit=float(of_character[n, right]),
+                    other_logit=float(of_character[n, other]),
+                    right_name=names[label],
+                    other_name=names[characters[other]],
+                    alphabet=run.alphabet or run.name,
+                )
             )
     return sorted(found, key=lambda choice: choice.margin)
 
@@ -112,7 +110,9 @@ def confusions(made: Sequence[Choice], *, name: str, task: str) -> Figure:
     return figure
 
 
-def draw_choices(figure: Figure, shown: Sequence[Choice], down: int, *, frame: str = "page", named: bool = False) -> None:
+def draw_choices(
+    figure: Figure, shown: Sequence[Choice], down: int, *, frame: str = "page", named: bool = False
+) -> None:
     """Query, other and right one of each choice, ACROSS choices in a row of `down` rows.
 
     frame: what to show of each drawing, as for `framed`. named: write alphabet and characters below.

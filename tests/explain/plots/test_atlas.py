@@ -97,8 +97,9 @@ def test_the_picture_names_pairs_and_shows_their_drawings(scored, runs, tmp_path
     drawn = sum(min(DRAWINGS, len(drawings)) for pair in pairs for drawings in pair.drawings)
     assert len(shown(figure)) == drawn + 3 * mistakes
     assert texts(figure)[0] == f"a network: {wrong} of 40 choices wrong, {2.5 * wrong:.1f} %"
-    assert f"{pairs[0].alphabet}: {pairs[0].names[0]} or {pairs[0].names[1]}, {pairs[0].lost} of {pairs[0].compared}" in (
-        texts(figure)
+    assert (
+        f"{pairs[0].alphabet}: {pairs[0].names[0]} or {pairs[0].names[1]}, {pairs[0].lost} of {pairs[0].compared}"
+        in (texts(figure))
     )
     assert "Right by alphabet: " in figure.get_supxlabel().replace("\n", " ")
     save(figure, tmp_path / "atlas.png")
