@@ -7,6 +7,10 @@ Each way is compared with scoring by one look at each image. --alphabets: `valid
 ones; or names, with commas between. Alphabets that a network was trained on are refused. With several networks (twins
 of other seeds), the last rows have the mean of their gains, trial by trial. --json FILE keeps which trials were right,
 and what is kept there is not computed again.
+
+    python benchmarks/scorings.py omniglot --time
+
+times a 20-way trial instead, one query and 20 supports as arrays, each way in turn: the median of TURNS and quartiles.
 """
 
 import argparse
@@ -20,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.checkpoint import load_model_with_notes
+from scratchnet.checkpoint import load_model, load_model_with_notes
 from scratchnet.data.alphabets import Alphabet, pick
+from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import BACKGROUND_FILES, CONFIRMATION_ALPHABETS, VALIDATION_ALPHABETS
@@ -34,6 +39,7 @@ from scratchnet.oneshot.tasks import kept_out, random_task, recipe_of, unseen
 
 SETS = {"validation": VALIDATION_ALPHABETS, "confirmation": CONFIRMATION_ALPHABETS}
 PLAIN = "views=1"
+TURNS = 21
 
 
 def parsed(way: str) -> dict[str, int]:
@@ -83,6 +89,26 @@ def mean_row(comparisons: Sequence[Comparison]) -> str:
     )
 
 
+def timed(options: argparse.Namespace) -> int:
+    """Print the milliseconds of a trial by each way, and how many times those of one look they are."""
+    (alphabet,) = generate_alphabets(1, characters=20, drawers=2, image_size=105, seed=0)
+    query, supports = alphabet.images[:1, 0], alphabet.images[:, 1]
+    ways = {way: parsed(way) for way in dict.fromkeys([PLAIN, *options.ways])}
+    for model in options.models:
+        net = load_model(model)
+        taken: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(TURNS + 1):
+            for way, settings in ways.items():
+                start = time.perf_counter()
+                net.scores(query, supports, **settings)
+                taken[way].append(1000 * (time.perf_counter() - start))
+        for way, each in taken.items():
+            low, middle, high = np.percentile(each[1:], [25, 50, 75])  # the first turn warms up
+            times = np.median(np.divide(each[1:], taken[PLAIN][1:]))
+            print(f"{model}, {way}: {middle:.1f} ms ({low:.1f} - {high:.1f}), {times:.2f} of one look each")
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare ways of scoring on the same random trials.")
     parser.add_argument("models", nargs="+", metavar="MODEL")
@@ -95,9 +121,10 @@ def main() -> int:
     parser.add_argument("--across", action="store_true")
     parser.add_argument("--data")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--time", action="store_true")
     options = parser.parse_args()
     try:
-        return measured(options)
+        return (timed if options.time else measured)(options)
     except ScratchnetError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
