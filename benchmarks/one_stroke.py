@@ -63,7 +63,7 @@ def traced(ink: np.ndarray) -> list[Stroke]:
     pieces = [_walked(lines_of) for lines_of in _each(lines & ~grown(joints))]
     near = grown(joints, 3)
     ends = [[bool(near[tuple(end)]) for end in (piece[0], piece[-1])] for piece in pieces]
-    return _joined([piece for piece in pieces], ends, parts(grown(joints, 2)))
+    return _joined(pieces, ends, parts(grown(joints, 2)))
 
 
 def _branches(lines: np.ndarray) -> np.ndarray:
@@ -220,7 +220,9 @@ def near_miss(drawings: Sequence[np.ndarray], edit: str, rng: np.random.Generato
         each.ink if match is None else each.edited(edit, match, amount)
         for each, (match, _) in zip(seen, found, strict=True)
     ]
-    differs = [np.count_nonzero(new != each.ink) / np.count_nonzero(each.ink) for new, each in zip(changed, seen, strict=True)]
+    differs = [
+        np.count_nonzero(new != each.ink) / np.count_nonzero(each.ink) for new, each in zip(changed, seen, strict=True)
+    ]
     left = [np.count_nonzero(new) / np.count_nonzero(each.ink) for new, each in zip(changed, seen, strict=True)]
     return changed if np.median(differs) > 0.04 and min(left) > 0.2 else None
 
@@ -233,7 +235,9 @@ def with_near_misses(alphabet: Alphabet, edits: Sequence[str], rng: np.random.Ge
             if (made := near_miss(list(drawings), str(edit), rng)) is not None:
                 added.append(np.stack(made))
                 break
-    return Alphabet(alphabet.name, np.concatenate([alphabet.images, np.array(added).reshape(-1, *alphabet.images.shape[1:])]))
+    return Alphabet(
+        alphabet.name, np.concatenate([alphabet.images, np.array(added).reshape(-1, *alphabet.images.shape[1:])])
+    )
 
 
 def write_set(path: Path, alphabets: Sequence[Alphabet]) -> None:
@@ -253,7 +257,9 @@ def write_set(path: Path, alphabets: Sequence[Alphabet]) -> None:
 
 def picture(made: Sequence[tuple[str, np.ndarray, np.ndarray]], path: Path) -> None:
     """Draw characters by six drawers each, and their near misses below them."""
-    figure = new_figure(WIDTH, 0.5 + 1.15 * len(made), title="Characters, and their near misses by one stroke below them")
+    figure = new_figure(
+        WIDTH, 0.5 + 1.15 * len(made), title="Characters, and their near misses by one stroke below them"
+    )
     boxes = np.atleast_1d(figure.subfigures(len(made), 1))
     for box, (edit, before, after) in zip(boxes, made, strict=True):
         panels = box.subplots(2, 12)
@@ -292,7 +298,9 @@ def main() -> int:
     enriched = []
     for alphabet in alphabets:
         enriched.append(alphabet if alphabet.name in kept_out else with_near_misses(alphabet, options.edits, rng))
-        print(f"{alphabet.name}: {alphabet.characters} characters, {enriched[-1].characters} with near misses", flush=True)
+        print(
+            f"{alphabet.name}: {alphabet.characters} characters, {enriched[-1].characters} with near misses", flush=True
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     write_set(options.out / "images_background.zip", enriched)
     return 0

@@ -8,6 +8,10 @@ ones; or names, with commas between. Alphabets that a network was trained on are
 of other seeds), the last rows have the mean of their gains, trial by trial. --json FILE keeps which trials were right,
 and what is kept there is not computed again.
 
+    python benchmarks/scorings.py MODEL... --against MODEL... [--ways WAY] [--alphabets validation] [--data DIR]
+
+compares networks instead, each with the one in the same place after --against, by one look or by the first of --ways.
+
     python benchmarks/scorings.py omniglot --time
 
 times a 20-way trial instead, one query and 20 supports as arrays, each way in turn: the median of TURNS and quartiles.
@@ -32,13 +36,16 @@ from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import BACKGROUND_FILES, CONFIRMATION_ALPHABETS, VALIDATION_ALPHABETS
 from scratchnet.errors import DataError, ScratchnetError
 from scratchnet.files.atomic import write_bytes
+from scratchnet.models.scoring import expect_ways
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.comparison import Comparison, paired, right
 from scratchnet.oneshot.scorers import Embedded
 from scratchnet.oneshot.tasks import kept_out, random_task, recipe_of, unseen
+from scratchnet.oneshot.trials import Run
 
 SETS = {"validation": VALIDATION_ALPHABETS, "confirmation": CONFIRMATION_ALPHABETS}
 PLAIN = "views=1"
+WAYS = ("views=8", "align=5", "views=8,align=5")
 TURNS = 21
 
 
@@ -46,9 +53,11 @@ def parsed(way: str) -> dict[str, int]:
     """ "views=8,align=5" as the options of `Embedded`."""
     try:
         options = {name: int(number) for name, number in (part.split("=") for part in way.split(","))}
-        Embedded(None, **options)
-    except (TypeError, ValueError) as cause:
-        raise ScratchnetError(f"--ways {way}: write views=N, align=N or both with a comma between") from cause
+    except ValueError:
+        options = {}
+    if not options or not options.keys() <= {"views", "align"}:
+        raise ScratchnetError(f"--ways {way}: write views=N, align=N or both with a comma between")
+    expect_ways(options.get("views", 1), options.get("align", 0))
     return options
 
 
@@ -93,7 +102,7 @@ def timed(options: argparse.Namespace) -> int:
     """Print the milliseconds of a trial by each way, and how many times those of one look they are."""
     (alphabet,) = generate_alphabets(1, characters=20, drawers=2, image_size=105, seed=0)
     query, supports = alphabet.images[:1, 0], alphabet.images[:, 1]
-    ways = {way: parsed(way) for way in dict.fromkeys([PLAIN, *options.ways])}
+    ways = {way: parsed(way) for way in dict.fromkeys([PLAIN, *(options.ways or WAYS)])}
     for model in options.models:
         net = load_model(model)
         taken: dict[str, list[float]] = {way: [] for way in ways}
@@ -112,7 +121,8 @@ def timed(options: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare ways of scoring on the same random trials.")
     parser.add_argument("models", nargs="+", metavar="MODEL")
-    parser.add_argument("--ways", nargs="+", default=["views=8", "align=5", "views=8,align=5"], metavar="WAY")
+    parser.add_argument("--ways", nargs="+", default=[], metavar="WAY", help=f"default: {' '.join(WAYS)}")
+    parser.add_argument("--against", nargs="+", default=[], metavar="MODEL")
     parser.add_argument("--alphabets", default="validation")
     parser.add_argument("--trials", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
@@ -131,8 +141,14 @@ def main() -> int:
 
 
 def measured(options: argparse.Namespace) -> int:
-    ways = {way: parsed(way) for way in dict.fromkeys([PLAIN, *options.ways])}
-    loaded = {model: load_model_with_notes(model) for model in options.models}
+    """Print each comparison, and their means over several networks."""
+    if options.against and len(options.against) != len(options.models):
+        raise ScratchnetError(
+            f"--against names {len(options.against)} networks for {len(options.models)}: give as many"
+        )
+    ways = {way: parsed(way) for way in options.ways or (() if options.against else WAYS)}
+    models = list(dict.fromkeys([*options.models, *options.against]))
+    loaded = {model: load_model_with_notes(model) for model in models}
     recipes = {model: recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()}
     alphabets = alphabets_called(options.alphabets, options.data, recipes)
     task = random_task(
@@ -141,29 +157,49 @@ def measured(options: argparse.Namespace) -> int:
     )  # fmt: skip
     title = f"{task}, {sum(len(run.query) for run in task.runs)} trials, seed {options.seed}"
     print(title, flush=True)
-    kept = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    kept = Kept(title, task.runs, options.json)
+
+    def compared(model: str, first: np.ndarray, name: str, way: str) -> None:
+        second = kept.right(name, loaded[name][0], way, parsed(way))
+        found.setdefault(way, []).append(comparison := paired(first, second, task.runs))
+        print(f"  {model}: {comparison}", flush=True)
+        each = comparison.gains(comparison.alphabet)
+        print("    " + ", ".join(f"{alphabet} {100 * gain:+.1f}" for alphabet, gain in each.items()), flush=True)
+
     found: dict[str, list[Comparison]] = {}
-    for model, (net, _) in loaded.items():
-        for way, settings in ways.items():
-            key = f"{title}; {model} {digest(net)}; {way}"
-            if key not in kept:
-                start = time.perf_counter()
-                scored = right(Embedded(net, **settings), task.runs)
-                seconds = time.perf_counter() - start
-                kept[key] = {"right": "".join("01"[each] for each in scored.tolist()), "seconds": seconds}
-                if options.json:
-                    write_bytes(options.json, json.dumps(kept, indent=1).encode())
-        rows = {way: np.array(list(kept[f"{title}; {model} {digest(net)}; {way}"]["right"])) == "1" for way in ways}
-        for way in ways:
-            if way != PLAIN:
-                found.setdefault(way, []).append(paired(rows[PLAIN], rows[way], task.runs))
-                print(f"  {model}, {way}: {found[way][-1]}", flush=True)
-                each = found[way][-1].gains(found[way][-1].alphabet)
-                print("    " + ", ".join(f"{name} {100 * gain:+.1f}" for name, gain in each.items()), flush=True)
-    if len(loaded) > 1:
+    for number, model in enumerate(options.models):
+        if options.against:
+            way, other = next(iter(ways), PLAIN), options.against[number]
+            first = kept.right(other, loaded[other][0], way, parsed(way))
+            compared(f"{model} against {other}, {way}", first, model, way)
+        else:
+            first = kept.right(model, loaded[model][0], PLAIN, parsed(PLAIN))
+            for way in ways:
+                compared(f"{model}, {way}", first, model, way)
+    if len(options.models) > 1:
         for way, comparisons in found.items():
-            print(f"  mean of {len(loaded)}, {way}: {mean_row(comparisons)}")
+            print(f"  mean of {len(comparisons)}, {way}: {mean_row(comparisons)}")
     return 0
+
+
+class Kept:
+    """Which trials each network has right by each way, computed once and, if there is a file, kept in it."""
+
+    def __init__(self, title: str, runs: Sequence[Run], path: Path | None) -> None:
+        self.title, self.runs, self.path = title, runs, path
+        self.found = json.loads(path.read_text()) if path and path.exists() else {}
+
+    def right(self, model: str, net: SiameseNet, way: str, settings: dict[str, int]) -> np.ndarray:
+        """Which trials (T,) bool."""
+        key = f"{self.title}; {model} {digest(net)}; {way}"
+        if key not in self.found:
+            start = time.perf_counter()
+            scored = right(Embedded(net, **settings), self.runs)
+            seconds = time.perf_counter() - start
+            self.found[key] = {"right": "".join("01"[each] for each in scored.tolist()), "seconds": seconds}
+            if self.path:
+                write_bytes(self.path, json.dumps(self.found, indent=1).encode())
+        return np.array(list(self.found[key]["right"])) == "1"
 
 
 if __name__ == "__main__":

@@ -61,6 +61,16 @@ def test_each_way_is_compared_with_one_look_and_networks_are_averaged(ask):
     assert f"one.npz, views=2: {evaluate(net, task.runs).accuracy:.2%} -> " in out
 
 
+def test_networks_are_compared_with_others_in_their_place(ask):
+    saved("one.npz", 1)
+    two = saved("two.npz", 2)
+    code, out, _ = ask("one.npz", "--against", "two.npz", "--alphabets", "glyphs", "--trials", "40")
+    assert code == 0
+    task = tasks.random_task("glyphs", splits.glyph_split(16).test, trials=40, seed=0)
+    assert f"one.npz against two.npz, views=1: {evaluate(two, task.runs).accuracy:.2%} -> " in out
+    assert "names 1 networks for 2: give as many" in ask("one.npz", "two.npz", "--against", "two.npz")[2]
+
+
 def test_what_is_kept_is_not_computed_again_unless_the_weights_change(ask):
     saved("net.npz", 1)
     arguments = "net.npz", "--alphabets", "glyphs", "--trials", "20", "--ways", "views=2", "--json", "kept.json"
