@@ -169,7 +169,11 @@ class Traced:
         kept = [stroke.points for stroke in self.strokes]
         mine = {tuple(point) for point in points}
         others = [point for each in kept for point in each if tuple(point) not in mine]
-        return self.ink & (~gone | self._drawn(np.array(others, np.int64).reshape(-1, 2), 0.55 * self.pen))
+        left = self.ink & (~gone | self._drawn(np.array(others, np.int64).reshape(-1, 2), 0.55 * self.pen))
+        numbers, least = parts(left), int(self.pen**2)
+        sizes = np.bincount(numbers.ravel())
+        specks = (sizes < least)[numbers] & ~(np.bincount(parts(self.ink).ravel()) < least)[parts(self.ink)]
+        return left & ~specks  # which are rims of what was taken away
 
     def _drawn(self, points: np.ndarray, radius: float) -> np.ndarray:
         line = np.zeros(self.ink.shape, bool)
@@ -195,9 +199,8 @@ def _line(points: np.ndarray) -> np.ndarray:
     return np.concatenate([points, middles])
 
 
-def near_miss(drawings: Sequence[np.ndarray], edit: str, rng: np.random.Generator) -> list[np.ndarray] | None:
+def near_miss(seen: Sequence[Traced], edit: str, rng: np.random.Generator) -> list[np.ndarray] | None:
     """Drawings (H, W) bool of one character, each with the same edit; None where no stroke of it serves."""
-    seen = [Traced.of(ink) for ink in drawings]
     model = seen[int(rng.integers(len(seen)))]
     total = sum(len(stroke.points) for stroke in model.strokes)
     usable = [
@@ -231,8 +234,9 @@ def with_near_misses(alphabet: Alphabet, edits: Sequence[str], rng: np.random.Ge
     """The alphabet with a near miss of each of its characters, as far as an edit is found for it, after them."""
     added = []
     for drawings in alphabet.images:
+        seen = [Traced.of(ink) for ink in drawings]
         for edit in rng.permutation(list(edits)):
-            if (made := near_miss(list(drawings), str(edit), rng)) is not None:
+            if (made := near_miss(seen, str(edit), rng)) is not None:
                 added.append(np.stack(made))
                 break
     return Alphabet(
@@ -291,7 +295,7 @@ def main() -> int:
         for number in range(12):
             alphabet, edit = some[number % len(some)], options.edits[number % len(options.edits)]
             for drawings in rng.permutation(alphabet.images):
-                if (after := near_miss(list(drawings), edit, rng)) is not None:
+                if (after := near_miss([Traced.of(ink) for ink in drawings], edit, rng)) is not None:
                     made.append((edit, drawings, np.stack(after)))
                     break
         picture(made, options.picture)
