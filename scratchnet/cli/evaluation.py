@@ -16,6 +16,7 @@ from scratchnet.cli.options import (
     add_pictures,
     add_scoring,
     at_least,
+    expect_picture,
     finish,
     read_own_data,
     scoring_in_words,
@@ -24,7 +25,7 @@ from scratchnet.common.console import say
 from scratchnet.data.locate import is_own
 from scratchnet.errors import ScratchnetError
 from scratchnet.explain.plots.atlas import atlas, survey
-from scratchnet.explain.plots.page import expect_format, expect_matplotlib, save, shortened
+from scratchnet.explain.plots.page import save, shortened
 from scratchnet.oneshot import tasks, trials
 from scratchnet.oneshot.baselines import BASELINES, HAUSDORFF
 from scratchnet.oneshot.scorers import Embedded, Ensemble, Recorded, WarpedQueries
@@ -111,8 +112,7 @@ def run(options: argparse.Namespace) -> int:
     if options.atlas:
         if options.figures:
             raise ScratchnetError("--atlas draws the trials of one kind: leave --figures out")
-        expect_matplotlib()
-        expect_format(options.atlas)
+        expect_picture(options.atlas)
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
     if options.pictures:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from math import inf, nan
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -16,6 +17,7 @@ from scratchnet.checkpoint import load_bundled, load_model
 from scratchnet.common.console import is_terminal, note, write
 from scratchnet.common.spelling import closest, hint
 from scratchnet.data.own import OwnData, read_own
+from scratchnet.explain.plots.page import expect_format, expect_matplotlib
 from scratchnet.models.scoring import VIEWS
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.pretrained import DEFAULT
@@ -157,6 +159,16 @@ def add_scoring(added: argparse.ArgumentParser) -> None:
         help="compare each query with its N best matches again, each warped onto the other; 5 is a good number, 0 "
         "for none (default: 0)",
     )
+
+
+def expect_picture(path: Path) -> None:
+    """Make the folder of a picture that a command will draw, before it computes what to draw.
+
+    Raises ScratchnetError without matplotlib, and for a format that is not written.
+    """
+    expect_matplotlib()
+    expect_format(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def scoring_in_words(options: argparse.Namespace) -> str:

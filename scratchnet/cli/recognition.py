@@ -18,6 +18,7 @@ from scratchnet.cli.options import (
     add_pictures,
     add_scoring,
     chosen_model,
+    expect_picture,
     finish,
     share,
 )
@@ -25,7 +26,7 @@ from scratchnet.common.console import note, say, write
 from scratchnet.data.folders import Found, find_pictures, pictures_in
 from scratchnet.errors import NonFiniteError, ScratchnetError
 from scratchnet.explain.plots.alignment import alignment, fitted
-from scratchnet.explain.plots.page import expect_format, expect_matplotlib, save
+from scratchnet.explain.plots.page import save
 from scratchnet.layers import sigmoid
 from scratchnet.models.scoring import Look
 from scratchnet.models.siamese import SiameseNet
@@ -111,8 +112,7 @@ def classify(options: argparse.Namespace) -> int:
     if options.plot:
         if not (options.align and one):
             raise ScratchnetError("--plot draws how one query is aligned: give --align 5 and a single query")
-        expect_matplotlib()
-        expect_format(options.plot)
+        expect_picture(options.plot)
     net = _network(options)
     found = find_pictures(last, flat=True)
     if found.others:

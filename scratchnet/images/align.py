@@ -27,7 +27,8 @@ its gradient, J' (r + J d) / v + (p + d) / w^2, is zero:
 
     d = -(J' J / v + diag(1 / w^2))^-1 (J' r / v + p / w^2)        (5)
 
-No line search is needed: from p = 0, STEPS of them suffice (tests/images/test_align.py).
+No line search is needed: from p = 0, each of them lowers F, and the first STEPS take it nine tenths of its way down
+(tests/images/test_align.py).
 """
 
 from functools import lru_cache
@@ -38,7 +39,7 @@ import numpy as np
 from scratchnet.backend import CPU, Array, array_module, device_of, for_each
 from scratchnet.images.warp import sample
 
-SIDE = 24  # pixels a side of what is fitted: a field is smooth, and finer detail only misleads it
+SIDE = 24  # pixels a side of what is fitted: a smooth field needs no finer detail
 BLUR = 0.7  # standard deviation of the blur, in these pixels, so that strokes that are apart still feel each other
 WAVES = 4  # frequencies of the cosines along an axis, 0 to 3
 SHIFT, LINEAR, BEND = 0.1, 0.12, 0.08  # w for 1, for x and y, and for a cosine of frequency 1, in half sides

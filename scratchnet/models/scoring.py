@@ -12,7 +12,7 @@ logits after warping, r and e the mean residual and energy of the two fits:
 Warped enough, other characters match as well, so W alone is worth less than T: r and e say how much it took. The
 weights were chosen on alphabets kept out of training (benchmarks/record.md); 0.012 and 7.4 are the medians over pairs
 of one character, so that the score of a typical pair remains its logit, and can stand beside those that are not
-aligned. W is no logit to rely on where T is none: the network decides what is worth aligning.
+aligned.
 """
 
 from collections.abc import Callable

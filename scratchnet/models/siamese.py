@@ -119,8 +119,10 @@ class SiameseNet:
         return self._look("images", images, views, int(keep), on_error)
 
     def match(self, queries: Look, supports: Look, *, align: int = 0) -> Array:
-        """`scores` of images that were looked at before."""
+        """`scores` of images that were looked at before. Raises ShapeError unless both were seen in as many views."""
         h1, h2 = queries.embeddings, supports.embeddings
+        if h1.shape[1] != h2.shape[1]:
+            raise ShapeError(f"queries were seen in views={h1.shape[1]} and supports in views={h2.shape[1]}: take one")
         by_view = [self.scores_of(h1[:, v], h2[:, v]) for v in range(h1.shape[1])]
         logits = sum(by_view[1:], start=by_view[0]) / len(by_view)
         if not align:

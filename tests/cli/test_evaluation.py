@@ -185,10 +185,10 @@ def test_other_numbers_of_views_and_matches_are_refused(options, refused, run):
 
 def test_the_atlas_is_of_the_trials_that_were_counted(ask, run, other, tmp_path):
     pytest.importorskip("matplotlib")
-    arguments = "evaluate", run, "--trials", "40", "--no-baselines", "--atlas", "atlas.png"
+    arguments = "evaluate", run, "--trials", "40", "--no-baselines", "--atlas", "pictures/atlas.png"
     answer = ask(*arguments)
-    assert answer.out.splitlines()[-1] == "atlas.png"
-    assert (tmp_path / "atlas.png").read_bytes().startswith(b"\x89PNG")
+    assert answer.out.splitlines()[-1] == "pictures/atlas.png"
+    assert (tmp_path / "pictures" / "atlas.png").read_bytes().startswith(b"\x89PNG")
     found = ask(*arguments, "--json").json
     by_alphabet = found["atlas"]["by_alphabet"].values()
     assert sum(each["correct"] for each in by_alphabet) == found["results"]["scratchnet"]["correct"]

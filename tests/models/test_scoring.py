@@ -6,7 +6,7 @@ from siamese_nets import SIZE, images, placed
 
 from scratchnet.backend import to_device, to_host
 from scratchnet.data.glyphs import generate_alphabets
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import ScratchnetError, ShapeError
 from scratchnet.images.align import align, warped
 from scratchnet.images.augment import symmetry
 from scratchnet.models.scoring import VIEWS
@@ -120,6 +120,12 @@ def test_without_a_query_there_are_no_scores(net, drawn):
 def test_other_numbers_are_refused(net, drawn, options, message):
     with pytest.raises(ScratchnetError, match=message):
         net.scores(*drawn, **options)
+
+
+def test_looks_in_different_views_are_not_compared(net, drawn):
+    queries, supports = (net.look(each, views=views) for each, views in zip(drawn, (2, 8), strict=True))
+    with pytest.raises(ShapeError, match="queries were seen in views=2 and supports in views=8"):
+        net.match(queries, supports)
 
 
 def test_what_was_not_kept_cannot_be_aligned(net, drawn):
