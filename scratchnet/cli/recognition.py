@@ -133,10 +133,13 @@ def classify(options: argparse.Namespace) -> int:
     if options.plot:
         fits = fitted(net, seen, kept, [names[label] for label in labels], options.align)
         save(alignment(fits, query=Path(asked[0]).name), options.plot)
+        figures["picture"] = str(options.plot)
     if options.csv:
         write(sys.stdout, _table(answers))
     elif not options.json:
         _show(answers, rejection, in_full=one)
+        if options.plot:
+            say(options.plot)
     return finish(options, figures | (answers[0] if one else {"queries": answers}))
 
 

@@ -63,7 +63,9 @@ def test_classify_draws_how_a_query_is_aligned(ask, refused, run, glyphs, tmp_pa
     pytest.importorskip("matplotlib")
     support, query = glyphs
     arguments = "classify", query, "--support", support, "--model", run
-    assert ask(*arguments, "--align", "2", "--plot", "fit.png").code == 0
+    answer = ask(*arguments, "--align", "2", "--plot", "fit.png")
+    assert answer.out.splitlines()[-1] == "fit.png"
+    assert ask(*arguments, "--align", "2", "--plot", "fit.png", "--json").json["picture"] == "fit.png"
     assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
     assert "give --align 5 and a single query" in refused(*arguments, "--plot", "fit.png")
     assert "give --align 5 and a single query" in refused(*arguments, query, "--align", "2", "--plot", "fit.png")
