@@ -35,6 +35,7 @@ BOTH_WAYS = "tests/test_losses.py::test_the_n_way_loss_in_both_directions_by_han
 FOLDED = "tests/models/test_inference.py::test_in_float64_to_the_last_digits"
 TF32 = "tests/gradcheck/test_precision.py::test_factors_of_eleven_bits_pass_as_such_and_not_as_float32"
 COSINES = "tests/images/test_augment.py::test_elastic_shifts_are_the_series_of_cosines_that_the_docstring_gives"
+ALIGNED = "tests/images/test_align.py::test_"
 STROKES = "tests/images/test_augment.py::test_strokes_move_by_their_share_towards_the_dilation_or_the_erosion"
 ON_RANKS = "tests/parallel/test_batchnorm.py::test_ranks_compute_what_one_process_does"
 TESTED = {
@@ -65,6 +66,22 @@ TESTED = {
     "ops/fast/conv_winograd.py (3)": ("matmul(Z", "matmul(-Z", SPECTRA),
     "images/augment.py ElasticRanges (1)": ("@ B.T", "@ B.T / 2", COSINES),
     "images/augment.py thicken (1)": ("s * (dilated", "2 * s * (dilated", STROKES),
+    "images/align.py (1)": ("p @ B.T", "-p @ B.T", f"{ALIGNED}a_field_is_the_sum_of_its_functions"),
+    "images/align.py (2)": (
+        "moved - s", "moved + s", f"{ALIGNED}residuals_are_what_is_moved_less_what_it_is_compared_with"
+    ),
+    "images/align.py (3)": (
+        "scaled * scaled", "scaled", f"{ALIGNED}the_energy_is_the_sum_of_squares_in_standard_deviations"
+    ),
+    "images/align.py (4)": (
+        "slopes[:, a, :, None]", "-slopes[:, a, :, None]", f"{ALIGNED}the_jacobian_is_the_derivative_of_the_residuals"
+    ),
+    "images/align.py (5)": (
+        "-xp.linalg", "xp.linalg", f"{ALIGNED}a_step_ends_where_the_gradient_of_the_quadratic_is_zero"
+    ),
+    "models/scoring.py (1)": (
+        "(PLAIN + WARPED)", "PLAIN", "tests/models/test_scoring.py::test_a_picture_and_itself_need_no_warping"
+    ),
     "exchange/index/neighbours.py (1)": (
         "np.maximum(-", "2 * np.maximum(-",
         "tests/exchange/index/test_neighbours.py::test_the_logit_is_minus_a_distance_where_no_weight_is_positive",

@@ -70,13 +70,13 @@ optim.penalty
 optim
 images.blocks images.strokes
 images.channels images.lines images.ink images.resize images.warp
-images.pictures images.ruling images.framing
+images.pictures images.ruling images.framing images.align
 images.contrast images.augment
 images.photo
 images.frames
 images
 photo
-models.inference models.pair_trace models.reading
+models.inference models.pair_trace models.reading models.scoring
 models.siamese
 models.networks
 models
@@ -91,7 +91,7 @@ data.splits data.download
 data.own
 data
 oneshot.trials
-oneshot.scorers oneshot.baselines oneshot.verification oneshot.rejection
+oneshot.scorers oneshot.baselines oneshot.comparison oneshot.verification oneshot.rejection
 oneshot.tasks
 oneshot
 pretrained.card
@@ -118,7 +118,8 @@ train.tuning
 train
 explain.plots.page
 explain.plots.curves explain.plots.filters explain.plots.embedding explain.plots.confusions explain.plots.warps
-explain.plots.gradients explain.plots.subjects
+explain.plots.gradients explain.plots.subjects explain.plots.alignment
+explain.plots.atlas
 explain.plots.pictures
 explain.plots
 explain.stages explain.proofs explain.examples

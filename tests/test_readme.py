@@ -61,6 +61,13 @@ def test_the_page_on_seeing_it_runs_on_every_device(device, capsys, monkeypatch)
     assert "P(same character) = " in capsys.readouterr().out
 
 
+def test_the_page_on_scoring_runs_on_every_device(device, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("SCRATCHNET_DEVICE", device.name)
+    exec(python_in(DOCS["scoring.md"]), {})
+    assert capsys.readouterr().out == "8\n8\n"
+
+
 def test_the_bundled_network_reads_every_query_of_the_example_from_its_file(monkeypatch, capsys):
     (command,) = re.findall(r"^    scratchnet (classify examples/.*)$", README, flags=re.MULTILINE)
     monkeypatch.chdir(ROOT)

@@ -3,19 +3,32 @@
 import argparse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scratchnet.backend import get_device
 from scratchnet.checkpoint import load_model_with_notes
-from scratchnet.cli.options import Commands, add_device, add_pictures, at_least, finish, read_own_data
+from scratchnet.cli.options import (
+    Commands,
+    add_device,
+    add_pictures,
+    add_scoring,
+    at_least,
+    expect_picture,
+    finish,
+    read_own_data,
+    scoring_in_words,
+)
 from scratchnet.common.console import say
 from scratchnet.data.locate import is_own
 from scratchnet.errors import ScratchnetError
+from scratchnet.explain.plots.atlas import atlas, survey
+from scratchnet.explain.plots.page import save, shortened
 from scratchnet.oneshot import tasks, trials
 from scratchnet.oneshot.baselines import BASELINES, HAUSDORFF
-from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
+from scratchnet.oneshot.scorers import Embedded, Ensemble, Recorded, WarpedQueries
 from scratchnet.oneshot.tasks import Task, Unseen
 from scratchnet.oneshot.trials import Scorer
 from scratchnet.oneshot.verification import verify
@@ -82,23 +95,56 @@ def add_to(commands: Commands) -> None:
         metavar="K",
         help="also evaluate with scores averaged over each query and K small affine distortions of it",
     )
+    add_scoring(added)
+    added.add_argument(
+        "--atlas",
+        type=Path,
+        metavar="FILE",
+        help="draw the most confused pairs of characters and the clearest mistakes of these trials, by the network, or "
+        "by the ensemble of several, as .png or .svg",
+    )
     added.add_argument("--no-baselines", action="store_true", help="skip the baselines")
     add_device(added)
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the networks; exit code 0. Raises ScratchnetError if options clash."""
+    if options.atlas:
+        if options.figures:
+            raise ScratchnetError("--atlas draws the trials of one kind: leave --figures out")
+        expect_picture(options.atlas)
     device = get_device(options.device)
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
     if options.pictures:
         loaded = {model: (replace(net, frame=options.pictures), notes) for model, (net, notes) in loaded.items()}
-    networks = _with_ensemble({model: Embedded(net) for model, (net, _) in loaded.items()})
+    ways = {"views": options.views, "align": options.align}
+    words = scoring_in_words(options)
+    networks = _with_ensemble({model: Embedded(net, **ways) for model, (net, _) in loaded.items()}, words)
     figures: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
+    figures |= ways
     if options.on is None and is_own(options.data):
         return finish(options, figures | _own_figure(options, networks, {net.frame for net, _ in loaded.values()}))
     recipes = [tasks.recipe_of(net, notes, model=model) for model, (net, notes) in loaded.items()]
     evaluate = _all_figures if options.figures else _one_figure
     return finish(options, figures | evaluate(options, networks, recipes))
+
+
+def _evaluate_with_atlas(
+    options: argparse.Namespace, scorers: dict[str, Scorer], networks: Networks, task: Task
+) -> dict[str, Any]:
+    """`evaluate_scorers`, and the atlas of the network's errors if it is asked for: "results" and "atlas"."""
+    if not options.atlas:
+        return {"results": evaluate_scorers(scorers, task, quiet=options.json)}
+    name, net = list(networks.items())[-1]  # of several, the ensemble
+    record = Recorded(net)
+    results = evaluate_scorers(scorers | {name: record}, task, quiet=options.json)
+    found = survey(record.given, task.runs)
+    frame = (net if isinstance(net, Embedded) else net.members[0]).net.frame
+    title = options.models[0] + name.removeprefix(OURS) if len(networks) == 1 else name
+    save(atlas(found, name=shortened(title, 50), task=f"{task}", frame=frame), options.atlas)
+    if not options.json:
+        say(options.atlas)
+    return {"results": results, "atlas": {"picture": str(options.atlas), **found.as_dict()}}
 
 
 def evaluate_scorers(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) -> dict[str, dict[str, Any]]:
@@ -114,11 +160,12 @@ def evaluate_scorers(scorers: Mapping[str, Scorer], task: Task, *, quiet: bool) 
     return {name: result.as_dict() for name, result in results.items()}
 
 
-def _with_ensemble(networks: dict[str, Embedded]) -> Networks:
-    """The networks by row name, with their ensemble if there are several."""
-    if len(networks) == 1:
-        return dict(zip([OURS], networks.values(), strict=True))
-    return {**networks, f"ensemble of {len(networks)}": Ensemble(tuple(networks.values()))}
+def _with_ensemble(networks: dict[str, Embedded], words: str) -> Networks:
+    """The networks by row name, which says how they score, with their ensemble if there are several."""
+    members = tuple(networks.values())
+    several: dict[str, Embedded | Ensemble] = {**networks, f"ensemble of {len(networks)}": Ensemble(members)}
+    rows: Networks = several if len(networks) > 1 else {OURS: members[0]}
+    return {f"{name}, {words}" if words else name: scorer for name, scorer in rows.items()}
 
 
 def _scorers(options: argparse.Namespace, networks: Networks, baselines: bool = True) -> dict[str, Scorer]:
@@ -148,8 +195,8 @@ def _one_figure(options: argparse.Namespace, networks: Networks, recipes: Sequen
             if not alphabets.threshold:
                 raise ScratchnetError(f"--pairs needs alphabets to choose a threshold on, which {on} does not have")
             accuracies = _verify_networks(options, networks, alphabets, options.pairs)
-            figures["verification"] = accuracies.get(OURS, accuracies)
-    return figures | {"results": evaluate_scorers(_scorers(options, networks), task, quiet=options.json)}
+            figures["verification"] = accuracies if len(accuracies) > 1 else next(iter(accuracies.values()))
+    return figures | _evaluate_with_atlas(options, _scorers(options, networks), networks, task)
 
 
 def _own_figure(options: argparse.Namespace, networks: Networks, frames: Collection[str]) -> dict[str, Any]:
@@ -175,8 +222,8 @@ def _own_figure(options: argparse.Namespace, networks: Networks, frames: Collect
     scorers = _scorers(options, networks)
     if frame == "grey":  # of which no pixel is ink
         scorers.pop(HAUSDORFF, None)
-    results = evaluate_scorers(scorers, task, quiet=options.json)
-    return {"on": "own", "data": own.as_dict(), "way": way, "shot": shot, "results": results}
+    figures = {"on": "own", "data": own.as_dict(), "way": way, "shot": shot}
+    return figures | _evaluate_with_atlas(options, scorers, networks, task)
 
 
 def _all_figures(options: argparse.Namespace, networks: Networks, recipes: Sequence[Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from math import inf, nan
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -16,6 +17,8 @@ from scratchnet.checkpoint import load_bundled, load_model
 from scratchnet.common.console import is_terminal, note, write
 from scratchnet.common.spelling import closest, hint
 from scratchnet.data.own import OwnData, read_own
+from scratchnet.explain.plots.page import expect_format, expect_matplotlib
+from scratchnet.models.scoring import VIEWS
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.pretrained import DEFAULT
 
@@ -137,6 +140,41 @@ def add_pictures(added: argparse.ArgumentParser, folder: bool = True) -> None:
         action="store_true",
         help="leave out pictures of your own that cannot be read or show no character, instead of stopping",
     )
+
+
+def add_scoring(added: argparse.ArgumentParser) -> None:
+    """Add --views and --align, ways of scoring that cost more."""
+    added.add_argument(
+        "--views",
+        type=int,
+        choices=tuple(VIEWS),
+        default=1,
+        help="see each picture in so many of the square's symmetries, and take the mean score (default: 1)",
+    )
+    added.add_argument(
+        "--align",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="compare each query with its N best matches again, each warped onto the other; 5 is a good number, 0 "
+        "for none (default: 0)",
+    )
+
+
+def expect_picture(path: Path) -> None:
+    """Make the folder of a picture that a command will draw, before it computes what to draw.
+
+    Raises ScratchnetError without matplotlib, and for a format that is not written.
+    """
+    expect_matplotlib()
+    expect_format(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def scoring_in_words(options: argparse.Namespace) -> str:
+    """How --views and --align say to score, such as "8 views, best 5 aligned"; "" where each picture is seen once."""
+    views = f"{options.views} views" if options.views > 1 else ""
+    return ", ".join(part for part in (views, f"best {options.align} aligned" if options.align else "") if part)
 
 
 def read_own_data(options: argparse.Namespace, frame: str) -> OwnData:

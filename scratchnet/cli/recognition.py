@@ -11,11 +11,24 @@ from typing import Any
 import numpy as np
 
 from scratchnet.backend import Array, to_host
-from scratchnet.cli.options import Commands, add_device, add_model, add_pictures, chosen_model, finish, share
+from scratchnet.cli.options import (
+    Commands,
+    add_device,
+    add_model,
+    add_pictures,
+    add_scoring,
+    chosen_model,
+    expect_picture,
+    finish,
+    share,
+)
 from scratchnet.common.console import note, say, write
 from scratchnet.data.folders import Found, find_pictures, pictures_in
 from scratchnet.errors import NonFiniteError, ScratchnetError
+from scratchnet.explain.plots.alignment import alignment, fitted
+from scratchnet.explain.plots.page import save
 from scratchnet.layers import sigmoid
+from scratchnet.models.scoring import Look
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.rejection import SHARE, Rejection, choose_rejection
 from scratchnet.oneshot.trials import class_scores
@@ -59,6 +72,13 @@ def add_to(commands: Commands) -> None:
         "least that your number of classes allows)",
     )
     added.add_argument("--csv", action="store_true", help="print a table with a line for each query")
+    add_scoring(added)
+    added.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="with --align and one query: draw how it was warped onto its best matches, as .png or .svg",
+    )
     add_model(added)
     add_pictures(added, folder=False)
     add_device(added)
@@ -88,30 +108,46 @@ def classify(options: argparse.Namespace) -> int:
     *queries, last = [*options.operands, options.support] if options.support else options.operands
     if not queries:
         raise ScratchnetError(f"{last} is all there is: give queries, and last the folder of the classes")
+    one = len(queries) == 1 and not Path(queries[0]).is_dir()
+    if options.plot:
+        if not (options.align and one):
+            raise ScratchnetError("--plot draws how one query is aligned: give --align 5 and a single query")
+        expect_picture(options.plot)
     net = _network(options)
     found = find_pictures(last, flat=True)
     if found.others:
         note(f"scratchnet: left out {found.left_out()}")
     asked = [path for query in queries for path in (pictures_in(Path(query)) if Path(query).is_dir() else [query])]
-    labels = _labels(found)
-    seen = net.embed(asked)  # first, since they are fewer, and a fault in them then takes less time to find
-    kept = net.embed([picture.file for picture in found.pictures])
-    scores = class_scores(_finite(net.scores_of(seen, kept)), labels)
-    names = _names(found)
+    labels, names = _labels(found), _names(found)
+    how: dict[str, Any] = {"views": options.views, "keep": options.align > 0}
+    seen = net.look(asked, **how)  # first, since they are fewer, and a fault in them then takes less time to find
+    kept = net.look([picture.file for picture in found.pictures], **how)
+    scores = class_scores(_finite(net.match(seen, kept, align=options.align)), labels)
     answers = [_answer(str(query), names, own) for query, own in zip(asked, scores, strict=True)]
-    figures: dict[str, Any] = {}
-    rejection = None
-    if options.reject:
-        rejection = choose_rejection(_finite(net.scores_of(kept, kept)), labels, share=options.wrongly_accepted)
+    figures: dict[str, Any] = {"views": options.views, "align": options.align}
+    rejection = _rejection(options, net, kept, labels) if options.reject else None
+    if rejection:
         figures["rejection"] = rejection.as_dict()
         for answer in answers:
             answer["accepted"] = answer["ranking"][0]["score"] > rejection.threshold
-    one = len(queries) == 1 and not Path(queries[0]).is_dir()
+    if options.plot:
+        fits = fitted(net, seen, kept, [names[label] for label in labels], options.align)
+        save(alignment(fits, query=Path(asked[0]).name), options.plot)
+        figures["picture"] = str(options.plot)
     if options.csv:
         write(sys.stdout, _table(answers))
     elif not options.json:
         _show(answers, rejection, in_full=one)
+        if options.plot:
+            say(options.plot)
     return finish(options, figures | (answers[0] if one else {"queries": answers}))
+
+
+def _rejection(options: argparse.Namespace, net: SiameseNet, kept: Look, labels: np.ndarray) -> Rejection:
+    """The threshold, chosen on the examples as a query is scored: the best matches in other classes are aligned too."""
+    align = options.align + int(np.bincount(labels).max()) if options.align else 0
+    scores = _finite(net.match(kept, kept, align=align))
+    return choose_rejection(scores, labels, share=options.wrongly_accepted)
 
 
 def _network(options: argparse.Namespace) -> SiameseNet:

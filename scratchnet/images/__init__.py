@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "augment", "blocks", "channels", "contrast", "find_frame", "frames", "framing", "ink", "lines", "photo",
+    "align", "augment", "blocks", "channels", "contrast", "find_frame", "frames", "framing", "ink", "lines", "photo",
     "pictures", "read_character", "read_colours", "read_image", "resize", "ruling", "strokes", "warp",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.images import (
-        augment, blocks, channels, contrast, frames, framing, ink, lines, photo, pictures, resize, ruling, strokes,
-        warp,
+        align, augment, blocks, channels, contrast, frames, framing, ink, lines, photo, pictures, resize, ruling,
+        strokes, warp,
     )  # fmt: skip
     from scratchnet.images.frames import find_frame
     from scratchnet.images.photo import read_character

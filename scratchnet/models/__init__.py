@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "SiameseNet", "build", "compact", "describe", "koch2015", "networks", "options_of", "parameter_count", "siamese",
+    "SiameseNet", "build", "compact", "describe", "koch2015", "networks", "options_of", "parameter_count", "scoring",
+    "siamese",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from scratchnet.models import networks, siamese
+    from scratchnet.models import networks, scoring, siamese
     from scratchnet.models.networks import build, compact, describe, koch2015, options_of, parameter_count
     from scratchnet.models.siamese import SiameseNet
 else:

@@ -1,6 +1,6 @@
 """A Siamese network with its parameters: what is trained, saved, and asked about pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from scratchnet.layers.siamese import SiameseCache
 from scratchnet.models.inference import Inference
 from scratchnet.models.pair_trace import Pairs, PairTrace, summary, trace_pair
 from scratchnet.models.reading import Drawing, OnError, expect_range, read_drawings
+from scratchnet.models.scoring import Aligned, Look, align_best, align_pairs, expect_ways, in_views
 
 Images = Array | Sequence[Drawing]
 
@@ -113,9 +114,45 @@ class SiameseNet:
             raise ShapeError(f"a has {h1.shape[0]} images and b {h2.shape[0]}, expected the same number")
         return self.head.forward(strip_prefix("head", self.params), h1, h2)[0]
 
-    def scores(self, queries: Images, supports: Images, *, on_error: OnError = "raise") -> Array:
-        """The logits (Q, S) of each query against each support; every image is embedded once. Raises as `prepare`."""
-        return self.scores_of(self._embed("queries", queries, on_error), self._embed("supports", supports, on_error))
+    def scores(
+        self, queries: Images, supports: Images, *, views: int = 1, align: int = 0, on_error: OnError = "raise"
+    ) -> Array:
+        """The logits (Q, S) of each query against each support; every image is embedded once, or once in each view.
+
+        views: 1, 2 or 8 symmetries in which queries and supports are seen. align: how many of the supports that match
+        a query best are compared with it again, each warped onto the other (`models/scoring.py`), which is measured for
+        networks like the bundled one. Raises as `prepare` does, and ScratchnetError for other numbers.
+        """
+        named = (("queries", queries), ("supports", supports))
+        seen, known = (self._look(name, images, views, align, on_error) for name, images in named)
+        return self.match(seen, known, align=align)
+
+    def look(self, images: Images, *, views: int = 1, keep: bool = False, on_error: OnError = "raise") -> Look:
+        """What `match` takes of images, to keep: their embeddings in each view and, if `keep`, themselves to align."""
+        return self._look("images", images, views, int(keep), on_error)
+
+    def match(self, queries: Look, supports: Look, *, align: int = 0) -> Array:
+        """`scores` of images that were looked at before. Raises ShapeError unless both were seen in as many views."""
+        h1, h2 = queries.embeddings, supports.embeddings
+        if h1.shape[1] != h2.shape[1]:
+            raise ShapeError(f"queries were seen in views={h1.shape[1]} and supports in views={h2.shape[1]}: take one")
+        by_view = [self.scores_of(h1[:, v], h2[:, v]) for v in range(h1.shape[1])]
+        logits = sum(by_view[1:], start=by_view[0]) / len(by_view)
+        if not align:
+            return logits
+        return align_best(queries, supports, logits, align, embed=self._encode_like(h1), compare=self._compare)
+
+    def match_pairs(self, a: Look, b: Look, *, align: bool = False) -> Array:
+        """The logits (N,) of pairs a[i] and b[i]; with `align`, their scores after each is warped onto the other."""
+        return self.align_pairs(a, b).score if align else self._compare(a.embeddings, b.embeddings)
+
+    def align_pairs(self, a: Look, b: Look) -> Aligned:
+        """Each of N pairs a[i] and b[i] warped onto the other and compared again, with all that their score is made of.
+
+        Raises ScratchnetError where the images were not kept.
+        """
+        h1, h2 = a.embeddings, b.embeddings
+        return align_pairs(a, b, self._compare(h1, h2), embed=self._encode_like(h1), compare=self._compare)
 
     def scores_of(self, h1: Array, h2: Array) -> Array:
         """`scores` of embeddings (Q, D) and (S, D) that were kept: logits (Q, S).
@@ -169,12 +206,35 @@ class SiameseNet:
 
     def _embed(self, name: str, images: Images, on_error: OnError = "raise") -> Array:
         """`embed`, of images that the caller knows by this name."""
-        step = self.embed_batch
-        with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(images)))):
+        return self._look(name, images, 1, 0, on_error).embeddings[:, 0]
+
+    def _look(self, name: str, images: Images, views: int, align: int, on_error: OnError) -> Look:
+        """`look`, of images that the caller knows by this name; they are kept if some are to be aligned."""
+        expect_ways(views, align)
+        with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(self.embed_batch, len(images)))):
             x, wrong = self._prepare(name, images, on_error)
-            xp = array_module(x)
-            h = xp.concatenate([self._encode(x[i : i + step]) for i in range(0, max(1, len(x)), step)])
-            return h if wrong is None else xp.where(wrong[:, None], xp.nan, h)
+            h = self._encode_views(x, views)
+        if wrong is not None:
+            h = array_module(h).where(wrong[:, None, None], array_module(h).nan, h)
+        return Look(h, x if align else None)
+
+    def _encode_views(self, x: Array, views: int) -> Array:
+        """The embeddings (N, V, D) of framed images (N, S, S), seen in V views."""
+        step, xp = self.embed_batch, array_module(x)
+        with one_blas_thread(), memory_errors(lambda: _embed_fewer(min(step, len(x)))):
+            by_view = [
+                xp.concatenate([self._encode(y[i : i + step]) for i in range(0, len(y) or 1, step)])
+                for y in in_views(x, views)
+            ]
+            return by_view[0][:, None] if views == 1 else xp.stack(by_view, axis=1)
+
+    def _encode_like(self, h: Array) -> Callable[[Array], Array]:
+        """`_encode_views`, in as many views as embeddings (N, V, D) have."""
+        return lambda x: self._encode_views(x, h.shape[1])
+
+    def _compare(self, h1: Array, h2: Array) -> Array:
+        """The logits (N,) of pairs of embeddings (N, V, D), the mean over views."""
+        return self.head.forward(strip_prefix("head", self.params), h1, h2)[0].mean(axis=1)
 
     def _encode(self, x: Array) -> Array:
         """The embeddings (N, D) of x (N, S, S); by an `Inference` where the network has one, on the host."""

@@ -45,7 +45,8 @@ class Run:
     """Supports, and the queries that are judged against them.
 
     scope: WITHIN or ACROSS, where the characters come from. support (S, H, W) and query (Q, H, W): bool or float, ink 1
-    and paper 0. support_labels (S,) and query_labels (Q,): integers, the character from 0 to n_way - 1.
+    and paper 0. support_labels (S,) and query_labels (Q,): integers, the character from 0 to n_way - 1. alphabet and
+    characters: where the characters come from, and their names in it, by label; "" and none where that is not known.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Run:
     support_labels: np.ndarray
     query: np.ndarray
     query_labels: np.ndarray
+    alphabet: str = ""
+    characters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,12 @@ def evaluate(scorer: Scorer, runs: Sequence[Run]) -> Result:
 
 
 def count_correct(scores: np.ndarray, support_labels: np.ndarray, query_labels: np.ndarray) -> int:
-    """Count the queries whose own character scores strictly higher than every other; NaN is never correct.
+    """Count the queries that are correct: see `correct_trials`."""
+    return int(np.count_nonzero(correct_trials(scores, support_labels, query_labels)))
+
+
+def correct_trials(scores: np.ndarray, support_labels: np.ndarray, query_labels: np.ndarray) -> np.ndarray:
+    """Which queries, (Q,) bool, have their own character score strictly higher than every other; NaN is never correct.
 
     scores: (Q, S). support_labels: (S,). query_labels: (Q,).
     """
@@ -130,7 +138,8 @@ def count_correct(scores: np.ndarray, support_labels: np.ndarray, query_labels: 
     own = np.arange(len(query_labels)), np.searchsorted(characters, query_labels)
     own_score = of_character[own].copy()
     of_character[own] = -np.inf
-    return int(np.count_nonzero(own_score > of_character.max(axis=1)))
+    correct: np.ndarray = own_score > of_character.max(axis=1)
+    return correct
 
 
 def class_scores(scores: np.ndarray, support_labels: np.ndarray) -> np.ndarray:
@@ -191,7 +200,11 @@ def sample_runs(
         query = pool[characters, drawers_of_run[k_shot]]
         labels = np.arange(n_way)
         support = support.reshape(-1, *pool.shape[2:])
-        sampled.append(Run(f"run {r + 1}, {alphabet.name}", scope, support, labels.repeat(k_shot), query, labels))
+        names = tuple(f"{number + 1}" for number in characters)
+        sampled.append(
+            Run(f"run {r + 1}, {alphabet.name}", scope, support, labels.repeat(k_shot), query, labels,
+                alphabet.name, names)
+        )  # fmt: skip
     return sampled
 
 
@@ -230,4 +243,5 @@ def _uneven_run(
     (support, support_labels), (query, query_labels) = (np.array(pairs).T for pairs in chosen.values())
     support, query = (drawn_again(numbers, alphabet.repeats, rng) for numbers in (support, query))
     images = alphabet.images
-    return Run(name, scope, images[support], support_labels, images[query], query_labels)
+    names = tuple(alphabet.classes[number] for number in characters)
+    return Run(name, scope, images[support], support_labels, images[query], query_labels, alphabet.name, names)

@@ -152,6 +152,57 @@ def test_query_warps_add_a_row_for_each_network(ask, run, other):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("options", "words", "ways"),
+    [
+        (["--views", "2"], "2 views", {"views": 2}),
+        (["--align", "3"], "best 3 aligned", {"align": 3}),
+        (["--views", "8", "--align", "2"], "8 views, best 2 aligned", {"views": 8, "align": 2}),
+        (["--align", "0"], "", {}),
+    ],
+)
+def test_ways_of_scoring_are_named_in_the_row_and_count_right_answers(options, words, ways, ask, run):
+    name = f"scratchnet, {words}" if words else "scratchnet"
+    answer = ask("evaluate", run, "--trials", "60", *options)
+    assert rows(answer) == [name, "pixel nearest neighbour"]
+    found = ask("evaluate", run, "--trials", "60", "--pairs", "20", "--json", *options).json
+    assert (found["views"], found["align"]) == (ways.get("views", 1), ways.get("align", 0))
+    net, notes = load_model_with_notes(run)
+    task = figures.random_task(
+        "glyphs", figures.unseen("glyphs", data=None, recipes=[notes["recipe"]]).trials, trials=60, seed=0
+    )
+    assert found["results"][name]["correct"] == sum(
+        count_correct(net.scores(each.query, each.support, **ways), each.support_labels, each.query_labels)
+        for each in task.runs
+    )
+    assert found["verification"]["trials"] == 20
+
+
+@pytest.mark.parametrize("options", [["--views", "3"], ["--align", "-1"], ["--align", "many"]])
+def test_other_numbers_of_views_and_matches_are_refused(options, refused, run):
+    assert f"argument {options[0]}" in refused("evaluate", run, *options)
+
+
+def test_the_atlas_is_of_the_trials_that_were_counted(ask, run, other, tmp_path):
+    pytest.importorskip("matplotlib")
+    arguments = "evaluate", run, "--trials", "40", "--no-baselines", "--atlas", "pictures/atlas.png"
+    answer = ask(*arguments)
+    assert answer.out.splitlines()[-1] == "pictures/atlas.png"
+    assert (tmp_path / "pictures" / "atlas.png").read_bytes().startswith(b"\x89PNG")
+    found = ask(*arguments, "--json").json
+    by_alphabet = found["atlas"]["by_alphabet"].values()
+    assert sum(each["correct"] for each in by_alphabet) == found["results"]["scratchnet"]["correct"]
+    several = ask("evaluate", run, other, "--on", "glyphs", "--trials", "40", "--atlas", "both.svg", "--json").json
+    by_alphabet = several["atlas"]["by_alphabet"].values()
+    assert sum(each["correct"] for each in by_alphabet) == several["results"]["ensemble of 2"]["correct"]
+
+
+def test_an_atlas_of_many_kinds_of_trials_or_of_another_format_is_refused(refused, run):
+    pytest.importorskip("matplotlib")
+    assert "--atlas draws the trials of one kind" in refused("evaluate", run, "--figures", "--atlas", "atlas.png")
+    assert "pictures are written as .png or .svg" in refused("evaluate", run, "--atlas", "atlas.bmp")
+
+
 # All the figures of a card
 
 

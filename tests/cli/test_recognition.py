@@ -37,6 +37,41 @@ def test_classify_ranks_the_supports_by_their_scores(ask, run, glyphs):
     assert lines == [f"  {place['probability']:6.1%}  {place['class']}" for place in ranking[:5]]
 
 
+def test_classify_scores_in_views_and_aligned(ask, run, glyphs):
+    support, query = glyphs
+    files = sorted(support.glob("*.png"))
+    arguments = "classify", query, "--support", support, "--model", run, "--json"
+    found = ask(*arguments, "--views", "2", "--align", "3").json
+    scores = load_model(run).scores([query], files, views=2, align=3)[0]
+    assert (found["views"], found["align"]) == (2, 3)
+    assert {place["class"]: place["score"] for place in found["ranking"]} == pytest.approx(
+        {file.stem: float(score) for file, score in zip(files, scores, strict=True)}, rel=1e-4, abs=1e-4
+    )
+    assert ask(*arguments, "--align", "0").json == ask(*arguments).json
+
+
+def test_classify_rejects_by_scores_of_the_same_kind(ask, run, glyphs):
+    support, query = glyphs
+    files = sorted(support.glob("*.png"))
+    scores = load_model(run).scores(files, files, align=99)
+    found = ask("classify", query, support, "--model", run, "--reject", "--align", "5", "--json").json
+    np.fill_diagonal(scores, -np.inf)
+    assert found["rejection"]["threshold"] == pytest.approx(scores.max(axis=1).max(), rel=1e-3)
+
+
+def test_classify_draws_how_a_query_is_aligned(ask, refused, run, glyphs, tmp_path):
+    pytest.importorskip("matplotlib")
+    support, query = glyphs
+    arguments = "classify", query, "--support", support, "--model", run
+    answer = ask(*arguments, "--align", "2", "--plot", "fit.png")
+    assert answer.out.splitlines()[-1] == "fit.png"
+    assert ask(*arguments, "--align", "2", "--plot", "fit.png", "--json").json["picture"] == "fit.png"
+    assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
+    assert "give --align 5 and a single query" in refused(*arguments, "--plot", "fit.png")
+    assert "give --align 5 and a single query" in refused(*arguments, query, "--align", "2", "--plot", "fit.png")
+    assert "pictures are written as .png or .svg" in refused(*arguments, "--align", "2", "--plot", "fit.jpg")
+
+
 def test_classify_says_which_files_it_leaves_out(ask, run, glyphs):
     support, query = glyphs
     pictures = ask("classify", query, "--support", support, "--model", run)

@@ -1,13 +1,15 @@
 """Scorers made of networks judge each query alone, and embed each image once."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from helpers import one_by_one
 
 from scratchnet.backend import device_of, to_device, to_host
+from scratchnet.layers import sigmoid
 from scratchnet.models.networks import compact
+from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.baselines import PixelNearestNeighbour
 from scratchnet.oneshot.scorers import Embedded, Ensemble, WarpedQueries
 from scratchnet.oneshot.trials import Scorer, evaluate, sample_runs
@@ -29,23 +31,21 @@ def test_a_network_judges_a_query_without_a_look_at_the_others(tiny_net, generat
         np.testing.assert_allclose(tiny_net.scores(each.query, each.support)[0], together[q], rtol=1e-4)
 
 
-class Counted:
-    """A network that counts the images that it embeds."""
+class Counted(SiameseNet):
+    """A network that counts the images that it looks at."""
 
-    def __init__(self, net):
-        self.net, self.device, self.head, self.params = net, net.device, net.head, net.params
-        self.embedded = 0
+    embedded = 0
 
-    def embed(self, images):
+    def look(self, images, **options):
         assert device_of(images) is self.device
         self.embedded += len(images)
-        return self.net.embed(images)
+        return super().look(images, **options)
 
 
 def test_every_distinct_image_is_embedded_once_and_scored_as_ever(tiny_net, generated, device):
     net = tiny_net.to_device(device)
     runs = sample_runs(generated, 12, rng=np.random.default_rng(0), n_way=8, k_shot=2)
-    counted = Counted(net)
+    counted = Counted(**{each.name: getattr(net, each.name) for each in fields(net)})
     scorer = Embedded(counted)
     for run in runs:
         found = to_host(scorer.scores(run.query, run.support))
@@ -57,6 +57,17 @@ def test_every_distinct_image_is_embedded_once_and_scored_as_ever(tiny_net, gene
     pairs = shown[:40].astype(np.float32), shown[40:80].astype(np.float32)
     expected = to_host(net.similarity(*(to_device(images, device) for images in pairs)))
     np.testing.assert_allclose(to_host(scorer.similarity(*pairs)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ways", [{"views": 2}, {"align": 3}, {"views": 8, "align": 2}])
+def test_other_ways_of_scoring_are_those_of_the_network(tiny_net, generated, rng, ways):
+    (run,) = sample_runs(generated, 1, rng=rng, n_way=8)
+    scorer = Embedded(tiny_net, **ways)
+    for _ in range(2):  # the second time from the cache
+        found = scorer.scores(run.query, run.support)
+        np.testing.assert_allclose(found, tiny_net.scores(run.query, run.support, **ways), rtol=1e-3, atol=1e-3)
+    same = np.diag(tiny_net.scores(run.query, run.support, **ways | ({"align": 8} if "align" in ways else {})))
+    np.testing.assert_allclose(scorer.similarity(run.query, run.support), sigmoid(same), rtol=1e-3, atol=1e-3)
 
 
 def test_images_with_the_same_bytes_but_another_shape_or_type_are_told_apart(tiny_net, rng):

@@ -10,6 +10,7 @@ FUNCTIONS = """
     multiply not_equal power remainder right_shift subtract: x1 x2 | out dtype
     all amax amin any max min: a | axis out keepdims
     argmax argmin mean sum: a | axis dtype out keepdims
+    argsort: a | axis kind
     count_nonzero: a | axis
     empty ones zeros: shape | dtype order
     ones_like zeros_like: a | dtype order subok shape
@@ -32,6 +33,8 @@ FUNCTIONS = """
     pad: array pad_width | mode constant_values
     repeat: a repeats | axis
     rot90: a | k axes
+    diag: v | k
+    linalg.solve: a b
     lib.stride_tricks.as_strided: x | shape strides
     lib.stride_tricks.sliding_window_view: x window_shape | axis
     take: a indices | axis out
@@ -62,7 +65,7 @@ SYNCHRONISING = """
 DISPATCHING = "__array_function__ __array_ufunc__"
 
 # The name of a parameter says what it takes. Those not listed take plain Python values: shapes, axes, dtypes.
-ARRAY_PARAMETERS = {"a", "array", "b", "condition", "dst", "out", "prototype", "src"}
+ARRAY_PARAMETERS = {"a", "array", "b", "condition", "dst", "out", "prototype", "src", "v"}
 NUMBER_PARAMETERS = {"a_max", "a_min", "fill_value", "indices", "value", "x", "x1", "x2", "y"}  # or an array
 NULLABLE_PARAMETERS = {"a_max", "a_min", "out"}  # or None
 LIST_PARAMETERS = {"tup": "a", "args": "item", "arrays_and_dtypes": "item", "operands": "item"}  # of what

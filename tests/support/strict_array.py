@@ -14,6 +14,7 @@ NumPy's.
 
 from collections.abc import Callable, Iterator
 from inspect import Parameter, Signature
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -145,7 +146,7 @@ class StrictModule:
         self.synchronisations = 0  # how often `to_host` was called; set it to 0 to count anew
         self.uploads: list[int] = []  # the bytes of each array that was moved here; clear it to count anew
         self.ndarray = StrictArray
-        self.lib = SimpleNamespace(stride_tricks=SimpleNamespace())
+        self.lib, self.linalg = SimpleNamespace(stride_tricks=SimpleNamespace()), SimpleNamespace()
         for name in CONSTANTS.split():
             setattr(self, name, getattr(np, name))
 
@@ -284,7 +285,7 @@ _own: dict[str, Callable] = {
 
 for _name, _parameters in SIGNATURES.items():
     _path, _, _last = _name.rpartition(".")
-    _numpy, _target = (np.lib.stride_tricks, strict.lib.stride_tricks) if _path else (np, strict)
+    _numpy, _target = (attrgetter(_path)(owner) if _path else owner for owner in (np, strict))
     setattr(_target, _last, _computed(_name, _parameters, _own.get(_name) or getattr(_numpy, _last)))
 
 

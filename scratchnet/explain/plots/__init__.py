@@ -7,12 +7,13 @@ is drawn. No picture touches pyplot, its backend or its settings.
 from typing import TYPE_CHECKING  # isort: skip_file
 
 __all__ = [
-    "confusions", "curves", "embedding", "filters", "gradients", "page", "pictures", "subjects", "warps",
+    "alignment", "atlas", "confusions", "curves", "embedding", "filters", "gradients", "page", "pictures", "subjects",
+    "warps",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from scratchnet.explain.plots import (
-        confusions, curves, embedding, filters, gradients, page, pictures, subjects, warps,
+        alignment, atlas, confusions, curves, embedding, filters, gradients, page, pictures, subjects, warps,
     )  # fmt: skip
 else:
     from scratchnet.common.lazy import lazily

@@ -101,14 +101,20 @@ def save(figure: Figure, path: Path | str) -> None:
 
     Raises ScratchnetError for another suffix, and OSError if the file cannot be written.
     """
-    kind = Path(path).suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise ScratchnetError(f"{path}: pictures are written as .{' or .'.join(FORMATS)}")
+    kind = expect_format(path)
     picture = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it draws a box, which is good enough
         figure.savefig(picture, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
     write_bytes(path, picture.getvalue())
+
+
+def expect_format(path: Path | str) -> str:
+    """The format of a picture's file, by its suffix. Raises ScratchnetError for one that is not written."""
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise ScratchnetError(f"{path}: pictures are written as .{' or .'.join(FORMATS)}")
+    return kind
 
 
 def shortened(name: str, most: int) -> str:
