@@ -54,6 +54,26 @@ def test_every_item_is_visited_once_on_any_number_of_threads(threads, processors
     assert all(name.startswith("scratchnet") for name in seen_threads) == (threads == "4")
 
 
+def test_a_loop_inside_of_another_stays_on_its_thread(processors, monkeypatch):
+    monkeypatch.setenv("SCRATCHNET_THREADS", "4")
+    visits, here = np.zeros((20, 5)), np.zeros(1)
+
+    def visit_row(i):
+        assert thread_count() == 1
+        outside, inside = threading.current_thread(), set()
+
+        def visit(j):
+            visits[i, j] += 1
+            inside.add(threading.current_thread())
+
+        for_each(visit, range(5), like=here)
+        assert inside == {outside}
+
+    for_each(visit_row, range(20), like=here)
+    assert (visits == 1).all()
+    assert thread_count() == 4
+
+
 def test_on_another_device_the_items_are_visited_in_order(processors):
     visited = []
     for_each(visited.append, range(5), like=to_device(np.zeros(3), "strict"))
