@@ -8,6 +8,7 @@ import pytest
 from siamese_nets import SIZE, batch, images
 
 from scratchnet import checkpoint, ops
+from scratchnet.backend import Array
 from scratchnet.layers import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, WeightedL1
 from scratchnet.models import compact, koch2015
 from scratchnet.models.inference import FEWEST_IMAGES, FoldedConv, Inference, OneLayer
@@ -16,7 +17,7 @@ from scratchnet.optim.sgd import SGD
 from scratchnet.train import train_step
 
 
-def forward(net: SiameseNet, x: np.ndarray) -> np.ndarray:
+def forward(net: SiameseNet, x: np.ndarray) -> Array:
     """The embeddings (N, D) by the layers one by one, in evaluation."""
     return net.network.encode(net.params, x)[0]
 
