@@ -126,6 +126,7 @@ class _Overlap:
 
 
 def axes(x: Array, weight: Array, padding: Pair) -> tuple[Axis, Axis]:
+    # How the rows and the columns of x are cut.
     kernel_size = weight.shape[:2]
     if max(kernel_size) > LARGEST_KERNEL:
         kh, kw = kernel_size
