@@ -8,11 +8,7 @@ shortened, moved or added, the same one in the drawings of all drawers, as far a
 stand in the same alphabet, so that an episode often asks to tell them from what they were made of. OUT then holds an
 images_background.zip, for `scratchnet train --data OUT`; alphabets kept out of training are as they were.
 
-A screening trains twice for five minutes and compares the networks on the same trials:
-
-    scratchnet train --recipe quick --seed 0 --data DIR --out plain-0 --set 'validation_alphabets=[...]'
-    scratchnet train --recipe quick --seed 0 --data OUT --out strokes-0 --set 'validation_alphabets=[...]'
-    python benchmarks/scorings.py strokes-0 --against plain-0 --data DIR
+benchmarks/training_ideas.py trains on it and on the characters alone, and compares the networks.
 """
 
 import argparse
