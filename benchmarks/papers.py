@@ -1,6 +1,6 @@
 """Measure how well characters are read on ruled, squared, boxed and framed paper, and what it costs clean drawings.
 
-    python benchmarks/papers.py MODEL [--data DIR] [--trials N] [--drawings N] [--json] [--card]
+    python benchmarks/papers.py MODEL [--data DIR] [--trials N] [--drawings N] [--align N] [--json] [--card]
 
 Random 20-way trials within generated alphabets, which no network trained on Omniglot has seen. The same queries are
 drawn on each kind of paper; the supports are clean. A picture in which no character is found counts as wrong. Then
@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from scratchnet import pretrained
 from scratchnet.bench.machine import Machine
-from scratchnet.checkpoint import load_model
+from scratchnet.checkpoint import load_model_with_notes
 from scratchnet.data.glyphs import generate_alphabets
 from scratchnet.data.locate import find_data
 from scratchnet.data.omniglot import load_omniglot
@@ -34,6 +34,7 @@ from scratchnet.images.photo import read_character, to_working_size, without_edg
 from scratchnet.images.pictures import read_colours
 from scratchnet.images.ruling import without_ruling
 from scratchnet.images.strokes import parts
+from scratchnet.models.scoring import usual_align
 from scratchnet.oneshot.trials import sample_runs
 
 SIDE = 400  # pixels of a picture
@@ -215,14 +216,16 @@ def main() -> None:
     parser.add_argument("--data", help="where Omniglot is (default: SCRATCHNET_DATA)")
     parser.add_argument("--trials", type=int, default=400, help="on each paper (default 400)")
     parser.add_argument("--drawings", type=int, default=5000, help="clean ones (default 5000)")
+    parser.add_argument("--align", type=int, help="how many matches (default: as many as `scratchnet evaluate`)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--card", action="store_true", help="put the figures on the card of the bundled network")
     options = parser.parse_args()
-    net = load_model(options.model)
+    net, notes = load_model_with_notes(options.model)
     runs = sample_runs(glyph_split(105).test, -(-options.trials // 20), rng=np.random.default_rng(0))
+    align = usual_align(net.frame, notes.get("recipe", {})) if options.align is None else options.align
     rows = []
     for name, paper in PAPERS.items():
-        rows.append({"photos": name, **measure(net, runs, paper, np.random.default_rng(0))})
+        rows.append({"photos": name, "align": align, **measure(net, runs, paper, np.random.default_rng(0), align)})
         if not options.json:
             print_row(rows[-1], header=len(rows) == 1)
     clean = clean_figures(options.drawings, options.data)
@@ -242,7 +245,7 @@ def write_card(options: argparse.Namespace, rows: list[dict[str, Any]], clean: d
             "shot": 1,
             "scope": "within one alphabet",
         }
-        | {key: row[key] for key in ("correct", "trials", "accuracy", "interval")}
+        | {key: row[key] for key in ("align", "correct", "trials", "accuracy", "interval")}
         for row in rows
     ]
     kinds = "; ".join(

@@ -1,6 +1,6 @@
 """Measure how well a network reads photos: one-shot trials in which the queries are synthetic photos.
 
-    python benchmarks/photos.py MODEL [--data DIR] [--trials N] [--kinds NAME ...] [--json]
+    python benchmarks/photos.py MODEL [--data DIR] [--trials N] [--kinds NAME ...] [--align N] [--json]
 
 Random 20-way trials within alphabets that were held out of training, the same for each kind of photo; the supports are
 clean drawings. A photo in which no character is found counts as wrong.
@@ -24,6 +24,7 @@ from scratchnet.data.splits import background_split, glyph_split
 from scratchnet.errors import DataError, ScratchnetError
 from scratchnet.images.frames import find_frame
 from scratchnet.images.strokes import thickened
+from scratchnet.models.scoring import usual_align
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.tasks import kept_out
 from scratchnet.oneshot.trials import Result, Run, count_correct, sample_runs
@@ -131,18 +132,21 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=400, help="of each kind (default 400)")
     parser.add_argument("--kinds", nargs="+", choices=list(CAMERAS), default=list(CAMERAS), metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--align", type=int, help="how many matches (default: as many as `scratchnet evaluate`)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     net, notes = load_model_with_notes(options.model)
     alphabets = unseen_alphabets(notes.get("recipe", {}), options.data)
     runs = sample_runs(alphabets, -(-options.trials // 20), rng=np.random.default_rng(options.seed))
+    align = usual_align(net.frame, notes.get("recipe", {})) if options.align is None else options.align
     rows = []
     for kind in options.kinds:
-        rows.append({"photos": kind, **measure(net, runs, CAMERAS[kind], np.random.default_rng(options.seed))})
+        rng = np.random.default_rng(options.seed)
+        rows.append({"photos": kind, **measure(net, runs, CAMERAS[kind], rng, align)})
         if not options.json:
             print_row(rows[-1], header=len(rows) == 1)
     if options.json:
-        print(json.dumps({"model": options.model, "frame": net.frame, "results": rows}, indent=2))
+        print(json.dumps({"model": options.model, "frame": net.frame, "align": align, "results": rows}, indent=2))
 
 
 def unseen_alphabets(recipe: dict[str, Any], data: str | None) -> list[Alphabet]:
@@ -155,8 +159,13 @@ def unseen_alphabets(recipe: dict[str, Any], data: str | None) -> list[Alphabet]
     return background_split(data, validation=kept).validation
 
 
-def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.Generator) -> dict[str, Any]:
-    """The number of queries recognised in photos by `camera`, and of photos in which no character is found."""
+def measure(
+    net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.Generator, align: int
+) -> dict[str, Any]:
+    """The number of queries recognised in photos by `camera`, and of photos in which no character is found.
+
+    align: how many of the best matches of a query.
+    """
     fit = find_frame(net.frame).fit
     of_framed = replace(net, frame="page")
     correct = refused = 0
@@ -166,7 +175,7 @@ def measure(net: SiameseNet, runs: Sequence[Run], camera: Takes, rng: np.random.
         refused += len(read) - len(found)
         if found:
             supports = fit(run.support.astype(np.float32), net.image_size)
-            scores = of_framed.scores(np.stack([read[i] for i in found]), supports)
+            scores = of_framed.scores(np.stack([read[i] for i in found]), supports, align=align)
             correct += count_correct(to_host(scores), run.support_labels, run.query_labels[found])
     return {**Result(correct, sum(len(run.query) for run in runs)).as_dict(), "no character found": refused}
 

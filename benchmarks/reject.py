@@ -1,6 +1,6 @@
 """How often `classify --reject` is wrong: the bundled network on letters of alphabets that the supports do not hold.
 
-    python benchmarks/reject.py --data DIR
+    python benchmarks/reject.py --data DIR [--align N]
 
 The threshold is chosen on the supports alone, as the command does. Known letters: other drawings of the supports'
 letters. Strangers: letters of other alphabets. Official runs: Lake's 20 runs, whose supports are 20 letters of an
@@ -17,6 +17,7 @@ import scratchnet as sn
 from scratchnet.data.locate import find_data
 from scratchnet.data.omniglot import load_omniglot
 from scratchnet.data.splits import BACKGROUND_FILES, glyph_split
+from scratchnet.models.scoring import USUAL
 from scratchnet.oneshot.rejection import SHARE, choose_rejection
 from scratchnet.oneshot.trials import class_scores, official_runs, wilson_interval
 
@@ -38,15 +39,18 @@ def generated(shots: int) -> Iterator[Case]:
         yield supports.reshape(-1, 105, 105), labels, alphabet.images[:, -1], others
 
 
-def measure(name: str, cases: Iterator[Case], share: float) -> None:
+def measure(name: str, cases: Iterator[Case], share: float, align: int) -> None:
     """Print the shares of strangers that were accepted and of known letters that were rejected, over all cases."""
     net = sn.load_model("omniglot")
     wrong, total = np.zeros(2, int), np.zeros(2, int)
     for supports, labels, known, strangers in cases:
-        kept = net.embed(supports)
-        threshold = choose_rejection(sn.to_host(net.scores_of(kept, kept)), labels, share=share).threshold
+        kept = net.look(supports, keep=True)
+        own = int(np.bincount(labels).max()) if align else 0  # as `scratchnet classify` aligns
+        threshold = choose_rejection(
+            sn.to_host(net.match(kept, kept, align=align + own)), labels, share=share
+        ).threshold
         best = [
-            class_scores(sn.to_host(net.scores_of(net.embed(asked), kept)), labels).max(axis=1)
+            class_scores(sn.to_host(net.match(net.look(asked, keep=True), kept, align=align)), labels).max(axis=1)
             for asked in (strangers, known)
         ]
         wrong += [np.count_nonzero(best[0] > threshold), np.count_nonzero(best[1] <= threshold)]
@@ -59,11 +63,12 @@ def measure(name: str, cases: Iterator[Case], share: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="where Omniglot is")
+    parser.add_argument("--align", type=int, default=USUAL, help="how many matches (default: as the command)")
     options = parser.parse_args()
     for share in (SHARE, 0.2):
-        measure("official runs, 1 example", official(options.data, np.random.default_rng(0)), share)
+        measure("official runs, 1 example", official(options.data, np.random.default_rng(0)), share, options.align)
         for shots in (1, 5):
-            measure(f"generated, {shots} example{'s' if shots > 1 else ''}", generated(shots), share)
+            measure(f"generated, {shots} example{'s' if shots > 1 else ''}", generated(shots), share, options.align)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from scratchnet.cli.options import (
     add_pictures,
     add_scoring,
     at_least,
+    chosen_ways,
     expect_picture,
     finish,
+    in_words,
     read_own_data,
-    scoring_in_words,
 )
 from scratchnet.common.console import say
 from scratchnet.data.locate import is_own
@@ -117,9 +118,9 @@ def run(options: argparse.Namespace) -> int:
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
     if options.pictures:
         loaded = {model: (replace(net, frame=options.pictures), notes) for model, (net, notes) in loaded.items()}
-    ways = {"views": options.views, "align": options.align}
-    words = scoring_in_words(options)
-    networks = _with_ensemble({model: Embedded(net, **ways) for model, (net, _) in loaded.items()}, words)
+    ways = chosen_ways(options, loaded.values())
+    embedded = {model: Embedded(net, **ways) for model, (net, _) in loaded.items()}
+    networks = _with_ensemble(embedded, in_words(ways))
     figures: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}
     figures |= ways
     if options.on is None and is_own(options.data):

@@ -77,7 +77,7 @@ def _add_source(added: argparse.ArgumentParser) -> None:
 
 def build(options: argparse.Namespace) -> int:
     """Make an index; exit code 0."""
-    source, net = _source(options), chosen_model(options)
+    source, (net, _) = _source(options), chosen_model(options)
     positive = int(np.count_nonzero(scales(net) == 0))
     if options.faiss and positive and not options.json:
         note(

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf, nan
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,17 +13,18 @@ from tqdm import tqdm
 
 from scratchnet.backend import get_device
 from scratchnet.backend.cublas import PRECISIONS
-from scratchnet.checkpoint import load_bundled, load_model
+from scratchnet.checkpoint import load_bundled, load_model_with_notes
 from scratchnet.common.console import is_terminal, note, write
 from scratchnet.common.spelling import closest, hint
 from scratchnet.data.own import OwnData, read_own
 from scratchnet.explain.plots.page import expect_format, expect_matplotlib
-from scratchnet.models.scoring import VIEWS
+from scratchnet.models.scoring import USUAL, VIEWS, usual_align
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.pretrained import DEFAULT
 
 HYPHENS = "-\u2010\u2013\u2014\u2212"  # web pages and word processors substitute the others for the first
 OPTION = re.compile(f"[{HYPHENS}]{{1,2}}[A-Za-z][A-Za-z_-]+")
+Loaded = tuple[SiameseNet, Mapping[str, Any]]  # a network and its notes
 Handler = Callable[[argparse.Namespace], int]  # runs a command: parsed options to exit code
 
 
@@ -154,10 +155,9 @@ def add_scoring(added: argparse.ArgumentParser) -> None:
     added.add_argument(
         "--align",
         type=at_least(0),
-        default=0,
         metavar="N",
-        help="compare each query with its N best matches again, each warped onto the other; 5 is a good number, 0 "
-        "for none (default: 0)",
+        help="compare each query with its N best matches again, each warped onto the other; 0 for none (default: "
+        f"{USUAL} by a network trained on Omniglot that frames the ink, as the bundled one does, otherwise 0)",
     )
 
 
@@ -171,10 +171,17 @@ def expect_picture(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def scoring_in_words(options: argparse.Namespace) -> str:
-    """How --views and --align say to score, such as "8 views, best 5 aligned"; "" where each picture is seen once."""
-    views = f"{options.views} views" if options.views > 1 else ""
-    return ", ".join(part for part in (views, f"best {options.align} aligned" if options.align else "") if part)
+def chosen_ways(options: argparse.Namespace, networks: Iterable[Loaded]) -> dict[str, int]:
+    """The views and the number of supports to align that the options ask for, or else what suits all networks."""
+    usual = min(usual_align(net.frame, notes.get("recipe", {})) for net, notes in networks)
+    return {"views": options.views, "align": usual if options.align is None else options.align}
+
+
+def in_words(ways: Mapping[str, int]) -> str:
+    """Ways of scoring, such as "8 views, best 5 aligned"; "" where each picture is seen once."""
+    views, align = ways["views"], ways["align"]
+    parts = f"{views} views" if views > 1 else "", f"best {align} aligned" if align else ""
+    return ", ".join(filter(None, parts))
 
 
 def read_own_data(options: argparse.Namespace, frame: str) -> OwnData:
@@ -196,10 +203,10 @@ def add_model(added: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_model(options: argparse.Namespace) -> SiameseNet:
+def chosen_model(options: argparse.Namespace) -> Loaded:
     """The network that --model names; without it the bundled one, even if a local path has the same name."""
-    device = get_device(options.device)
-    return load_model(options.model, device=device) if options.model else load_bundled(DEFAULT, device=device)[0]
+    load, source = (load_model_with_notes, options.model) if options.model else (load_bundled, DEFAULT)
+    return load(source, device=get_device(options.device))
 
 
 def at_least(least: int) -> Callable[[str], int]:

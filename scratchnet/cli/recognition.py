@@ -13,11 +13,13 @@ import numpy as np
 from scratchnet.backend import Array, to_host
 from scratchnet.cli.options import (
     Commands,
+    Loaded,
     add_device,
     add_model,
     add_pictures,
     add_scoring,
     chosen_model,
+    chosen_ways,
     expect_picture,
     finish,
     share,
@@ -77,7 +79,7 @@ def add_to(commands: Commands) -> None:
         "--plot",
         type=Path,
         metavar="FILE",
-        help="with --align and one query: draw how it was warped onto its best matches, as .png or .svg",
+        help="for one query that is aligned: draw how it was warped onto its best matches, as .png or .svg",
     )
     add_model(added)
     add_pictures(added, folder=False)
@@ -89,7 +91,7 @@ def compare(options: argparse.Namespace) -> int:
 
     Raises NonFiniteError if that is a NaN.
     """
-    net = _network(options)
+    net, _ = _network(options)
     a, b = options.images
     probability = float(_finite(net.similarity([a], [b]))[0])
     if not options.json:
@@ -109,29 +111,31 @@ def classify(options: argparse.Namespace) -> int:
     if not queries:
         raise ScratchnetError(f"{last} is all there is: give queries, and last the folder of the classes")
     one = len(queries) == 1 and not Path(queries[0]).is_dir()
+    net, notes = _network(options)
+    ways = chosen_ways(options, [(net, notes)])
+    align = ways["align"]
     if options.plot:
-        if not (options.align and one):
+        if not (align and one):
             raise ScratchnetError("--plot draws how one query is aligned: give --align 5 and a single query")
         expect_picture(options.plot)
-    net = _network(options)
     found = find_pictures(last, flat=True)
     if found.others:
         note(f"scratchnet: left out {found.left_out()}")
     asked = [path for query in queries for path in (pictures_in(Path(query)) if Path(query).is_dir() else [query])]
     labels, names = _labels(found), _names(found)
-    how: dict[str, Any] = {"views": options.views, "keep": options.align > 0}
+    how: dict[str, Any] = {"views": ways["views"], "keep": align > 0}
     seen = net.look(asked, **how)  # first, since they are fewer, and a fault in them then takes less time to find
     kept = net.look([picture.file for picture in found.pictures], **how)
-    scores = class_scores(_finite(net.match(seen, kept, align=options.align)), labels)
+    scores = class_scores(_finite(net.match(seen, kept, align=align)), labels)
     answers = [_answer(str(query), names, own) for query, own in zip(asked, scores, strict=True)]
-    figures: dict[str, Any] = {"views": options.views, "align": options.align}
-    rejection = _rejection(options, net, kept, labels) if options.reject else None
+    figures: dict[str, Any] = {**ways}
+    rejection = _rejection(options, net, kept, labels, align) if options.reject else None
     if rejection:
         figures["rejection"] = rejection.as_dict()
         for answer in answers:
             answer["accepted"] = answer["ranking"][0]["score"] > rejection.threshold
     if options.plot:
-        fits = fitted(net, seen, kept, [names[label] for label in labels], options.align)
+        fits = fitted(net, seen, kept, [names[label] for label in labels], align)
         save(alignment(fits, query=Path(asked[0]).name), options.plot)
         figures["picture"] = str(options.plot)
     if options.csv:
@@ -143,16 +147,17 @@ def classify(options: argparse.Namespace) -> int:
     return finish(options, figures | (answers[0] if one else {"queries": answers}))
 
 
-def _rejection(options: argparse.Namespace, net: SiameseNet, kept: Look, labels: np.ndarray) -> Rejection:
+def _rejection(options: argparse.Namespace, net: SiameseNet, kept: Look, labels: np.ndarray, align: int) -> Rejection:
     """The threshold, chosen on the examples as a query is scored: the best matches in other classes are aligned too."""
-    align = options.align + int(np.bincount(labels).max()) if options.align else 0
-    scores = _finite(net.match(kept, kept, align=align))
+    own = int(np.bincount(labels).max()) if align else 0
+    scores = _finite(net.match(kept, kept, align=align + own))
     return choose_rejection(scores, labels, share=options.wrongly_accepted)
 
 
-def _network(options: argparse.Namespace) -> SiameseNet:
-    net = chosen_model(options)
-    return replace(net, frame=options.pictures) if options.pictures else net
+def _network(options: argparse.Namespace) -> Loaded:
+    """The network, as --pictures says to look at pictures, and its notes."""
+    net, notes = chosen_model(options)
+    return replace(net, frame=options.pictures) if options.pictures else net, notes
 
 
 def _labels(found: Found) -> np.ndarray:

@@ -15,7 +15,7 @@ of one character, so that the score of a typical pair remains its logit, and can
 aligned.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from scratchnet.backend import Array, array_module
@@ -27,6 +27,7 @@ from scratchnet.images.augment import SYMMETRIES, symmetry
 VIEWS = {1: SYMMETRIES[:1], 2: ((0, False), (2, True)), 8: SYMMETRIES}  # by their number; 2: upright and upside down
 PLAIN, WARPED, RESIDUAL, ENERGY = 1.0, 1.8, 52.0, 0.42
 TYPICAL_RESIDUAL, TYPICAL_ENERGY = 0.012, 7.4  # of 2,000 pairs of one character, in 20 alphabets of the background set
+USUAL = 5  # best supports that the commands align, unless told otherwise
 PAIRS = 256  # aligned at a time
 
 Embed = Callable[[Array], Array]  # framed images (N, S, S) to embeddings (N, V, D) of V views
@@ -73,6 +74,15 @@ def expect_ways(views: Any, count: Any) -> None:
         raise ScratchnetError(f"views={views!r}{hint(str(views), map(str, VIEWS))}: take 1, 2 or 8 symmetries")
     if not isinstance(count, int) or count < 0:
         raise ScratchnetError(f"align={count!r}: give the number of best supports to align, 0 for none")
+
+
+def usual_align(frame: str, recipe: Mapping[str, Any]) -> int:
+    """How many supports the commands align unless told otherwise.
+
+    None by a network that looks at pages, of which the weights of (1) know nothing, nor by one that was trained on
+    pictures of its user: it knows the characters, and alignment makes others more alike (benchmarks/record.md).
+    """
+    return USUAL if frame == "ink" and recipe.get("data") == "omniglot" else 0
 
 
 def in_views(images: Array, views: int) -> list[Array]:

@@ -31,6 +31,7 @@ KINDS = {
             "way?": int,
             "shot?": int,
             "scope": str,
+            "align?": int,
             "correct": int,
             "trials": int,
             "accuracy": float,
@@ -48,7 +49,8 @@ class Card:
     machine: the one that trained it. storage: "weights", how they are stored; "bytes"; and what that costs: of the
     first figure's trials, "stored_correct" with these weights and "float32_correct" with the original ones. figures:
     "task", "way", "shot", "scope", "correct", "trials", "accuracy" and "interval" (95 %, Wilson), the official runs
-    first. sha256: of the weights file. commands: those that reproduce the network.
+    first; "align", how many of the best matches were aligned, where they were. sha256: of the weights file. commands:
+    those that reproduce the network.
     """
 
     name: str
@@ -90,7 +92,8 @@ class Card:
         """The first figure in one line."""
         figure = self.figures[0]
         low, high = figure["interval"]
-        return f"{figure['accuracy']:.1%} ({low:.1%} - {high:.1%}) of {figure['trials']} trials, {figure['task']}"
+        task = figure["task"] + _aligned(figure)
+        return f"{figure['accuracy']:.1%} ({low:.1%} - {high:.1%}) of {figure['trials']} trials, {task}"
 
     def as_markdown(self) -> str:
         """The card for people."""
@@ -123,4 +126,8 @@ class Card:
 
 def _task(figure: Mapping[str, Any]) -> str:
     kind = f", {figure['way']}-way {figure['shot']}-shot" if "way" in figure else ""
-    return f"{figure['task']}{kind}, {figure['scope']}"
+    return f"{figure['task']}{kind}, {figure['scope']}{_aligned(figure)}"
+
+
+def _aligned(figure: Mapping[str, Any]) -> str:
+    return f", best {figure['align']} aligned" if figure.get("align") else ""

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,8 @@ def test_the_script_bundles_a_run_with_a_card_that_is_true(bundle, bundle_script
     assert card.as_markdown() == (pretrained.FOLDER / "tiny.md").read_text()
     found = ask("evaluate", "tiny", "--figures", "--trials", "40", "--pairs", "20", "--json").json["figures"]
     assert [{"task": each["task"], **each["results"]["scratchnet"]} for each in found] == [
-        {name: value for name, value in figure.items() if name not in ("way", "shot")} for figure in card.figures
+        {name: value for name, value in figure.items() if name not in ("way", "shot", "align")}
+        for figure in card.figures
     ]
     train, again = card.commands
     assert train.startswith("scratchnet train --recipe glyphs --out RUN ")
@@ -124,6 +126,17 @@ def test_the_command_of_a_card_trains_the_same_again(bundle, bundle_script, run,
     assert ask(*shlex.split(train)[1:], "--json").code == 0
     assert (tmp_path / "RUN" / "weights.npz").exists()
     assert json.loads((tmp_path / "RUN" / "recipe.json").read_text()) == pretrained.card("tiny").recipe
+
+
+def test_the_script_measures_a_bundled_network_again(bundle, bundle_script, run):
+    few = ["--trials", "20", "--pairs", "20"]
+    bundle_script([str(run), "tiny", "--summary", "Tries hard.", *few])
+    path, true = pretrained.FOLDER / "tiny.json", pretrained.card("tiny")
+    invented = replace(true, figures=[{**true.figures[0], "correct": 1, "accuracy": 0.05}])
+    path.write_text(invented.as_json())
+    bundle_script(["--again", "tiny", *few])
+    again = "python benchmarks/bundle.py --again tiny"
+    assert pretrained.card("tiny") == replace(true, commands=[*true.commands, again])
 
 
 def test_the_script_writes_the_cards_for_people_again(bundle, bundle_script, tiny_net):

@@ -1,6 +1,7 @@
 """`scratchnet evaluate`."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -176,6 +177,22 @@ def test_ways_of_scoring_are_named_in_the_row_and_count_right_answers(options, w
         for each in task.runs
     )
     assert found["verification"]["trials"] == 20
+
+
+def test_networks_that_frame_the_ink_align_unless_told_otherwise(ask, run, tmp_path):
+    net, notes = load_model_with_notes(run)
+    ink = tmp_path / "ink.npz"
+    save_model(
+        ink,
+        replace(net, frame="ink", architecture={**net.architecture, "frame": "ink"}),
+        **notes | {"recipe": {"data": "omniglot"}},
+    )
+    trials = ["--on", "glyphs", "--trials", "20", "--no-baselines"]
+    assert rows(ask("evaluate", ink, *trials)) == ["scratchnet, best 5 aligned"]
+    assert rows(ask("evaluate", ink, *trials, "--align", "0")) == ["scratchnet"]
+    both = ask("evaluate", ink, run, *trials, "--json").json
+    assert both["align"] == 0
+    assert list(both["results"]) == [str(ink), str(run), "ensemble of 2"]
 
 
 @pytest.mark.parametrize("options", [["--views", "3"], ["--align", "-1"], ["--align", "many"]])

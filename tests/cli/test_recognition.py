@@ -1,5 +1,7 @@
 """`scratchnet compare` and `scratchnet classify`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from commands import Answer
@@ -47,7 +49,24 @@ def test_classify_scores_in_views_and_aligned(ask, run, glyphs):
     assert {place["class"]: place["score"] for place in found["ranking"]} == pytest.approx(
         {file.stem: float(score) for file, score in zip(files, scores, strict=True)}, rel=1e-4, abs=1e-4
     )
-    assert ask(*arguments, "--align", "0").json == ask(*arguments).json
+
+
+def test_only_a_network_that_frames_the_ink_aligns_unless_told_otherwise(ask, run, glyphs, tmp_path):
+    support, query = glyphs
+    page, ink = load_model(run), tmp_path / "ink.npz"
+    assert page.frame == "page"
+    framed = replace(page, frame="ink", architecture={**page.architecture, "frame": "ink"})
+    save_model(ink, framed, recipe={"data": "omniglot"})
+    usual, none, five = (
+        ask("classify", query, support, "--model", ink, "--json", *options).json
+        for options in ([], ["--align", "0"], ["--align", "5"])
+    )
+    assert usual == five
+    assert (usual["align"], none["align"]) == (5, 0)
+    assert usual["ranking"] != none["ranking"]
+    for other, data in ((page, "omniglot"), (framed, "own"), (framed, "glyphs")):
+        save_model(ink, other, recipe={"data": data})
+        assert ask("classify", query, support, "--model", ink, "--json").json["align"] == 0
 
 
 def test_classify_rejects_by_scores_of_the_same_kind(ask, run, glyphs):

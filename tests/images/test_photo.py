@@ -272,7 +272,7 @@ def test_a_small_character_in_a_file_is_read_from_all_its_pixels(drawings, form,
 def test_the_benchmark_counts_what_is_recognised_and_what_is_refused(drawings):
     shown = np.stack([*drawings[:3], BLANK])
     run = photos.Run("", "", drawings[:3], np.arange(3), shown, np.array([0, 1, 2, 0]))
-    found = photos.measure(load_model("omniglot"), [run], Camera(), np.random.default_rng(0))
+    found = photos.measure(load_model("omniglot"), [run], Camera(), np.random.default_rng(0), align=0)
     assert (found["correct"], found["trials"], found["no character found"]) == (3, 4, 1)
 
 
