@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     loaded = {model: load_model_with_notes(model, device=device) for model in options.models}
     if options.pictures:
         loaded = {model: (replace(net, frame=options.pictures), notes) for model, (net, notes) in loaded.items()}
-    ways = chosen_ways(options, loaded.values())
+    ways = chosen_ways(options, loaded)
     embedded = {model: Embedded(net, **ways) for model, (net, _) in loaded.items()}
     networks = _with_ensemble(embedded, in_words(ways))
     figures: dict[str, Any] = {"model": options.models[0]} if len(loaded) == 1 else {"models": list(loaded)}

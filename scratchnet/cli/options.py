@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from math import inf, nan
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from scratchnet.data.own import OwnData, read_own
 from scratchnet.explain.plots.page import expect_format, expect_matplotlib
 from scratchnet.models.scoring import USUAL, VIEWS, usual_align
 from scratchnet.models.siamese import SiameseNet
+from scratchnet.oneshot.tasks import recipe_of
 from scratchnet.pretrained import DEFAULT
 
 HYPHENS = "-\u2010\u2013\u2014\u2212"  # web pages and word processors substitute the others for the first
@@ -171,9 +172,13 @@ def expect_picture(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def chosen_ways(options: argparse.Namespace, networks: Iterable[Loaded]) -> dict[str, int]:
-    """The views and the number of supports to align that the options ask for, or else what suits all networks."""
-    usual = min(usual_align(net.frame, notes.get("recipe", {})) for net, notes in networks)
+def chosen_ways(options: argparse.Namespace, networks: Mapping[str, Loaded]) -> dict[str, int]:
+    """The views and the number of supports to align that the options ask for, or else what suits all networks.
+
+    networks: by what the user calls them. Raises CheckpointError for notes without a valid recipe.
+    """
+    found = ((net.frame, recipe_of(net, notes, model=model)) for model, (net, notes) in networks.items())
+    usual = min(usual_align(frame, recipe) for frame, recipe in found)
     return {"views": options.views, "align": usual if options.align is None else options.align}
 
 

@@ -34,6 +34,7 @@ from scratchnet.models.scoring import Look
 from scratchnet.models.siamese import SiameseNet
 from scratchnet.oneshot.rejection import SHARE, Rejection, choose_rejection
 from scratchnet.oneshot.trials import class_scores
+from scratchnet.pretrained import DEFAULT
 
 COLUMNS = ("query", "class", "probability", "score", "next", "next_score")  # of --csv
 
@@ -112,7 +113,7 @@ def classify(options: argparse.Namespace) -> int:
         raise ScratchnetError(f"{last} is all there is: give queries, and last the folder of the classes")
     one = len(queries) == 1 and not Path(queries[0]).is_dir()
     net, notes = _network(options)
-    ways = chosen_ways(options, [(net, notes)])
+    ways = chosen_ways(options, {options.model or DEFAULT: (net, notes)})
     align = ways["align"]
     if options.plot:
         if not (align and one):

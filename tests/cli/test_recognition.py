@@ -69,6 +69,14 @@ def test_only_a_network_that_frames_the_ink_aligns_unless_told_otherwise(ask, ru
         assert ask("classify", query, support, "--model", ink, "--json").json["align"] == 0
 
 
+def test_classify_says_that_the_notes_of_a_network_are_damaged(refused, run, glyphs, tmp_path):
+    support, query = glyphs
+    save_model(tmp_path / "net.npz", load_model(run), recipe=["omniglot"])
+    line = refused("classify", query, support, "--model", tmp_path / "net.npz")
+    assert "the notes in" in line
+    assert "are damaged" in line
+
+
 def test_classify_rejects_by_scores_of_the_same_kind(ask, run, glyphs):
     support, query = glyphs
     files = sorted(support.glob("*.png"))
