@@ -82,7 +82,7 @@ def test_an_interrupt_outside_training_exits_130(ask, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(options, "load_model", interrupted)
+    monkeypatch.setattr(options, "load_model_with_notes", interrupted)
     answer = ask("compare", "a.png", "b.png", "--model", "m")
     assert (answer.code, answer.err) == (130, "scratchnet: interrupted\n")
 
