@@ -132,11 +132,12 @@ def test_the_script_measures_a_bundled_network_again(bundle, bundle_script, run)
     few = ["--trials", "20", "--pairs", "20"]
     bundle_script([str(run), "tiny", "--summary", "Tries hard.", *few])
     path, true = pretrained.FOLDER / "tiny.json", pretrained.card("tiny")
-    invented = replace(true, figures=[{**true.figures[0], "correct": 1, "accuracy": 0.05}])
+    wrong, other = {**true.figures[0], "correct": 1, "accuracy": 0.05}, {**true.figures[0], "task": "on paper"}
+    invented = replace(true, figures=[wrong, other])
     path.write_text(invented.as_json())
     bundle_script(["--again", "tiny", *few])
     again = "python benchmarks/bundle.py --again tiny"
-    assert pretrained.card("tiny") == replace(true, commands=[*true.commands, again])
+    assert pretrained.card("tiny") == replace(true, figures=[*true.figures, other], commands=[*true.commands, again])
 
 
 def test_the_script_writes_the_cards_for_people_again(bundle, bundle_script, tiny_net):
